@@ -1,0 +1,227 @@
+//! The daemon: arguments → configuration → edges → supervisor → exit status. Wiring only.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use clap::Parser;
+use team_agentd::cli::daemon_args::DaemonArgs;
+use team_agentd::config::{self, Config, ConfigError};
+use team_agentd::control::places::{Surroundings, state_lock};
+use team_agentd::control::server::{ListenError, Listener};
+use team_agentd::event_log::{self, Rotation};
+use team_agentd::logging;
+use team_agentd::orphan::event::{Event, Subject};
+use team_agentd::os::files::{FileError, Lock, create_private_directory};
+use team_agentd::os::host::{self, environment, own_uid};
+use team_agentd::os::signals::{Asked, SignalStream};
+use team_agentd::supervisor::dispatcher::Loaded;
+use team_agentd::supervisor::journal::Journal;
+use team_agentd::supervisor::run::{Command, LoadConfig, Supervisor};
+use team_agentd::supervisor::settings::Settings;
+use team_agentd::wire::results::{Identity, Source};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// How many threads may block at the same time: probes, the event log, requests for it.
+const BLOCKING_THREADS: usize = 80;
+/// How many requests may wait for the supervisor before peers have to wait with sending.
+const REQUEST_QUEUE: usize = 256;
+
+/// Why the daemon does not start.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error("no place for a state directory: set HOME, or use --state-dir")]
+    NoStateDirectory,
+    #[error(
+        "the state directory cannot be used: {0}: another team-agentd, or a client's fix, may be at work; use another --state-dir"
+    )]
+    State(#[from] FileError),
+    #[error(transparent)]
+    ProcessTable(#[from] host::ForeignProcessTable),
+    #[error("failed to start: {0}")]
+    System(#[from] std::io::Error),
+}
+
+fn main() -> ExitCode {
+    let args = DaemonArgs::parse();
+    logging::start();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build();
+    let result = match runtime {
+        Ok(runtime) => {
+            let result = runtime.block_on(run(args));
+            // A probe of a dead file server may never return: nobody waits for it.
+            runtime.shutdown_background();
+            result
+        }
+        Err(error) => Err(error.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: DaemonArgs) -> Result<(), StartError> {
+    host::keep_files_private();
+    host::check_process_table()?;
+    if let Err(error) = host::raise_open_file_limit() {
+        tracing::warn!(%error, "the limit on open files stays as it is");
+    }
+    let mut signals = SignalStream::listen()?;
+    let (config, loaded) = load(args.config.as_deref())?;
+
+    let surroundings = Surroundings {
+        env: &environment,
+        uid: own_uid(),
+    };
+    let state_dir = surroundings
+        .state_dir(args.state_dir.as_deref())
+        .ok_or(StartError::NoStateDirectory)?;
+    let listener = Listener::bind_first(&surroundings.sockets(args.socket.as_deref()))?;
+    create_private_directory(&state_dir)?;
+    let _state_lock = Lock::take(&state_lock(&state_dir))?;
+    let rotation = Rotation {
+        rotate_bytes: config.events.rotate_bytes,
+        keep: config.events.keep,
+    };
+    let (journal, writer) = Journal::start(&state_dir, rotation);
+    record_interrupted(&state_dir, &journal);
+
+    let socket = listener.socket().to_path_buf();
+    tracing::info!(socket = %socket.display(), state_dir = %state_dir.display(), config = ?loaded.file, "starting");
+    let explicit = args.config;
+    let supervisor = Supervisor {
+        identity: Identity {
+            source: Source::Daemon,
+            pid: std::process::id(),
+            socket: Some(socket),
+            config: loaded.file,
+            started: SystemTime::now(),
+            policy: loaded.policy,
+        },
+        settings: loaded.settings,
+        journal,
+        state_dir,
+        keep_segments: config.events.keep,
+        interval: Some(loaded.interval),
+        load_config: Some(LoadConfig(Arc::new(move || {
+            load(explicit.as_deref())
+                .map(|(_, loaded)| loaded)
+                .map_err(|error| error.to_string())
+        }))),
+    };
+
+    let (requests, incoming) = mpsc::channel(REQUEST_QUEUE);
+    let (commands, commanded) = mpsc::channel(4);
+    let (ready, is_ready) = oneshot::channel();
+    let stop_serving = CancellationToken::new();
+    let serving = tokio::spawn(listener.run(
+        requests,
+        config.control.max_connections,
+        stop_serving.clone(),
+    ));
+    tokio::spawn(async move {
+        while let Some(asked) = signals.next().await {
+            let command = match asked {
+                Asked::Stop(name) => Command::Stop(name.to_owned()),
+                Asked::Reload => Command::Reload,
+            };
+            if commands.send(command).await.is_err() {
+                return;
+            }
+        }
+    });
+    tokio::spawn(async move {
+        if is_ready.await.is_ok() {
+            tracing::info!("ready");
+        }
+    });
+    supervisor.run(incoming, commanded, ready).await;
+    stop_serving.cancel();
+    // A panic there is logged by its task; leaving is all there is left to do.
+    let _ = serving.await;
+    let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn load(explicit: Option<&std::path::Path>) -> Result<(Config, Loaded), ConfigError> {
+    let file: Option<PathBuf> = config::locate(explicit, &environment, own_uid() == 0);
+    let config = file
+        .as_deref()
+        .map(Config::load)
+        .transpose()?
+        .unwrap_or_default();
+    let loaded = Loaded {
+        settings: Arc::new(Settings::new(&config, &environment, own_uid())),
+        interval: config.scan.interval,
+        policy: policy(&config),
+        file,
+    };
+    Ok((config, loaded))
+}
+
+/// What `status` says of automatic reaping.
+fn policy(config: &Config) -> serde_json::Value {
+    if config.reap.confirm {
+        tracing::warn!(
+            "reap.confirm is set, but this version ends orphans only on request (team-agentctl fix --confirm)"
+        );
+    }
+    serde_json::json!({
+        "confirm": config.reap.confirm,
+        "automatic": false,
+        "reasons": config.reap.reasons,
+        "suspended": false,
+        "paused_until": null,
+    })
+}
+
+/// Says of each signal without an outcome, from before a crash, that its escalation was cut off.
+fn record_interrupted(state_dir: &std::path::Path, journal: &Journal) {
+    let cut_off = match event_log::unfinished(state_dir) {
+        Ok(records) => records,
+        Err(error) => {
+            tracing::warn!(%error, "the event log cannot be read for what was cut off");
+            return;
+        }
+    };
+    let text = |record: &serde_json::Value, name: &str| {
+        record[name].as_str().map(str::to_owned).unwrap_or_default()
+    };
+    let events: Vec<Event> = cut_off
+        .iter()
+        .filter_map(|record| {
+            let pid = record["orphan_pid"]
+                .as_u64()
+                .or_else(|| record["pid"].as_u64())?;
+            Some(Event::Interrupted {
+                subject: Subject {
+                    pid: u32::try_from(pid).ok()?,
+                    workspace: record["workspace"].as_str().map(PathBuf::from),
+                    reason: text(record, "reason"),
+                },
+                signal: text(record, "signal"),
+                signalled_at: text(record, "ts"),
+            })
+        })
+        .collect();
+    for event in &events {
+        tracing::warn!(?event, "an escalation was cut off");
+    }
+    if !events.is_empty() {
+        journal.record(events);
+    }
+}

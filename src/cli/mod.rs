@@ -1,0 +1,3 @@
+//! Arguments and rendering.
+
+pub mod daemon_args;

@@ -1,0 +1,177 @@
+//! The daemon's engine inside the client, for when no daemon runs: the same requests, the same
+//! results, no clock and no socket.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+use super::places::{Surroundings, state_lock};
+use super::protocol::{Action, RpcError, action};
+use crate::config::{self, Config, ConfigError};
+use crate::event_log::Rotation;
+use crate::os::files::{FileError, Lock, create_private_directory};
+use crate::os::host::{check_process_table, environment, own_uid, raise_open_file_limit};
+use crate::supervisor::journal::Journal;
+use crate::supervisor::request::{Peer, Request};
+use crate::supervisor::run::{Asked, Supervisor};
+use crate::supervisor::settings::Settings;
+use crate::wire::results::{Identity, Source};
+
+/// Why the embedded engine gave no result.
+#[derive(Debug, thiserror::Error)]
+pub enum EmbeddedError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A daemon, or another client, kills or rotates in this state directory.
+    #[error(
+        "{} is in use{}: ask that daemon (--socket), or wait for it to end",
+        state_dir.display(),
+        holder.map(|pid| format!(" by process {pid}")).unwrap_or_default()
+    )]
+    Locked {
+        /// Who holds it, by its own word.
+        holder: Option<u32>,
+        /// Which.
+        state_dir: PathBuf,
+    },
+    /// The request is wrong, or its answer is an error.
+    #[error("{message}")]
+    Request {
+        /// The code of docs/protocol.md.
+        code: i64,
+        /// A stable word.
+        kind: String,
+        /// For people.
+        message: String,
+    },
+    /// The engine itself failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<RpcError> for EmbeddedError {
+    fn from(error: RpcError) -> Self {
+        Self::Request {
+            code: error.code,
+            kind: error.kind.to_owned(),
+            message: error.message,
+        }
+    }
+}
+
+/// Answers one request in this process.
+///
+/// # Errors
+/// See [`EmbeddedError`].
+pub async fn call(method: &str, params: Value) -> Result<Value, EmbeddedError> {
+    let request = match action(method, params)? {
+        Action::Reply(reply) => return Ok(reply),
+        Action::Ask(request) => request,
+    };
+    check_process_table().map_err(|error| EmbeddedError::Failed(error.to_string()))?;
+    if let Err(error) = raise_open_file_limit() {
+        tracing::debug!(%error, "the limit on open files stays as it is");
+    }
+    let file = config::locate(None, &environment, own_uid() == 0);
+    let config = file
+        .as_deref()
+        .map(Config::load)
+        .transpose()?
+        .unwrap_or_default();
+    let surroundings = Surroundings {
+        env: &environment,
+        uid: own_uid(),
+    };
+    let state_dir = surroundings.state_dir(None);
+
+    let kills = matches!(request, Request::Fix { .. } | Request::Gate { fix: true });
+    let (journal, writer, _lock) = if kills {
+        let Some(state_dir) = &state_dir else {
+            return Err(EmbeddedError::Failed(
+                "no place for a state directory: set HOME or XDG_STATE_HOME".to_owned(),
+            ));
+        };
+        let lock = take_lock(state_dir)?;
+        let rotation = Rotation {
+            rotate_bytes: config.events.rotate_bytes,
+            keep: config.events.keep,
+        };
+        let (journal, writer) = Journal::start(state_dir, rotation);
+        (journal, Some(writer), lock)
+    } else {
+        // Looking leaves no trace.
+        (Journal::nowhere(), None, None)
+    };
+    let supervisor = Supervisor {
+        identity: Identity {
+            source: Source::Embedded,
+            pid: std::process::id(),
+            socket: None,
+            config: file,
+            started: SystemTime::now(),
+            policy: json!({"confirm": false}),
+        },
+        settings: Arc::new(Settings::new(&config, &environment, own_uid())),
+        journal,
+        state_dir: state_dir.unwrap_or_default(),
+        keep_segments: config.events.keep,
+        interval: None,
+        load_config: None,
+    };
+    let answer = ask(supervisor, request).await;
+    if let Some(writer) = writer {
+        // The last records are still on their way; the journal's handles are gone by now.
+        let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+    }
+    Ok(answer.map_err(RpcError::from)?)
+}
+
+async fn ask(supervisor: Supervisor, request: Request) -> crate::supervisor::request::Answer {
+    let (requests, incoming) = mpsc::channel(1);
+    let (answer, answered) = oneshot::channel();
+    let peer = Peer {
+        uid: own_uid(),
+        pid: Some(std::process::id()),
+    };
+    let asked = Asked {
+        peer,
+        request,
+        answer,
+    };
+    // The channel has room for this one, and the supervisor has not begun.
+    let _ = requests.try_send(asked);
+    let (ready, _) = oneshot::channel();
+    let (_commands, commanded) = mpsc::channel(1);
+    let run = supervisor.run(incoming, commanded, ready);
+    let wait = async {
+        let answer = answered.await;
+        drop(requests);
+        answer
+    };
+    let ((), answer) = tokio::join!(run, wait);
+    answer.unwrap_or(Err(crate::supervisor::request::Refusal::ShuttingDown))
+}
+
+/// The lock on the state directory. None if there can be no such directory: then the event log
+/// cannot be written either, and the result says so.
+fn take_lock(state_dir: &std::path::Path) -> Result<Option<Lock>, EmbeddedError> {
+    if let Err(error) = create_private_directory(state_dir) {
+        tracing::warn!(%error, "no state directory");
+        return Ok(None);
+    }
+    match Lock::take(&state_lock(state_dir)) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(FileError::Held { holder, .. }) => Err(EmbeddedError::Locked {
+            holder,
+            state_dir: state_dir.to_path_buf(),
+        }),
+        Err(error) => {
+            tracing::warn!(%error, "no lock on the state directory");
+            Ok(None)
+        }
+    }
+}

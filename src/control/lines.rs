@@ -1,0 +1,119 @@
+//! Bytes ↔ lines. A line that is too long is a value, not an error: the connection goes on after it.
+
+use std::io;
+
+use tokio_util::bytes::{Buf, BytesMut};
+use tokio_util::codec::Decoder;
+
+/// The longest request line, in bytes without its newline.
+pub const LINE_LIMIT_BYTES: usize = 64 << 10;
+
+/// One line from a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// A whole line, without its newline.
+    Whole(Vec<u8>),
+    /// One that was longer than it may be; it has been read past.
+    TooLong,
+}
+
+/// Splits a stream into lines of a limited length.
+#[derive(Debug, Default)]
+pub struct LineDecoder {
+    /// Bytes at the front that are known to hold no newline.
+    searched: usize,
+    /// Within a line that is too long, up to its newline.
+    is_skipping: bool,
+}
+
+impl Decoder for LineDecoder {
+    type Item = Line;
+    type Error = io::Error;
+
+    fn decode(&mut self, source: &mut BytesMut) -> io::Result<Option<Line>> {
+        loop {
+            let newline = source[self.searched..]
+                .iter()
+                .position(|byte| *byte == b'\n')
+                .map(|at| self.searched + at);
+            let Some(end) = newline else {
+                if self.is_skipping || source.len() > LINE_LIMIT_BYTES {
+                    self.is_skipping = true;
+                    source.clear();
+                }
+                self.searched = source.len();
+                return Ok(None);
+            };
+            self.searched = 0;
+            let line = source.split_to(end).to_vec();
+            source.advance(1);
+            if std::mem::take(&mut self.is_skipping) || line.len() > LINE_LIMIT_BYTES {
+                return Ok(Some(Line::TooLong));
+            }
+            if !line.trim_ascii().is_empty() {
+                return Ok(Some(Line::Whole(line)));
+            }
+        }
+    }
+
+    fn decode_eof(&mut self, source: &mut BytesMut) -> io::Result<Option<Line>> {
+        if let Some(line) = self.decode(source)? {
+            return Ok(Some(line));
+        }
+        // `printf '{…}' | nc -U`: the last line may lack its newline.
+        let rest = source.split_to(source.len()).to_vec();
+        self.searched = 0;
+        if std::mem::take(&mut self.is_skipping) {
+            return Ok(Some(Line::TooLong));
+        }
+        Ok((!rest.trim_ascii().is_empty()).then_some(Line::Whole(rest)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(chunks: &[&[u8]]) -> Vec<Line> {
+        let mut decoder = LineDecoder::default();
+        let mut buffer = BytesMut::new();
+        let mut lines = Vec::new();
+        for chunk in chunks {
+            buffer.extend_from_slice(chunk);
+            while let Some(line) = decoder.decode(&mut buffer).unwrap() {
+                lines.push(line);
+            }
+        }
+        while let Some(line) = decoder.decode_eof(&mut buffer).unwrap() {
+            lines.push(line);
+        }
+        lines
+    }
+
+    fn whole(text: &str) -> Line {
+        Line::Whole(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn lines_come_out_whole_however_they_arrive() {
+        assert_eq!(
+            decode(&[b"ab", b"c\n\n \nde\nf"]),
+            [whole("abc"), whole("de"), whole("f")]
+        );
+        assert_eq!(decode(&[b""]), []);
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_passed_over_and_the_next_is_read() {
+        let long = vec![b'x'; LINE_LIMIT_BYTES + 1];
+        let fits = vec![b'y'; LINE_LIMIT_BYTES];
+        assert_eq!(
+            decode(&[&long, b"x", b"x\n", &fits, b"\nnext\n"]),
+            [Line::TooLong, Line::Whole(fits.clone()), whole("next")]
+        );
+        let mut at_once = long.clone();
+        at_once.extend_from_slice(b"\nnext\n");
+        assert_eq!(decode(&[&at_once]), [Line::TooLong, whole("next")]);
+        assert_eq!(decode(&[&long]), [Line::TooLong]);
+    }
+}

@@ -1,0 +1,9 @@
+//! The socket: what peers may say, who may say it, and both ends of the line.
+
+pub mod client;
+pub mod connection;
+pub mod embedded;
+pub mod lines;
+pub mod places;
+pub mod protocol;
+pub mod server;

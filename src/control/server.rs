@@ -1,0 +1,192 @@
+//! The listening end: one daemon a socket, peers by the kernel's credentials.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::net::{UnixListener, UnixStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::connection::{refuse, serve};
+use super::places::socket_lock;
+use super::protocol::RpcError;
+use crate::os::files::{
+    FileError, Lock, check_socket_directory, create_private_directory, remove_stale_socket,
+};
+use crate::os::host::own_uid;
+use crate::supervisor::request::Peer;
+use crate::supervisor::run::Requests;
+
+/// How long to wait when no further connection can be taken (out of descriptors).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long answers may take to go out when the daemon stops.
+const DRAIN_LIMIT: Duration = Duration::from_secs(2);
+
+/// Why the daemon cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Another one does.
+    #[error(
+        "another team-agentd listens on {}{}: stop it first, or choose another --socket",
+        socket.display(),
+        holder.map(|pid| format!(" (process {pid})")).unwrap_or_default()
+    )]
+    AlreadyRunning {
+        /// Where.
+        socket: PathBuf,
+        /// Its pid, by its own word.
+        holder: Option<u32>,
+    },
+    /// A file or directory is in the way.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The socket cannot be bound.
+    #[error("failed to bind {}: {source}", socket.display())]
+    Bind {
+        /// Where.
+        socket: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// There is no place for a socket.
+    #[error("no place for a socket: set HOME or XDG_RUNTIME_DIR, or use --socket")]
+    NoPlace,
+}
+
+/// A bound socket, with the lock that makes it ours.
+#[derive(Debug)]
+pub struct Listener {
+    listener: UnixListener,
+    socket: PathBuf,
+    _lock: Lock,
+}
+
+impl Listener {
+    /// Binds the first of `places` whose directory can be made.
+    ///
+    /// # Errors
+    /// If none can be had, or another daemon has it: then the next is not tried.
+    pub fn bind_first(places: &[PathBuf]) -> Result<Self, ListenError> {
+        let mut first_error = None;
+        for place in places {
+            match Self::bind(place) {
+                Err(ListenError::File(error @ FileError::System { .. })) => {
+                    first_error.get_or_insert(error);
+                }
+                result => return result,
+            }
+        }
+        Err(first_error.map_or(ListenError::NoPlace, ListenError::File))
+    }
+
+    fn bind(socket: &Path) -> Result<Self, ListenError> {
+        let directory = match socket.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        create_private_directory(directory)?;
+        check_socket_directory(directory)?;
+        let already = |holder| ListenError::AlreadyRunning {
+            socket: socket.to_path_buf(),
+            holder,
+        };
+        let lock = Lock::take(&socket_lock(socket)).map_err(|error| match error {
+            FileError::Held { holder, .. } => already(holder),
+            other => other.into(),
+        })?;
+        // One that listens without our lock: a socket handed over by a service manager.
+        if std::os::unix::net::UnixStream::connect(socket).is_ok() {
+            return Err(already(None));
+        }
+        remove_stale_socket(socket)?;
+        let bind = |source| ListenError::Bind {
+            socket: socket.to_path_buf(),
+            source,
+        };
+        let listener = UnixListener::bind(socket).map_err(bind)?;
+        std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600)).map_err(bind)?;
+        Ok(Self {
+            listener,
+            socket: socket.to_path_buf(),
+            _lock: lock,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Serves peers until `stop` is cancelled; then sends the answers that are due, and leaves.
+    pub async fn run(self, requests: Requests, max_connections: usize, stop: CancellationToken) {
+        let peers = TaskTracker::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = stop.cancelled() => break,
+            };
+            match accepted {
+                Ok((stream, _)) => admit(stream, &peers, &requests, max_connections, &stop),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection cannot be taken");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        // Nobody new finds it, and the next daemon does not have to clean up.
+        if let Err(error) = std::fs::remove_file(&self.socket) {
+            tracing::debug!(%error, "the socket was gone already");
+        }
+        drop(requests);
+        peers.close();
+        if tokio::time::timeout(DRAIN_LIMIT, peers.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                peers = peers.len(),
+                "some peers did not read their answers in time"
+            );
+        }
+    }
+}
+
+fn admit(
+    stream: UnixStream,
+    peers: &TaskTracker,
+    requests: &Requests,
+    max_connections: usize,
+    stop: &CancellationToken,
+) {
+    let peer = match stream.peer_cred() {
+        Ok(credentials) => Peer {
+            uid: credentials.uid(),
+            pid: credentials
+                .pid()
+                .and_then(|pid| u32::try_from(pid).ok())
+                .filter(|pid| *pid != 0),
+        },
+        // Without credentials nobody is served.
+        Err(error) => {
+            tracing::warn!(%error, "a peer without credentials was turned away");
+            return;
+        }
+    };
+    if peer.uid != own_uid() && peer.uid != 0 {
+        tracing::warn!(
+            peer_uid = peer.uid,
+            "a peer of another user was turned away"
+        );
+        peers.spawn(refuse(stream, RpcError::forbidden(peer.uid)));
+    } else if peers.len() >= max_connections {
+        tracing::warn!(
+            max_connections,
+            "a peer was turned away: too many connections"
+        );
+        peers.spawn(refuse(stream, RpcError::too_busy("connections")));
+    } else {
+        peers.spawn(serve(stream, peer, requests.clone(), stop.clone()));
+    }
+}

@@ -1,0 +1,313 @@
+//! The reading side: from the end backwards, so that the last few records cost the same in a log of
+//! any size. It must not know how the log is written, and needs no lock: it reads while the daemon
+//! writes and rotates.
+
+use std::collections::HashSet;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::ops::ControlFlow;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{EventLogError, archive_numbers, archive_path, open_regular, segment_path};
+
+/// Twenty records of the usual size fit, and so a `read` of the default limit is one read of the
+/// file.
+const BLOCK_BYTES: usize = 32 * 1024;
+
+/// Which records are wanted; everything given has to hold. The default is all of the current
+/// segment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query {
+    /// No more than this many, the last ones that match.
+    pub limit: Option<usize>,
+    /// The archives too, not only the current segment.
+    pub all: bool,
+    /// Only records with this `pid`.
+    pub pid: Option<i64>,
+    /// Only records whose `ts` is this or later. The clock may have been set back meanwhile: each
+    /// is looked at.
+    pub since: Option<jiff::Timestamp>,
+}
+
+/// The records in `state_dir` that `query` asks for, oldest first. A line that is not a JSON
+/// object, such as one that a crash cut short, comes as `{"raw": line}`, unless the query names a
+/// pid or a time. A missing log is an empty one.
+///
+/// Archives numbered above `keep` are what an earlier configuration left: read where they can be,
+/// passed over where not. Without a limit the whole answer is held in memory.
+///
+/// # Errors
+/// `Read`, when a segment that exists cannot be read.
+pub fn read(state_dir: &Path, keep: u32, query: &Query) -> Result<Vec<Value>, EventLogError> {
+    let limit = query.limit.unwrap_or(usize::MAX);
+    let mut found = Vec::new();
+    let archives = if query.all {
+        Archives::Leftovers { above: keep }
+    } else {
+        Archives::None
+    };
+    if limit > 0 {
+        each_line_from_end(state_dir, archives, |line| {
+            found.extend(query.answer(line));
+            if found.len() < limit {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        })?;
+    }
+    found.reverse();
+    Ok(found)
+}
+
+/// The signals whose outcome was never recorded: for each escalation its last `orphan.signal`
+/// record that no `orphan.killed`, `.failed`, `.spared` or `.interrupted` for the orphan follows,
+/// oldest first. Signals belong to the escalation of their `orphan_pid` (their own `pid` if they
+/// name none), outcomes to that of their `pid`. A start of the daemon ends none of them. Goes
+/// through all segments there are.
+///
+/// # Errors
+/// `Read`, when a segment that exists cannot be read.
+pub fn unfinished(state_dir: &Path) -> Result<Vec<Value>, EventLogError> {
+    let mut decided = HashSet::new();
+    let mut signals = Vec::new();
+    each_line_from_end(state_dir, Archives::All, |line| {
+        let Some(outline) = Outline::of(line) else {
+            return ControlFlow::Continue(());
+        };
+        // Going backwards, the first word about an escalation is the last one that was written.
+        match outline.event.as_str() {
+            Some("orphan.signal") => {
+                let orphan_pid = outline.orphan_pid.as_i64().or_else(|| outline.pid.as_i64());
+                if orphan_pid.is_some_and(|pid| decided.insert(pid)) {
+                    signals.extend(object(line));
+                }
+            }
+            Some("orphan.killed" | "orphan.failed" | "orphan.spared" | "orphan.interrupted") => {
+                decided.extend(outline.pid.as_i64());
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    })?;
+    signals.reverse();
+    Ok(signals)
+}
+
+impl Query {
+    /// What the line is to this query: nothing, or what stands for it in the answer.
+    fn answer(&self, line: &[u8]) -> Option<Value> {
+        if self.pid.is_none() && self.since.is_none() {
+            return Some(
+                object(line).unwrap_or_else(|| json!({ "raw": String::from_utf8_lossy(line) })),
+            );
+        }
+        let outline = Outline::of(line)?;
+        let wanted = self.pid.is_none_or(|pid| outline.pid.as_i64() == Some(pid))
+            && self
+                .since
+                .is_none_or(|since| outline.time().is_some_and(|time| time >= since));
+        if wanted { object(line) } else { None }
+    }
+}
+
+/// The few fields that decide over a record. Skipping the others makes passing over a record
+/// several times cheaper than building its whole value. Any type is taken, so that an odd one does
+/// not hide the record.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Outline {
+    event: Value,
+    orphan_pid: Value,
+    pid: Value,
+    ts: Value,
+}
+
+impl Outline {
+    fn of(line: &[u8]) -> Option<Outline> {
+        // An array would do for a struct, field by field; it is no record.
+        line.trim_ascii_start()
+            .starts_with(b"{")
+            .then(|| serde_json::from_slice(line).ok())?
+    }
+
+    fn time(&self) -> Option<jiff::Timestamp> {
+        self.ts.as_str()?.parse().ok()
+    }
+}
+
+fn object(line: &[u8]) -> Option<Value> {
+    serde_json::from_slice(line).ok().filter(Value::is_object)
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Archives {
+    None,
+    All,
+    /// All; but those numbered higher only if they can be opened.
+    Leftovers {
+        above: u32,
+    },
+}
+
+/// Gives every line, newest first: of the current segment, then of the archives from number 1 up.
+///
+/// A rotation meanwhile moves segments up, in the direction of the walk: it may show one twice,
+/// which its inode tells, but hides none. (The other way round it could hide one.)
+pub(super) fn each_line_from_end(
+    state_dir: &Path,
+    archives: Archives,
+    mut each: impl FnMut(&[u8]) -> ControlFlow<()>,
+) -> Result<(), EventLogError> {
+    let mut seen = HashSet::new();
+    let mut number = 0;
+    loop {
+        let path = if number == 0 {
+            segment_path(state_dir)
+        } else {
+            archive_path(state_dir, number)
+        };
+        let failed = |source| EventLogError::Read {
+            path: path.clone(),
+            source,
+        };
+        match open_regular(&path, OpenOptions::new().read(true)) {
+            Ok(segment) => {
+                let metadata = segment.metadata().map_err(failed)?;
+                if seen.insert((metadata.dev(), metadata.ino())) {
+                    let mut lines = LinesFromEnd::new(&segment, metadata.len(), BLOCK_BYTES);
+                    while let Some(line) = lines.next_line().map_err(failed)? {
+                        if each(line).is_break() {
+                            return Ok(());
+                        }
+                    }
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(_) if matches!(archives, Archives::Leftovers { above } if number > above) => {}
+            Err(error) => return Err(failed(error)),
+        }
+        if matches!(archives, Archives::None) {
+            return Ok(());
+        }
+        // Listed anew each time, because a rotation may have added a number.
+        let next = match archive_numbers(state_dir) {
+            Ok(numbers) => numbers.into_iter().find(|&next| next > number),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(source) => {
+                return Err(EventLogError::Read {
+                    path: state_dir.to_owned(),
+                    source,
+                });
+            }
+        };
+        match next {
+            Some(next) => number = next,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// The lines of a file from the last to the first, without their newlines.
+pub(super) struct LinesFromEnd<'file> {
+    file: &'file File,
+    block_bytes: usize,
+    /// Where in the file the buffer begins; what lies before it was not read yet.
+    position: u64,
+    buffer: Vec<u8>,
+    /// How much of the buffer, from its beginning, was not given out yet.
+    pending: usize,
+    state: State,
+}
+
+#[derive(PartialEq)]
+enum State {
+    Start,
+    Within,
+    Done,
+}
+
+impl<'file> LinesFromEnd<'file> {
+    pub(super) fn new(file: &'file File, len: u64, block_bytes: usize) -> Self {
+        Self {
+            file,
+            block_bytes,
+            position: len,
+            buffer: Vec::new(),
+            pending: 0,
+            state: State::Start,
+        }
+    }
+
+    /// The line before the one given last; the file's last line first.
+    pub(super) fn next_line(&mut self) -> io::Result<Option<&[u8]>> {
+        if self.state == State::Start {
+            self.fill()?;
+            self.state = match self.buffer.last() {
+                // Ends the last line; there is none after it.
+                Some(b'\n') => {
+                    self.pending -= 1;
+                    State::Within
+                }
+                Some(_) => State::Within,
+                None => State::Done,
+            };
+        }
+        while self.state == State::Within {
+            let end = self.pending;
+            if let Some(newline) = self.buffer[..end].iter().rposition(|&byte| byte == b'\n') {
+                self.pending = newline;
+                return Ok(Some(&self.buffer[newline + 1..end]));
+            }
+            if self.position == 0 {
+                self.state = State::Done;
+                return Ok(Some(&self.buffer[..end]));
+            }
+            self.fill()?;
+        }
+        Ok(None)
+    }
+
+    /// Puts the block before the buffer in front of what is pending. As it is no smaller than that,
+    /// the copying (and the second look for a newline) stays in proportion to the length of the
+    /// line, however long.
+    fn fill(&mut self) -> io::Result<()> {
+        let wanted = self.block_bytes.max(self.pending);
+        let block = usize::try_from(self.position).map_or(wanted, |before| before.min(wanted));
+        let position = self.position - block as u64;
+        let mut buffer = vec![0; block];
+        let read = read_fully_at(self.file, &mut buffer, position)?;
+        if read < block {
+            if self.state != State::Start {
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "truncated while it was read",
+                ));
+            }
+            // The writer has taken back the beginning of a line that it could not finish.
+            buffer.truncate(read);
+        }
+        buffer.extend_from_slice(&self.buffer[..self.pending]);
+        self.pending = buffer.len();
+        self.buffer = buffer;
+        self.position = position;
+        Ok(())
+    }
+}
+
+fn read_fully_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut read = 0;
+    while read < buffer.len() {
+        match file.read_at(&mut buffer[read..], offset + read as u64) {
+            Ok(0) => break,
+            Ok(count) => read += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(read)
+}

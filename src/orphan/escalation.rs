@@ -1,0 +1,377 @@
+//! The TERM → KILL state machine of one orphan. No pids, no timers, no signals sent: each input is
+//! something that happened, each step says what is to be done next.
+
+use super::event::Signal;
+
+/// What has to be done next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Check the process again under its handle.
+    Check,
+    /// Write and flush the record of this signal.
+    Record(Signal),
+    /// Send this signal.
+    Send(Signal),
+    /// Await its exit for as long as this signal is given.
+    Await(Signal),
+    /// Nothing: this is how it ended.
+    Finish(Outcome),
+}
+
+/// Something that happened to the escalation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Identity, argv and verdict still hold.
+    CheckPassed,
+    /// They do not, or something protects it.
+    CheckFailed {
+        /// Why, in a stable word.
+        why: String,
+    },
+    /// Every process of this escalation has exited.
+    Gone,
+    /// The record is on disk.
+    Recorded,
+    /// It could not be written.
+    NotRecorded,
+    /// The signal is on its way.
+    Sent,
+    /// The system refused to deliver it.
+    Refused {
+        /// The system's words.
+        detail: String,
+    },
+    /// The time for this wait is over.
+    WaitOver,
+}
+
+/// What a failed record means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audit {
+    /// No record, no signal: automatic reaping.
+    Required,
+    /// The signal goes on, and the result says so: somebody asked for it.
+    Wanted,
+}
+
+/// How an escalation ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The process is gone.
+    Killed {
+        /// Whether SIGKILL had to be sent.
+        sigkill_required: bool,
+    },
+    /// It was gone before the first signal.
+    Missing,
+    /// It could not be ended.
+    Failed {
+        /// A stable word.
+        error: Failure,
+        /// The system's words.
+        detail: Option<String>,
+        /// Whether SIGKILL was sent or tried.
+        sigkill_attempted: bool,
+    },
+    /// It was let go.
+    Spared {
+        /// Why, in a stable word.
+        why: String,
+    },
+}
+
+/// Why a process could not be ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It survived both signals.
+    AliveAfterSigkill,
+    /// The system refused the signal.
+    PermissionDenied,
+    /// The event log could not be written.
+    AuditUnavailable,
+}
+
+impl Failure {
+    /// The contract's word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::AliveAfterSigkill => "alive_after_sigkill",
+            Self::PermissionDenied => "permission_denied",
+            Self::AuditUnavailable => "audit_unavailable",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    Checking(Signal),
+    Recording(Signal),
+    Sending(Signal),
+    Awaiting(Signal),
+    Done(Outcome),
+}
+
+/// One orphan's escalation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Escalation {
+    state: State,
+    audit: Audit,
+}
+
+impl Escalation {
+    /// A new one: the first step is a check.
+    #[must_use]
+    pub fn new(audit: Audit) -> Self {
+        Self {
+            state: State::Checking(Signal::Term),
+            audit,
+        }
+    }
+
+    /// What has to be done now.
+    #[must_use]
+    pub fn step(&self) -> Step {
+        match &self.state {
+            State::Checking(_) => Step::Check,
+            State::Recording(signal) => Step::Record(*signal),
+            State::Sending(signal) => Step::Send(*signal),
+            State::Awaiting(signal) => Step::Await(*signal),
+            State::Done(outcome) => Step::Finish(outcome.clone()),
+        }
+    }
+
+    /// How it ended, if it did.
+    #[must_use]
+    pub fn outcome(&self) -> Option<&Outcome> {
+        match &self.state {
+            State::Done(outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+
+    /// Takes in what happened. An input that does not belong to the current state changes nothing:
+    /// no late or repeated answer can bring about a signal.
+    pub fn advance(&mut self, input: Input) {
+        use State::{Awaiting, Checking, Done, Recording, Sending};
+        let next = match (&self.state, input) {
+            (Checking(signal), Input::CheckPassed) => Recording(*signal),
+            (Checking(_), Input::CheckFailed { why }) => Done(Outcome::Spared { why }),
+            (Recording(signal), Input::Recorded) => Sending(*signal),
+            (Recording(signal), Input::NotRecorded) => match self.audit {
+                Audit::Wanted => Sending(*signal),
+                Audit::Required => Done(Outcome::Failed {
+                    error: Failure::AuditUnavailable,
+                    detail: None,
+                    sigkill_attempted: false,
+                }),
+            },
+            (Sending(signal), Input::Sent) => Awaiting(*signal),
+            (Sending(signal), Input::Refused { detail }) => Done(Outcome::Failed {
+                error: Failure::PermissionDenied,
+                detail: Some(detail),
+                sigkill_attempted: *signal == Signal::Kill,
+            }),
+            (Awaiting(Signal::Term), Input::WaitOver) => Checking(Signal::Kill),
+            (Awaiting(Signal::Kill), Input::WaitOver) => Done(Outcome::Failed {
+                error: Failure::AliveAfterSigkill,
+                detail: None,
+                sigkill_attempted: true,
+            }),
+            (Done(_), _) => return,
+            (state, Input::Gone) => Done(gone_in(state)),
+            _ => return,
+        };
+        self.state = next;
+    }
+}
+
+/// What it means that the process is gone in `state`: before SIGTERM went out it was missing, and
+/// SIGKILL was required only if it went out.
+fn gone_in(state: &State) -> Outcome {
+    match state {
+        State::Checking(Signal::Term)
+        | State::Recording(Signal::Term)
+        | State::Sending(Signal::Term) => Outcome::Missing,
+        State::Awaiting(Signal::Kill) => Outcome::Killed {
+            sigkill_required: true,
+        },
+        _ => Outcome::Killed {
+            sigkill_required: false,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TERM: Signal = Signal::Term;
+    const KILL: Signal = Signal::Kill;
+
+    fn every_input() -> Vec<Input> {
+        vec![
+            Input::CheckPassed,
+            Input::CheckFailed {
+                why: "workspace_alive".into(),
+            },
+            Input::Gone,
+            Input::Recorded,
+            Input::NotRecorded,
+            Input::Sent,
+            Input::Refused {
+                detail: "EPERM".into(),
+            },
+            Input::WaitOver,
+        ]
+    }
+
+    fn walk(audit: Audit, inputs: &[Input]) -> Escalation {
+        let mut escalation = Escalation::new(audit);
+        for input in inputs {
+            escalation.advance(input.clone());
+        }
+        escalation
+    }
+
+    #[test]
+    fn an_obedient_process_gets_one_signal_after_check_and_record() {
+        let escalation = walk(
+            Audit::Required,
+            &[
+                Input::CheckPassed,
+                Input::Recorded,
+                Input::Sent,
+                Input::Gone,
+            ],
+        );
+        assert_eq!(
+            escalation.outcome(),
+            Some(&Outcome::Killed {
+                sigkill_required: false
+            })
+        );
+    }
+
+    #[test]
+    fn a_stubborn_process_is_checked_and_recorded_again_before_sigkill() {
+        let mut escalation = walk(
+            Audit::Required,
+            &[
+                Input::CheckPassed,
+                Input::Recorded,
+                Input::Sent,
+                Input::WaitOver,
+            ],
+        );
+        assert_eq!(escalation.step(), Step::Check);
+        escalation.advance(Input::CheckPassed);
+        assert_eq!(escalation.step(), Step::Record(KILL));
+        escalation.advance(Input::Recorded);
+        assert_eq!(escalation.step(), Step::Send(KILL));
+        escalation.advance(Input::Sent);
+        assert_eq!(escalation.step(), Step::Await(KILL));
+        escalation.advance(Input::Gone);
+        assert_eq!(
+            escalation.outcome(),
+            Some(&Outcome::Killed {
+                sigkill_required: true
+            })
+        );
+    }
+
+    /// What a path through the machine has seen so far.
+    #[derive(Clone, Copy, Default)]
+    struct Seen {
+        checks: usize,
+        answered: Option<Signal>,
+        sent: [usize; 2],
+    }
+
+    /// Every path there is: each input in each state, followed as long as something changes. A
+    /// signal is asked for only after a check for it and an answer about its record, TERM before
+    /// KILL, each at most once; nothing follows an outcome; every path ends.
+    #[test]
+    fn no_order_of_inputs_reaches_a_signal_without_its_check_and_record() {
+        fn explore(at: &Escalation, seen: Seen, depth: usize, paths: &mut usize) {
+            assert!(depth < 10, "an escalation without an end: {at:?}");
+            for input in every_input() {
+                let mut next = at.clone();
+                next.advance(input.clone());
+                if next == *at {
+                    continue;
+                }
+                assert_eq!(at.outcome(), None, "something follows an outcome");
+                let mut seen = seen;
+                match next.step() {
+                    Step::Record(_) => {
+                        assert_eq!((at.step(), &input), (Step::Check, &Input::CheckPassed));
+                        seen.checks += 1;
+                        seen.answered = None;
+                    }
+                    Step::Send(signal) => {
+                        assert_eq!(at.step(), Step::Record(signal));
+                        let written = input == Input::Recorded;
+                        let goes_on = input == Input::NotRecorded && at.audit == Audit::Wanted;
+                        assert!(
+                            written || goes_on,
+                            "sent without a record: {at:?} {input:?}"
+                        );
+                        seen.answered = Some(signal);
+                    }
+                    Step::Await(signal) => {
+                        assert_eq!(seen.answered, Some(signal));
+                        let order = usize::from(signal == KILL);
+                        assert_eq!(seen.sent, [order, 0], "out of order or twice");
+                        assert_eq!(seen.checks, order + 1, "not checked for this signal");
+                        seen.sent[order] += 1;
+                    }
+                    Step::Check | Step::Finish(_) => {}
+                }
+                if matches!(next.step(), Step::Finish(_)) {
+                    *paths += 1;
+                }
+                explore(&next, seen, depth + 1, paths);
+            }
+        }
+        for (audit, expected) in [(Audit::Required, 15), (Audit::Wanted, 31)] {
+            let mut paths = 0;
+            explore(&Escalation::new(audit), Seen::default(), 0, &mut paths);
+            assert_eq!(paths, expected, "{audit:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_record_automatic_reaping_does_not_signal() {
+        let failed = Outcome::Failed {
+            error: Failure::AuditUnavailable,
+            detail: None,
+            sigkill_attempted: false,
+        };
+        let first = [Input::CheckPassed, Input::NotRecorded];
+        assert_eq!(walk(Audit::Required, &first).outcome(), Some(&failed));
+        assert_eq!(walk(Audit::Wanted, &first).step(), Step::Send(TERM));
+        let between = [
+            Input::CheckPassed,
+            Input::Recorded,
+            Input::Sent,
+            Input::WaitOver,
+            Input::CheckPassed,
+            Input::NotRecorded,
+        ];
+        assert_eq!(walk(Audit::Required, &between).outcome(), Some(&failed));
+    }
+
+    #[test]
+    fn a_process_that_went_by_itself_is_missing() {
+        for inputs in [
+            vec![Input::Gone],
+            vec![Input::CheckPassed, Input::Recorded, Input::Gone],
+        ] {
+            assert_eq!(
+                walk(Audit::Required, &inputs).outcome(),
+                Some(&Outcome::Missing)
+            );
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The pure core: what a coordinator is, when it is an orphan, who dies with it and how.
+//!
+//! Values in, values out. Nothing in this room knows tokio, nix, rustix, sysinfo, files or a clock:
+//! whoever calls brings the facts and the time. Everything here can be walked through exhaustively.
+
+pub mod coordinator;
+pub mod escalation;
+pub mod event;
+pub mod evidence;
+pub mod process;
+pub mod registry;
+pub mod termination;
+pub mod verdict;
+pub mod victims;

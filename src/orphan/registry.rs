@@ -1,0 +1,210 @@
+//! What has been seen, since when: every coordinator across scans, and what changed.
+//!
+//! Owns the memory that verdicts draw on. Knows nothing of signals or of when to send them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::SystemTime;
+
+use super::coordinator::Coordinator;
+use super::evidence::Evidence;
+use super::process::{Pid, ProcessIdentity, ProcessRecord};
+use super::verdict::{EphemeralRules, Memory, Verdict, judge};
+
+/// One look at one coordinator.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// The process.
+    pub record: ProcessRecord,
+    /// What its argv says.
+    pub coordinator: Coordinator,
+    /// What the disk and the kernel said.
+    pub evidence: Evidence,
+}
+
+/// One coordinator with everything that is known of it.
+#[derive(Clone, Debug)]
+pub struct Sighting {
+    /// The newest look.
+    pub observation: Observation,
+    /// The verdict on the newest look.
+    pub verdict: Verdict,
+    /// What earlier looks left behind.
+    pub memory: Memory,
+    /// When it was first seen.
+    pub first_seen: SystemTime,
+    /// In how many scans it was seen.
+    pub sightings: u64,
+    /// Since when it has been an orphan without a break.
+    pub orphan_since: Option<SystemTime>,
+}
+
+impl Sighting {
+    /// Which process it is.
+    #[must_use]
+    pub fn identity(&self) -> ProcessIdentity {
+        self.observation.record.identity
+    }
+}
+
+/// Something that changed between two scans.
+#[derive(Clone, Debug)]
+pub enum Transition {
+    /// A coordinator is an orphan now.
+    Detected(Box<Sighting>),
+    /// An orphan is none any more.
+    Cleared {
+        /// As it was last known: with the verdict it has now, if it is still there.
+        sighting: Box<Sighting>,
+        /// The reason it was an orphan for.
+        was: String,
+        /// What ended it.
+        cause: Cleared,
+    },
+}
+
+/// What ended an orphan's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cleared {
+    /// The process is gone.
+    Exited,
+    /// It is the same process, but the verdict is another one.
+    VerdictChanged,
+    /// It runs another program now.
+    ProgramChanged,
+}
+
+/// All coordinators of this machine, as last seen.
+#[derive(Clone, Debug, Default)]
+pub struct Registry {
+    known: BTreeMap<ProcessIdentity, Sighting>,
+}
+
+impl Registry {
+    /// Takes in one whole scan: what is not in it is gone.
+    pub fn observe(
+        &mut self,
+        observations: Vec<Observation>,
+        ephemeral: &EphemeralRules,
+        now: SystemTime,
+    ) -> Vec<Transition> {
+        let mut transitions = Vec::new();
+        let mut previous = std::mem::take(&mut self.known);
+        for observation in observations {
+            let identity = observation.record.identity;
+            let before = previous.remove(&identity);
+            // Another argv is another program in the same process: what was remembered is not its.
+            let (before, replaced) = match before {
+                Some(known) if known.observation.coordinator != observation.coordinator => {
+                    (None, Some(known))
+                }
+                other => (other, None),
+            };
+            transitions.extend(replaced.and_then(|known| cleared(known, Cleared::ProgramChanged)));
+            let sighting = sight(before.as_ref(), observation, ephemeral, now);
+            transitions.extend(transition(before, &sighting));
+            self.known.insert(identity, sighting);
+        }
+        transitions.extend(
+            previous
+                .into_values()
+                .filter_map(|known| cleared(known, Cleared::Exited)),
+        );
+        transitions
+    }
+
+    /// One look more at a process, without taking it in: for showing.
+    #[must_use]
+    pub fn glance(
+        known: Option<&Sighting>,
+        observation: Observation,
+        ephemeral: &EphemeralRules,
+        now: SystemTime,
+    ) -> Sighting {
+        sight(known, observation, ephemeral, now)
+    }
+
+    /// Forgets a process that is known to be gone.
+    pub fn forget(&mut self, identity: &ProcessIdentity) -> Option<Sighting> {
+        self.known.remove(identity)
+    }
+
+    /// Every coordinator, by pid.
+    pub fn coordinators(&self) -> impl Iterator<Item = &Sighting> {
+        self.known.values()
+    }
+
+    /// Every coordinator whose verdict is `orphan`, by pid.
+    pub fn orphans(&self) -> impl Iterator<Item = &Sighting> {
+        self.coordinators()
+            .filter(|sighting| sighting.verdict.orphan_reason().is_some())
+    }
+
+    /// The coordinator with this pid.
+    #[must_use]
+    pub fn by_pid(&self, pid: Pid) -> Option<&Sighting> {
+        self.coordinators()
+            .find(|sighting| sighting.identity().pid == pid)
+    }
+
+    /// What is remembered of each process, for the next look.
+    #[must_use]
+    pub fn memories(&self) -> HashMap<ProcessIdentity, Memory> {
+        self.known
+            .iter()
+            .map(|(identity, sighting)| (*identity, sighting.memory.clone()))
+            .collect()
+    }
+}
+
+fn sight(
+    before: Option<&Sighting>,
+    observation: Observation,
+    ephemeral: &EphemeralRules,
+    now: SystemTime,
+) -> Sighting {
+    let mut memory = before.map(|known| known.memory.clone()).unwrap_or_default();
+    let verdict = judge(
+        &observation.coordinator.workspace,
+        &observation.evidence,
+        &memory,
+        ephemeral,
+    );
+    memory.learn(&observation.evidence);
+    let orphan_since = verdict
+        .orphan_reason()
+        .map(|_| before.and_then(|known| known.orphan_since).unwrap_or(now));
+    Sighting {
+        observation,
+        verdict,
+        memory,
+        first_seen: before.map_or(now, |known| known.first_seen),
+        sightings: before.map_or(0, |known| known.sightings) + 1,
+        orphan_since,
+    }
+}
+
+fn transition(before: Option<Sighting>, sighting: &Sighting) -> Option<Transition> {
+    let was = before
+        .as_ref()
+        .and_then(|known| known.verdict.orphan_reason())
+        .map(ToString::to_string);
+    match (was, sighting.verdict.orphan_reason()) {
+        (None, Some(_)) => Some(Transition::Detected(Box::new(sighting.clone()))),
+        (Some(was), None) => Some(Transition::Cleared {
+            sighting: Box::new(sighting.clone()),
+            was,
+            cause: Cleared::VerdictChanged,
+        }),
+        // Missing and replaced alternate while a coordinator recreates its workspace: no break.
+        (Some(_), Some(_)) | (None, None) => None,
+    }
+}
+
+fn cleared(known: Sighting, cause: Cleared) -> Option<Transition> {
+    let was = known.verdict.orphan_reason()?.to_string();
+    Some(Transition::Cleared {
+        sighting: Box::new(known),
+        was,
+        cause,
+    })
+}

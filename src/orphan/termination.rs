@@ -1,0 +1,62 @@
+//! How a termination ended: values for results and records. Not how it is done.
+
+use std::time::Duration;
+
+use super::escalation::Outcome;
+use super::event::{Actor, Signal, Subject};
+use super::process::Pid;
+use super::registry::Sighting;
+use super::victims::LeftBehind;
+
+/// How one orphan's termination ended.
+#[derive(Clone, Debug)]
+pub struct Termination {
+    /// The orphan, as it was last judged.
+    pub sighting: Sighting,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How far the signals reached.
+    pub reach: Reach,
+    /// Its members and what became of them.
+    pub members: Vec<MemberEnd>,
+    /// Who was seen and not signalled.
+    pub left_behind: Vec<LeftBehind>,
+    /// From the start of the wave to the outcome.
+    pub elapsed: Duration,
+    /// The event log could not be written, and the signal was sent all the same.
+    pub unrecorded: bool,
+    /// Who wanted it.
+    pub actor: Actor,
+}
+
+/// How far the signals for an orphan reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// The orphan alone.
+    Process,
+    /// Members of its own group too.
+    Group,
+    /// Descendants outside its group too.
+    Tree,
+}
+
+/// What became of a member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberEnd {
+    /// Its pid.
+    pub pid: Pid,
+    /// `exited`, `missing`, `alive_after_sigkill`, `permission_denied` or `spared`.
+    pub outcome: &'static str,
+    /// The last signal it got.
+    pub signal: Option<Signal>,
+}
+
+/// The subject of events about a coordinator.
+#[must_use]
+pub fn subject(sighting: &Sighting) -> Subject {
+    Subject {
+        pid: sighting.identity().pid,
+        workspace: sighting.observation.evidence.workspace.clone(),
+        reason: sighting.verdict.reason(),
+    }
+}

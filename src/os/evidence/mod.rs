@@ -1,0 +1,210 @@
+//! What the disk and the kernel say about one coordinator's workspace.
+//!
+//! Everything here may block for as long as a dead file server likes: it is called off the runtime
+//! and under a time limit, see [`crate::supervisor::scan`]. Says what is there, not what it means.
+
+use std::path::{Path, PathBuf};
+
+use crate::orphan::coordinator::{Coordinator, WorkspaceArgument};
+use crate::orphan::evidence::{Access, Evidence, MountKey, PathState};
+use crate::orphan::process::{PidNamespace, ProcessRecord};
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+mod mounts;
+#[cfg(target_os = "linux")]
+mod walk;
+#[cfg(target_os = "linux")]
+use linux as platform;
+
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(target_os = "macos")]
+use macos as platform;
+
+/// Whose coordinators are judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JudgedUids {
+    /// Everybody's but root's.
+    AllButRoot,
+    /// These users'.
+    Only(Vec<u32>),
+}
+
+impl JudgedUids {
+    fn judges(&self, record: &ProcessRecord) -> bool {
+        record.uids().all(|uid| match self {
+            Self::AllButRoot => uid != 0,
+            Self::Only(uids) => uids.contains(&uid),
+        })
+    }
+}
+
+/// The name of the file in which a workspace names its coordinator.
+const PID_FILE: [&str; 3] = [".team", "runtime", "coordinator.pid"];
+/// The end of the path of a coordinator's log.
+const LOG_FILE: &str = ".team/runtime/coordinator.log";
+/// The longest pid file that is believed, in bytes.
+const PID_FILE_LIMIT_BYTES: usize = 32;
+/// The longest chain of symbolic links the kernel follows, path_resolution(7).
+const SYMLINK_LIMIT: u32 = 40;
+/// Where volumes are mounted and unmounted by hand or by a desktop.
+const MOUNT_AREAS: [&str; 5] = ["/media", "/run/media", "/mnt", "/net", "/Volumes"];
+
+/// Whether this process may be judged, by what is known without looking into it.
+#[must_use]
+pub fn access(record: &ProcessRecord, judged: &JudgedUids) -> Access {
+    if !judged.judges(record) {
+        Access::ForeignUid
+    } else if record.namespace == PidNamespace::Foreign {
+        Access::ForeignNamespace
+    } else {
+        Access::Judged
+    }
+}
+
+/// Evidence for a coordinator that is not looked into any further, if it is such a one.
+#[must_use]
+pub fn without_probing(
+    record: &ProcessRecord,
+    coordinator: &Coordinator,
+    judged: &JudgedUids,
+) -> Option<Evidence> {
+    let access = access(record, judged);
+    let unusable = coordinator.workspace == WorkspaceArgument::Unusable;
+    (unusable || access != Access::Judged).then(|| {
+        let mut evidence =
+            Evidence::not_probed(access, &coordinator.workspace, PathState::NotProbed);
+        evidence.workspace = workspace_path(record, coordinator);
+        evidence
+    })
+}
+
+/// Evidence for a coordinator whose workspace gave no answer in time.
+#[must_use]
+pub fn timed_out(record: &ProcessRecord, coordinator: &Coordinator) -> Evidence {
+    let mut evidence =
+        Evidence::not_probed(Access::Judged, &coordinator.workspace, PathState::TimedOut);
+    evidence.workspace = workspace_path(record, coordinator);
+    evidence
+}
+
+/// The workspace as an absolute path in the process's own view, as far as its text tells.
+#[must_use]
+pub fn workspace_path(record: &ProcessRecord, coordinator: &Coordinator) -> Option<PathBuf> {
+    match &coordinator.workspace {
+        WorkspaceArgument::Given(path) if path.is_absolute() => Some(path.clone()),
+        WorkspaceArgument::Given(path) => Some(record.cwd.as_ref()?.join(path)),
+        WorkspaceArgument::Unusable => None,
+    }
+}
+
+/// Looks at everything that may tell what became of the workspace of a pinned, judged process.
+///
+/// Blocking, without a limit of its own. `remembered` is the mount the workspace was seen on.
+#[must_use]
+pub fn gather(record: &ProcessRecord, workspace: &Path, remembered: Option<MountKey>) -> Evidence {
+    platform::gather(record, workspace, remembered)
+}
+
+/// A pid file's text: a decimal number, perhaps with white space around it.
+fn parse_pid_file(bytes: &[u8]) -> Option<u32> {
+    if bytes.len() > PID_FILE_LIMIT_BYTES {
+        return None;
+    }
+    let text = std::str::from_utf8(bytes).ok()?.trim_ascii();
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits
+        .then(|| text.parse().ok())
+        .flatten()
+        .filter(|pid| *pid != 0)
+}
+
+/// The directories that are a Trash for `uid`: in its home, and at the top of each mount.
+fn trashes(uid: u32, mount_points: &[PathBuf]) -> Vec<PathBuf> {
+    let home = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid))
+        .ok()
+        .flatten()
+        .map(|user| user.dir);
+    let own_home = (nix::unistd::getuid().as_raw() == uid)
+        .then(|| std::env::var_os("HOME").map(PathBuf::from))
+        .flatten();
+    let homes = home
+        .into_iter()
+        .chain(own_home)
+        .filter(|home| home.is_absolute());
+    let in_homes = homes.flat_map(|home| [home.join(".local/share/Trash"), home.join(".Trash")]);
+    let on_mounts = mount_points.iter().flat_map(|point| {
+        [
+            point.join(".Trash"),
+            point.join(format!(".Trash-{uid}")),
+            point.join(".Trashes"),
+        ]
+    });
+    in_homes.chain(on_mounts).collect()
+}
+
+/// The stable name of an errno.
+fn errno_name(error: &std::io::Error) -> &'static str {
+    let Some(code) = error.raw_os_error() else {
+        return "EIO";
+    };
+    match nix::errno::Errno::from_raw(code) {
+        nix::errno::Errno::EACCES => "EACCES",
+        nix::errno::Errno::EPERM => "EPERM",
+        nix::errno::Errno::ENOENT => "ENOENT",
+        nix::errno::Errno::ENOTDIR => "ENOTDIR",
+        nix::errno::Errno::ESRCH => "ESRCH",
+        nix::errno::Errno::ELOOP => "ELOOP",
+        nix::errno::Errno::ENAMETOOLONG => "ENAMETOOLONG",
+        nix::errno::Errno::EIO => "EIO",
+        nix::errno::Errno::ENXIO => "ENXIO",
+        nix::errno::Errno::ENODEV => "ENODEV",
+        nix::errno::Errno::ENOTCONN => "ENOTCONN",
+        nix::errno::Errno::ESTALE => "ESTALE",
+        nix::errno::Errno::ETIMEDOUT => "ETIMEDOUT",
+        nix::errno::Errno::EHOSTDOWN => "EHOSTDOWN",
+        nix::errno::Errno::EHOSTUNREACH => "EHOSTUNREACH",
+        nix::errno::Errno::EMFILE => "EMFILE",
+        nix::errno::Errno::ENFILE => "ENFILE",
+        nix::errno::Errno::ENOMEM => "ENOMEM",
+        nix::errno::Errno::EOVERFLOW => "EOVERFLOW",
+        nix::errno::Errno::EXDEV => "EXDEV",
+        nix::errno::Errno::EAGAIN => "EAGAIN",
+        nix::errno::Errno::EINTR => "EINTR",
+        nix::errno::Errno::EINVAL => "EINVAL",
+        nix::errno::Errno::ENOSYS => "ENOSYS",
+        nix::errno::Errno::EOPNOTSUPP => "EOPNOTSUPP",
+        _ => "EUNKNOWN",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pid_file_is_a_short_decimal_number_or_says_nothing() {
+        for (text, pid) in [
+            (&b"4242"[..], Some(4242)),
+            (b" 4242\n", Some(4242)),
+            (b"", None),
+            (b"\n", None),
+            (b"0", None),
+            (b"-1", None),
+            (b"+5", None),
+            (b"12 34", None),
+            (b"99999999999999999999", None),
+            (b"000000000000000000000000000000042", None),
+            (b"4242\xff", None),
+        ] {
+            assert_eq!(
+                parse_pid_file(text),
+                pid,
+                "{:?}",
+                String::from_utf8_lossy(text)
+            );
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The mount table of one process, proc_pid_mountinfo(5).
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::orphan::evidence::Filesystem;
+use crate::orphan::process::Pid;
+
+/// One mount.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Mount {
+    /// Where it is, below the process's root.
+    pub(super) point: PathBuf,
+    /// What kind of file system, as far as evidence goes.
+    pub(super) filesystem: Filesystem,
+    /// Whether it is procfs, whose links mean something else to each reader.
+    pub(super) is_proc: bool,
+    device: u64,
+}
+
+/// All mounts that a process can reach from its root.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct MountTable {
+    by_id: HashMap<u64, Mount>,
+}
+
+impl MountTable {
+    /// Reads the table of `pid`.
+    pub(super) fn of(pid: Pid) -> io::Result<Self> {
+        let text = std::fs::read(format!("/proc/{pid}/mountinfo"))?;
+        Ok(Self::parse(&text))
+    }
+
+    fn parse(text: &[u8]) -> Self {
+        let by_id = text
+            .split(|byte| *byte == b'\n')
+            .filter_map(parse_line)
+            .collect();
+        Self { by_id }
+    }
+
+    pub(super) fn get(&self, id: u64) -> Option<&Mount> {
+        self.by_id.get(&id)
+    }
+
+    /// Whether a mount with this id and device is in the table.
+    pub(super) fn has(&self, id: u64, device: u64) -> bool {
+        // btrfs and others report devices of their own in stat: the id alone decides there.
+        self.get(id)
+            .is_some_and(|mount| mount.device == device || mount.filesystem == Filesystem::Local)
+    }
+
+    pub(super) fn is_mount_point(&self, path: &Path) -> bool {
+        self.by_id.values().any(|mount| mount.point == path)
+    }
+
+    pub(super) fn points(&self) -> impl Iterator<Item = &Path> {
+        self.by_id.values().map(|mount| mount.point.as_path())
+    }
+}
+
+fn parse_line(line: &[u8]) -> Option<(u64, Mount)> {
+    let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
+    let number = |field: &[u8]| std::str::from_utf8(field).ok()?.parse::<u64>().ok();
+    let id = number(fields.first()?)?;
+    let device = std::str::from_utf8(fields.get(2)?).ok()?;
+    let (major, minor) = device.split_once(':')?;
+    let separator = fields.iter().position(|field| *field == b"-")?;
+    let kind = std::str::from_utf8(fields.get(separator + 1)?).ok()?;
+    Some((
+        id,
+        Mount {
+            point: PathBuf::from(OsStr::from_bytes(&unescaped(fields.get(4)?))),
+            filesystem: classify(kind),
+            is_proc: kind == "proc",
+            device: rustix::fs::makedev(major.parse().ok()?, minor.parse().ok()?),
+        },
+    ))
+}
+
+/// Space, tab, newline and backslash stand as `\ooo` in mountinfo and fstab.
+pub(super) fn unescaped(field: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((first, after)) = rest.split_first() {
+        let octal = after
+            .get(..3)
+            .filter(|_| *first == b'\\')
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        match octal {
+            Some(byte) => {
+                out.push(byte);
+                rest = &after[3..];
+            }
+            None => {
+                out.push(*first);
+                rest = after;
+            }
+        }
+    }
+    out
+}
+
+/// File systems by name. What is not known here is not believed.
+fn classify(kind: &str) -> Filesystem {
+    match kind {
+        "ext2" | "ext3" | "ext4" | "xfs" | "btrfs" | "tmpfs" | "f2fs" | "zfs" | "bcachefs"
+        | "ramfs" | "jfs" | "nilfs2" | "reiserfs" | "rootfs" | "devtmpfs" | "hugetlbfs"
+        | "squashfs" | "erofs" | "iso9660" | "udf" | "ntfs3" | "hfsplus" => Filesystem::Local,
+        "overlay" | "aufs" | "vfat" | "msdos" | "exfat" | "ecryptfs" => Filesystem::Unsteady,
+        "autofs" => Filesystem::Autofs,
+        "nfs" | "nfs4" | "cifs" | "smb3" | "smbfs" | "9p" | "ceph" | "afs" | "coda" | "lustre"
+        | "gfs2" | "ocfs2" | "gpfs" | "beegfs" | "orangefs" | "virtiofs" | "vboxsf" | "vmhgfs"
+        | "prl_fs" | "nfsd" => Filesystem::Network,
+        fuse if fuse.starts_with("fuse") => Filesystem::Fuse,
+        _ => Filesystem::Other,
+    }
+}
+
+/// The mount points that the file system table names.
+pub(super) fn fstab_points() -> Vec<PathBuf> {
+    let text = std::fs::read("/etc/fstab").unwrap_or_default();
+    parse_fstab(&text)
+}
+
+fn parse_fstab(text: &[u8]) -> Vec<PathBuf> {
+    text.split(|byte| *byte == b'\n')
+        .filter(|line| !line.trim_ascii_start().starts_with(b"#"))
+        .filter_map(|line| {
+            line.split(u8::is_ascii_whitespace)
+                .filter(|field| !field.is_empty())
+                .nth(1)
+        })
+        .map(|point| PathBuf::from(OsStr::from_bytes(&unescaped(point))))
+        .filter(|point| point.is_absolute() && point != Path::new("/"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_table_is_read_with_its_escapes_and_optional_fields() {
+        let text = b"36 35 98:0 / /mnt/my\\040disk rw,noatime master:1 shared:2 - ext4 /dev/x rw\n\
+            40 35 0:50 / /net rw - autofs systemd-1 rw\n\
+            41 35 0:51 / /f rw - fuse.sshfs me@host rw\nnot a line\n";
+        let table = MountTable::parse(text);
+        let disk = table.get(36).unwrap();
+        assert_eq!(disk.point, Path::new("/mnt/my disk"));
+        assert_eq!(disk.filesystem, Filesystem::Local);
+        assert!(table.has(36, rustix::fs::makedev(98, 0)));
+        assert!(!table.has(37, rustix::fs::makedev(98, 0)));
+        assert_eq!(table.get(40).unwrap().filesystem, Filesystem::Autofs);
+        assert_eq!(table.get(41).unwrap().filesystem, Filesystem::Fuse);
+        assert!(table.is_mount_point(Path::new("/net")));
+        assert_eq!(table.points().count(), 3);
+    }
+
+    #[test]
+    fn the_file_system_table_gives_its_mount_points() {
+        let text = b"# c\nUUID=1 / ext4 defaults 0 1\n/dev/b\t/srv/a\\040b  xfs noauto 0 0\nx none swap sw 0 0\n\n";
+        assert_eq!(parse_fstab(text), [PathBuf::from("/srv/a b")]);
+    }
+}

@@ -1,0 +1,267 @@
+//! Exact facts about one process, and the snapshot of processes around an orphan.
+//!
+//! What is read here belongs to a process only if its handle was opened before and is still alive
+//! after: [`pinned_record`] keeps that order.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::io;
+
+use super::handle::{OpenError, ProcessHandle};
+use crate::orphan::coordinator::{CustomForm, recognise};
+use crate::orphan::process::{Pid, ProcessIdentity, ProcessRecord};
+use crate::orphan::victims::{Kind, Row, Snapshot, relatives};
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+use linux as platform;
+
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(target_os = "macos")]
+use macos as platform;
+
+/// The largest argv that is read, in bytes: more than the kernel lets exec pass (6 MiB).
+const ARGV_LIMIT_BYTES: u64 = 8 << 20;
+
+/// Why a process could not be pinned and read.
+#[derive(Debug, thiserror::Error)]
+pub enum PinError {
+    /// It is gone.
+    #[error("the process is gone")]
+    Gone,
+    /// It is there, but cannot be read.
+    #[error("cannot read process: {0}")]
+    Unreadable(#[source] io::Error),
+    /// The kernel gives no handle.
+    #[error(transparent)]
+    NoHandle(OpenError),
+}
+
+/// A process, pinned, with facts that are certainly its own.
+#[derive(Debug)]
+pub struct Pinned {
+    /// Signals exactly this process.
+    pub handle: ProcessHandle,
+    /// What was read between opening the handle and finding it alive.
+    pub record: ProcessRecord,
+}
+
+/// Pins the process that has `pid` now and reads its facts.
+///
+/// # Errors
+/// See [`PinError`]: a process that exits meanwhile is gone, not an error to report.
+pub fn pin(pid: Pid) -> Result<Pinned, PinError> {
+    let handle = ProcessHandle::open(pid).map_err(|error| match error {
+        OpenError::Gone => PinError::Gone,
+        other @ OpenError::Unavailable(_) => PinError::NoHandle(other),
+    })?;
+    let record = pinned_record(&handle, pid)?;
+    Ok(Pinned { handle, record })
+}
+
+/// Reads the facts of a pinned process afresh.
+///
+/// # Errors
+/// See [`PinError`].
+pub fn pinned_record(handle: &ProcessHandle, pid: Pid) -> Result<ProcessRecord, PinError> {
+    let record = platform::record(pid, handle.unique());
+    if !handle.is_alive() {
+        return Err(PinError::Gone);
+    }
+    record.map_err(PinError::Unreadable)
+}
+
+/// The argument vector as the kernel holds it now.
+///
+/// # Errors
+/// If the process is gone or may not be read.
+pub fn argv(pid: Pid) -> io::Result<Vec<OsString>> {
+    platform::argv(pid)
+}
+
+/// One row of the snapshot, read afresh for a pinned process.
+///
+/// # Errors
+/// See [`PinError`].
+pub fn pinned_row(handle: &ProcessHandle, pid: Pid, forms: &[CustomForm]) -> Result<Row, PinError> {
+    let row = platform::row(pid, handle.unique(), forms);
+    if !handle.is_alive() {
+        return Err(PinError::Gone);
+    }
+    row.map_err(PinError::Unreadable)
+}
+
+/// A light look at the whole process table: each pid with its parent and group.
+///
+/// # Errors
+/// If the table cannot be listed at all.
+pub fn family_table() -> io::Result<BTreeMap<Pid, (Pid, Pid)>> {
+    platform::family_table()
+}
+
+/// The rows of `orphan` and of all its relatives in `family`. One that vanished meanwhile is left
+/// out; one that cannot be read is in it as another user's, which protects it.
+#[must_use]
+pub fn snapshot_around(
+    orphan: Pid,
+    family: &BTreeMap<Pid, (Pid, Pid)>,
+    forms: &[CustomForm],
+) -> Snapshot {
+    let mut pids = relatives(family, orphan);
+    pids.insert(orphan);
+    pids.into_iter()
+        .filter_map(|pid| {
+            let handle = ProcessHandle::open(pid).ok()?;
+            match pinned_row(&handle, pid, forms) {
+                Ok(row) => Some((pid, row)),
+                Err(PinError::Gone) => None,
+                Err(_) => Some((pid, opaque_row(pid, handle.unique(), family.get(&pid)?))),
+            }
+        })
+        .collect()
+}
+
+/// A process that cannot be looked into: nobody's uid, so that it and what is below it are left.
+fn opaque_row(pid: Pid, unique: u64, (ppid, pgid): &(Pid, Pid)) -> Row {
+    Row {
+        identity: ProcessIdentity {
+            pid,
+            start: 0,
+            unique,
+        },
+        ppid: *ppid,
+        pgid: *pgid,
+        uids: vec![u32::MAX],
+        on_terminal: true,
+        unit: None,
+        kind: Kind::Ordinary,
+        cmdline: String::new(),
+    }
+}
+
+/// `pid`, its parent, that one's parent and so on.
+#[must_use]
+pub fn lineage(pid: Pid, family: &BTreeMap<Pid, (Pid, Pid)>) -> BTreeSet<Pid> {
+    let mut found = BTreeSet::new();
+    let mut next = pid;
+    while next != 0 && found.insert(next) {
+        next = family.get(&next).map_or(0, |(ppid, _)| *ppid);
+    }
+    found
+}
+
+/// How many live threads a process has, what each waits for, where the system tells: for the
+/// answer about one that does not end.
+#[must_use]
+pub fn why_it_stays(pid: Pid) -> Option<String> {
+    platform::why_it_stays(pid)
+}
+
+/// What kind of process this is, by its name and argv.
+fn kind(comm: &str, argv: &[OsString], forms: &[CustomForm]) -> Kind {
+    if recognise(argv, forms).is_some() {
+        return Kind::Coordinator;
+    }
+    let program = argv
+        .first()
+        .map(|program| program.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let program = program.rsplit('/').next().unwrap_or_default();
+    let named = |names: &[&str]| {
+        names.iter().any(|name| {
+            comm == *name || program == *name || program.trim_start_matches('-') == *name
+        })
+    };
+    // `tmux: client` is a short-lived question to the server, not the server.
+    if comm.starts_with("tmux: client") {
+        return Kind::Ordinary;
+    }
+    if comm.starts_with("tmux") || named(&["tmux", "screen", "SCREEN", "zellij", "dtach", "abduco"])
+    {
+        return Kind::Multiplexer;
+    }
+    if comm.starts_with("sshd") || program.starts_with("sshd") || named(&["dropbear"]) {
+        return Kind::Sshd;
+    }
+    let managers = [
+        "systemd",
+        "init",
+        "launchd",
+        "(sd-pam)",
+        "runit",
+        "runsvdir",
+        "runsv",
+        "s6-svscan",
+        "s6-supervise",
+        "supervisord",
+        "openrc-init",
+        "dinit",
+        "tini",
+        "dumb-init",
+        "catatonit",
+        "containerd-shim",
+        "conmon",
+        "docker-init",
+    ];
+    if named(&managers) || comm.starts_with("containerd-shim") {
+        return Kind::ServiceManager;
+    }
+    Kind::Ordinary
+}
+
+/// An argv as one line, for reports.
+pub(crate) fn command_line(argv: &[OsString]) -> String {
+    let words: Vec<_> = argv.iter().map(|word| word.to_string_lossy()).collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind_of(comm: &str, argv: &[&str]) -> Kind {
+        let argv: Vec<OsString> = argv.iter().map(OsString::from).collect();
+        kind(comm, &argv, &[])
+    }
+
+    #[test]
+    fn servers_that_hold_other_peoples_sessions_are_known() {
+        assert_eq!(
+            kind_of("tmux: server", &["tmux", "new-session"]),
+            Kind::Multiplexer
+        );
+        assert_eq!(kind_of("tmux: client", &["tmux", "ls"]), Kind::Ordinary);
+        assert_eq!(kind_of("screen", &["SCREEN", "-S", "x"]), Kind::Multiplexer);
+        assert_eq!(kind_of("sshd-session", &["sshd-session: me"]), Kind::Sshd);
+        assert_eq!(
+            kind_of("systemd", &["/usr/lib/systemd/systemd", "--user"]),
+            Kind::ServiceManager
+        );
+        assert_eq!(
+            kind_of(
+                "python3",
+                &[
+                    "python3",
+                    "-m",
+                    "team_agent.coordinator",
+                    "--workspace",
+                    "/w"
+                ]
+            ),
+            Kind::Coordinator
+        );
+        assert_eq!(kind_of("bash", &["bash"]), Kind::Ordinary);
+    }
+
+    #[test]
+    fn a_pinned_process_is_read_as_itself() {
+        let pinned = pin(std::process::id()).unwrap();
+        assert_eq!(pinned.record.identity.pid, std::process::id());
+        let own: Vec<OsString> = std::env::args_os().collect();
+        assert_eq!(pinned.record.argv, own);
+        assert!(pinned.record.started_at <= std::time::SystemTime::now());
+        assert!(pinned.record.rss_bytes > 0);
+    }
+}

@@ -1,0 +1,12 @@
+//! The edge: the only home of sysinfo, nix, rustix and unsafe code.
+//!
+//! Says what the kernel and the disk say, and signals one exact process through its handle. Decides
+//! nothing: what facts mean is [`crate::orphan`]'s.
+
+pub mod evidence;
+pub mod facts;
+pub mod files;
+pub mod handle;
+pub mod host;
+pub mod processes;
+pub mod signals;

@@ -1,0 +1,35 @@
+//! sysinfo → the pids that may belong to coordinators.
+//!
+//! A sieve, not a judgement: sysinfo's argv lacks empty elements and may be older than an exec, so
+//! what passes here is read again, exactly and under a handle, before anything is made of it.
+
+use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
+
+use crate::orphan::coordinator::{CustomForm, may_be_coordinator};
+use crate::orphan::process::Pid;
+
+/// Why the process table could not be listed.
+pub type ListError = sysinfo::Error;
+
+/// The pids of all processes that may be coordinators, in ascending order.
+///
+/// Blocking: reads the command line of every process.
+///
+/// # Errors
+/// If sysinfo cannot work on this machine.
+pub fn candidates(forms: &[CustomForm]) -> Result<Vec<Pid>, ListError> {
+    // A fresh table each time: a kept one would hold argvs from before an exec.
+    let mut system = System::new()?;
+    let wanted = ProcessRefreshKind::nothing()
+        .with_cmd(UpdateKind::Always)
+        .without_tasks();
+    system.refresh_processes_specifics(ProcessesToUpdate::All, false, wanted);
+    let mut pids: Vec<Pid> = system
+        .processes()
+        .values()
+        .filter(|process| may_be_coordinator(process.cmd(), forms))
+        .map(|process| process.pid().as_u32())
+        .collect();
+    pids.sort_unstable();
+    Ok(pids)
+}

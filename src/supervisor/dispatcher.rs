@@ -1,0 +1,600 @@
+//! Decides what happens next: an event comes in, effects come out. Synchronous; no clock but the
+//! time it is given, no I/O.
+//!
+//! Owns all state of the daemon: the registry, the terminations under way, who waits for what.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+
+use super::request::{Answer, Peer, Refusal, Request, Selection};
+use super::selection::{Choice, Spared, choose, of_workspace};
+use super::settings::Settings;
+use super::termination::Wave;
+use crate::event_log::Query;
+use crate::orphan::escalation::{Audit, Outcome};
+use crate::orphan::event::{Actor, Event as Fact};
+use crate::orphan::process::{Pid, ProcessIdentity};
+use crate::orphan::registry::{Cleared, Observation, Registry, Sighting, Transition};
+use crate::orphan::termination::{Termination, subject};
+use crate::orphan::verdict::Memory;
+use crate::wire::results::{self, Counters, FixReport, Identity, LastScan, Source, StatusReport};
+
+/// Names one request until it is answered.
+pub type Ticket = u64;
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Event {
+    /// It is time for a scan.
+    Tick,
+    /// A scan ended.
+    Scanned {
+        /// What it saw, or why it saw nothing.
+        observations: Result<Vec<Observation>, String>,
+        /// How long it took.
+        took: Duration,
+    },
+    /// Somebody asks.
+    Asked {
+        /// For the answer.
+        ticket: Ticket,
+        /// Who.
+        peer: Peer,
+        /// What.
+        request: Request,
+    },
+    /// The owner's signal to read the configuration again.
+    ReloadAsked,
+    /// The configuration was read again.
+    Reloaded {
+        /// Who asked, if it was a peer.
+        ticket: Option<Ticket>,
+        /// What it says, or what is wrong with it.
+        result: Result<Box<Loaded>, String>,
+    },
+    /// One orphan's termination ended.
+    Ended(Box<Termination>),
+    /// The daemon is to stop.
+    Stop {
+        /// Why.
+        cause: String,
+    },
+}
+
+/// Something that has to be done.
+#[derive(Debug)]
+pub enum Effect {
+    /// Scan now; the answer is [`Event::Scanned`].
+    Scan {
+        /// What earlier scans left behind.
+        memories: HashMap<ProcessIdentity, Memory>,
+    },
+    /// Start ending orphans; each answers with [`Event::Ended`].
+    Terminate(Wave),
+    /// Write down what happened.
+    Record(Vec<Fact>),
+    /// Answer a request.
+    Answer {
+        /// Whose.
+        ticket: Ticket,
+        /// With what.
+        answer: Answer,
+    },
+    /// Look at one process and answer with what was found.
+    Explain {
+        /// Whose answer.
+        ticket: Ticket,
+        /// Which process.
+        pid: Pid,
+        /// What is known of it.
+        known: Option<Box<Sighting>>,
+    },
+    /// Read the event log and answer.
+    ReadEvents {
+        /// Whose answer.
+        ticket: Ticket,
+        /// Which records.
+        query: Query,
+    },
+    /// Read the configuration; the answer is [`Event::Reloaded`].
+    LoadConfig {
+        /// Who asked, if it was a peer.
+        ticket: Option<Ticket>,
+    },
+    /// From now on use these.
+    Use(Box<Loaded>),
+    /// The first scan is done.
+    Ready,
+    /// Nothing is under way any more: leave.
+    Exit,
+}
+
+/// A configuration, ready for use.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// For scans and terminations.
+    pub settings: Arc<Settings>,
+    /// How often to scan.
+    pub interval: Duration,
+    /// What `status` says of the policy.
+    pub policy: Value,
+    /// Where it came from.
+    pub file: Option<std::path::PathBuf>,
+}
+
+/// What a request waits for a scan with.
+#[derive(Debug)]
+enum Waiting {
+    Scan {
+        workspace: Option<std::path::PathBuf>,
+    },
+    Gate,
+    Fix {
+        peer: Peer,
+        selection: Selection,
+        is_gate: bool,
+    },
+}
+
+/// A fix whose terminations have begun.
+#[derive(Debug)]
+struct Fixing {
+    ticket: Ticket,
+    is_gate: bool,
+    open: HashSet<ProcessIdentity>,
+    report: FixReport,
+}
+
+/// The state of the daemon.
+#[derive(Debug)]
+pub struct Dispatcher {
+    identity: Identity,
+    settings: Arc<Settings>,
+    registry: Registry,
+    is_scanning: bool,
+    /// Waits for the scan that runs.
+    scanned_for: Vec<(Ticket, Waiting)>,
+    /// Came while a scan ran: waits for the next, which sees the world after the request.
+    queued: Vec<(Ticket, Waiting)>,
+    ending: HashSet<ProcessIdentity>,
+    fixing: Vec<Fixing>,
+    last_scan: Option<LastScan>,
+    counters: Counters,
+    is_ready: bool,
+    stopping: Option<String>,
+}
+
+impl Dispatcher {
+    /// A daemon that has seen nothing yet.
+    #[must_use]
+    pub fn new(identity: Identity, settings: Arc<Settings>) -> Self {
+        Self {
+            identity,
+            settings,
+            registry: Registry::default(),
+            is_scanning: false,
+            scanned_for: Vec::new(),
+            queued: Vec::new(),
+            ending: HashSet::new(),
+            fixing: Vec::new(),
+            last_scan: None,
+            counters: Counters::default(),
+            is_ready: false,
+            stopping: None,
+        }
+    }
+
+    /// Takes in one event.
+    pub fn handle_event(&mut self, event: Event, now: SystemTime) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match event {
+            Event::Tick => self.scan_if_idle(&mut effects),
+            Event::Scanned { observations, took } => {
+                self.scanned(observations, took, now, &mut effects)
+            }
+            Event::Asked {
+                ticket,
+                peer,
+                request,
+            } => self.asked(ticket, peer, request, now, &mut effects),
+            Event::ReloadAsked => effects.push(Effect::LoadConfig { ticket: None }),
+            Event::Reloaded { ticket, result } => self.reloaded(ticket, result, &mut effects),
+            Event::Ended(termination) => self.ended(*termination, now, &mut effects),
+            Event::Stop { cause } => self.stop(cause, &mut effects),
+        }
+        self.leave_if_done(&mut effects);
+        effects
+    }
+
+    fn scan_if_idle(&mut self, effects: &mut Vec<Effect>) {
+        // Never two at once: a tick that comes during a scan is skipped.
+        if self.is_scanning || self.stopping.is_some() {
+            return;
+        }
+        self.is_scanning = true;
+        self.scanned_for.append(&mut self.queued);
+        effects.push(Effect::Scan {
+            memories: self.registry.memories(),
+        });
+    }
+
+    fn scanned(
+        &mut self,
+        observations: Result<Vec<Observation>, String>,
+        took: Duration,
+        now: SystemTime,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.is_scanning = false;
+        match observations {
+            Ok(observations) => {
+                let transitions =
+                    self.registry
+                        .observe(observations, &self.settings.ephemeral, now);
+                self.counters.scans += 1;
+                self.note(transitions, effects);
+                self.last_scan = Some(LastScan {
+                    at: now,
+                    took,
+                    scanned: self.registry.coordinators().count(),
+                    orphans: self.registry.orphans().count(),
+                });
+                for (ticket, waiting) in std::mem::take(&mut self.scanned_for) {
+                    self.serve(ticket, waiting, now, effects);
+                }
+            }
+            Err(error) => {
+                self.counters.failed_scans += 1;
+                for (ticket, _) in std::mem::take(&mut self.scanned_for) {
+                    let answer = Err(Refusal::Internal(error.clone()));
+                    effects.push(Effect::Answer { ticket, answer });
+                }
+            }
+        }
+        if !self.is_ready {
+            self.is_ready = true;
+            effects.push(Effect::Ready);
+            if self.identity.source == Source::Daemon {
+                let started = Fact::DaemonStarted {
+                    pid: self.identity.pid,
+                    version: env!("CARGO_PKG_VERSION"),
+                    socket: self.identity.socket.clone(),
+                };
+                // Before whatever the first scan found.
+                effects.insert(0, Effect::Record(vec![started]));
+            }
+        }
+        if !self.queued.is_empty() {
+            self.scan_if_idle(effects);
+        }
+    }
+
+    fn note(&mut self, transitions: Vec<Transition>, effects: &mut Vec<Effect>) {
+        let mut facts = Vec::new();
+        for transition in transitions {
+            match transition {
+                Transition::Detected(sighting) => {
+                    self.counters.detected += 1;
+                    facts.push(Fact::Detected {
+                        subject: subject(&sighting),
+                        evidence: Box::new(sighting.observation.evidence),
+                    });
+                }
+                // What we end ourselves is reported as killed.
+                Transition::Cleared { sighting, .. }
+                    if self.ending.contains(&sighting.identity()) => {}
+                Transition::Cleared {
+                    sighting,
+                    was,
+                    cause,
+                } => {
+                    self.counters.cleared += 1;
+                    let still_runs = cause == Cleared::VerdictChanged;
+                    let mut subject = subject(&sighting);
+                    let now = still_runs.then(|| std::mem::take(&mut subject.reason));
+                    subject.reason = was;
+                    facts.push(Fact::Cleared {
+                        subject,
+                        cause,
+                        now,
+                    });
+                }
+            }
+        }
+        if !facts.is_empty() {
+            effects.push(Effect::Record(facts));
+        }
+    }
+
+    fn asked(
+        &mut self,
+        ticket: Ticket,
+        peer: Peer,
+        request: Request,
+        now: SystemTime,
+        effects: &mut Vec<Effect>,
+    ) {
+        let waiting = match request {
+            Request::Status => {
+                let answer = Ok(self.status(now));
+                effects.push(Effect::Answer { ticket, answer });
+                return;
+            }
+            Request::Reload => {
+                effects.push(Effect::LoadConfig {
+                    ticket: Some(ticket),
+                });
+                return;
+            }
+            Request::Events(query) => {
+                effects.push(Effect::ReadEvents { ticket, query });
+                return;
+            }
+            Request::Explain { pid } => {
+                let known = self.registry.by_pid(pid).cloned().map(Box::new);
+                effects.push(Effect::Explain { ticket, pid, known });
+                return;
+            }
+            Request::Scan { workspace } => Waiting::Scan { workspace },
+            Request::Gate { fix: false } => Waiting::Gate,
+            Request::Gate { fix: true } => Waiting::Fix {
+                peer,
+                selection: Selection::default(),
+                is_gate: true,
+            },
+            Request::Fix { selection } => Waiting::Fix {
+                peer,
+                selection,
+                is_gate: false,
+            },
+        };
+        if self.stopping.is_some() {
+            let answer = Err(Refusal::ShuttingDown);
+            effects.push(Effect::Answer { ticket, answer });
+            return;
+        }
+        self.queued.push((ticket, waiting));
+        self.scan_if_idle(effects);
+    }
+
+    /// All or nothing: what is under way goes on as it began.
+    fn reloaded(
+        &mut self,
+        ticket: Option<Ticket>,
+        result: Result<Box<Loaded>, String>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let answer = match result {
+            Ok(loaded) => {
+                self.settings = Arc::clone(&loaded.settings);
+                self.identity.policy = loaded.policy.clone();
+                self.identity.config.clone_from(&loaded.file);
+                effects.push(Effect::Record(vec![Fact::ConfigReloaded {
+                    file: loaded.file.clone(),
+                }]));
+                effects.push(Effect::Use(loaded));
+                Ok(results::reloaded(self.identity.config.as_deref()))
+            }
+            Err(problem) => {
+                effects.push(Effect::Record(vec![Fact::ConfigRejected {
+                    problem: problem.clone(),
+                }]));
+                Err(Refusal::ConfigRejected(problem))
+            }
+        };
+        if let Some(ticket) = ticket {
+            effects.push(Effect::Answer { ticket, answer });
+        }
+    }
+
+    fn serve(
+        &mut self,
+        ticket: Ticket,
+        waiting: Waiting,
+        now: SystemTime,
+        effects: &mut Vec<Effect>,
+    ) {
+        match waiting {
+            Waiting::Scan { workspace } => {
+                let seen = of_workspace(self.registry.coordinators(), workspace.as_deref());
+                let answer = Ok(results::scan(seen, self.scan_facts(now)));
+                effects.push(Effect::Answer { ticket, answer });
+            }
+            Waiting::Gate => {
+                let scan = results::scan(self.registry.coordinators(), self.scan_facts(now));
+                effects.push(Effect::Answer {
+                    ticket,
+                    answer: Ok(results::gate(scan, false)),
+                });
+            }
+            Waiting::Fix { .. } if self.stopping.is_some() => {
+                effects.push(Effect::Answer {
+                    ticket,
+                    answer: Err(Refusal::ShuttingDown),
+                });
+            }
+            Waiting::Fix {
+                peer,
+                selection,
+                is_gate,
+            } => {
+                self.begin_fix(ticket, peer, &selection, is_gate, now, effects);
+            }
+        }
+    }
+
+    fn begin_fix(
+        &mut self,
+        ticket: Ticket,
+        peer: Peer,
+        selection: &Selection,
+        is_gate: bool,
+        now: SystemTime,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Choice { targets, spared } = choose(
+            self.registry.coordinators(),
+            selection,
+            self.settings.ephemeral_min_age,
+            now,
+        );
+        let scan = results::scan(self.registry.coordinators(), self.scan_facts(now));
+        let mut report = FixReport::new(scan);
+        for one in spared {
+            match one {
+                Spared::Coordinator { sighting, why } => report.spare(&sighting, &why, now),
+                Spared::NotACoordinator(pid) => report.spare_stranger(pid),
+            }
+        }
+        let open: HashSet<ProcessIdentity> =
+            targets.iter().map(|target| target.identity()).collect();
+        // A process that is being ended already is joined, not signalled a second time.
+        let fresh: Vec<_> = targets
+            .into_iter()
+            .filter(|target| self.ending.insert(target.identity()))
+            .collect();
+        if !fresh.is_empty() {
+            effects.push(Effect::Terminate(Wave {
+                targets: fresh,
+                actor: Actor::Peer {
+                    uid: peer.uid,
+                    pid: peer.pid,
+                },
+                audit: Audit::Wanted,
+                protected: [Some(self.identity.pid), peer.pid]
+                    .into_iter()
+                    .flatten()
+                    .collect(),
+                settings: Arc::clone(&self.settings),
+            }));
+        }
+        self.fixing.push(Fixing {
+            ticket,
+            is_gate,
+            open,
+            report,
+        });
+        self.answer_finished_fixes(effects);
+    }
+
+    fn ended(&mut self, termination: Termination, now: SystemTime, effects: &mut Vec<Effect>) {
+        let identity = termination.sighting.identity();
+        self.ending.remove(&identity);
+        match &termination.outcome {
+            Outcome::Killed { .. } | Outcome::Missing => {
+                self.counters.killed += 1;
+                self.registry.forget(&identity);
+            }
+            Outcome::Failed { .. } => self.counters.failed += 1,
+            Outcome::Spared { .. } => self.counters.spared += 1,
+        }
+        effects.push(Effect::Record(vec![fact(&termination)]));
+        for fixing in &mut self.fixing {
+            if fixing.open.remove(&identity) {
+                fixing.report.add(&termination, now);
+            }
+        }
+        self.answer_finished_fixes(effects);
+    }
+
+    fn answer_finished_fixes(&mut self, effects: &mut Vec<Effect>) {
+        let (done, open): (Vec<Fixing>, Vec<Fixing>) = std::mem::take(&mut self.fixing)
+            .into_iter()
+            .partition(|fixing| fixing.open.is_empty());
+        self.fixing = open;
+        for Fixing {
+            ticket,
+            is_gate,
+            report,
+            ..
+        } in done
+        {
+            let result = report.into_result();
+            let answer = Ok(if is_gate {
+                results::gate(result, true)
+            } else {
+                result
+            });
+            effects.push(Effect::Answer { ticket, answer });
+        }
+    }
+
+    fn stop(&mut self, cause: String, effects: &mut Vec<Effect>) {
+        if self.stopping.is_some() {
+            return;
+        }
+        self.stopping = Some(cause);
+        let waiting = self.scanned_for.drain(..).chain(self.queued.drain(..));
+        effects.extend(waiting.map(|(ticket, _)| Effect::Answer {
+            ticket,
+            answer: Err(Refusal::ShuttingDown),
+        }));
+    }
+
+    fn leave_if_done(&mut self, effects: &mut Vec<Effect>) {
+        let Some(cause) = &self.stopping else { return };
+        if self.ending.is_empty() && self.fixing.is_empty() {
+            if self.identity.source == Source::Daemon {
+                let stopped = Fact::DaemonStopped {
+                    pid: self.identity.pid,
+                    cause: cause.clone(),
+                };
+                effects.push(Effect::Record(vec![stopped]));
+            }
+            effects.push(Effect::Exit);
+        }
+    }
+
+    fn scan_facts(&self, now: SystemTime) -> results::ScanFacts {
+        results::ScanFacts {
+            source: self.identity.source,
+            now,
+            took: self
+                .last_scan
+                .as_ref()
+                .map_or(Duration::ZERO, |scan| scan.took),
+        }
+    }
+
+    fn status(&self, now: SystemTime) -> Value {
+        let ending: BTreeSet<ProcessIdentity> = self.ending.iter().copied().collect();
+        results::status(&StatusReport {
+            identity: &self.identity,
+            registry: &self.registry,
+            ending: &ending,
+            last_scan: self.last_scan.as_ref(),
+            counters: &self.counters,
+            now,
+        })
+    }
+}
+
+fn fact(termination: &Termination) -> Fact {
+    let subject = subject(&termination.sighting);
+    let actor = termination.actor;
+    let killed = |sigkill_required, missing| Fact::Killed {
+        subject: subject.clone(),
+        sigkill_required,
+        missing,
+        elapsed_ms: u64::try_from(termination.elapsed.as_millis()).unwrap_or(u64::MAX),
+        actor,
+    };
+    match &termination.outcome {
+        Outcome::Killed { sigkill_required } => killed(*sigkill_required, false),
+        Outcome::Missing => killed(false, true),
+        Outcome::Failed { error, detail, .. } => Fact::Failed {
+            subject: subject.clone(),
+            error: error.word(),
+            detail: detail.clone(),
+            actor,
+        },
+        Outcome::Spared { why } => Fact::Spared {
+            subject: subject.clone(),
+            why: why.clone(),
+            actor,
+        },
+    }
+}

@@ -1,0 +1,14 @@
+//! The daemon's life: scans, requests and terminations, under one owner of all state.
+//!
+//! [`dispatcher`] decides, synchronously; [`run`] performs what it decided and is the only place
+//! that waits for more than one thing. The client's embedded engine is this same room without a
+//! clock and without a socket.
+
+pub mod dispatcher;
+pub mod journal;
+pub mod request;
+pub mod run;
+pub mod scan;
+pub mod selection;
+pub mod settings;
+pub mod termination;

@@ -1,0 +1,79 @@
+//! What a peer may ask of the supervisor, and what it gets.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::event_log::Query;
+use crate::orphan::process::Pid;
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// By the kernel's peer credentials.
+    pub uid: u32,
+    /// When it connected; used to protect it and its ancestors, never to authorise it.
+    pub pid: Option<Pid>,
+}
+
+/// Which orphans a fix is about: all that match every list that is not empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Exactly these workspaces.
+    pub workspaces: Vec<PathBuf>,
+    /// These processes.
+    pub pids: Vec<Pid>,
+    /// These reasons: kinds, or whole reasons.
+    pub reasons: Vec<String>,
+}
+
+/// A request, checked for its form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// A fresh scan.
+    Scan {
+        /// Only this workspace.
+        workspace: Option<PathBuf>,
+    },
+    /// A fresh scan, and the end of the selected orphans.
+    Fix {
+        /// Which.
+        selection: Selection,
+    },
+    /// The original's gate.
+    Gate {
+        /// Whether orphans are ended, rather than counted.
+        fix: bool,
+    },
+    /// The state of the daemon.
+    Status,
+    /// Every rule tried on one process.
+    Explain {
+        /// Which process.
+        pid: Pid,
+    },
+    /// Records of the event log.
+    Events(Query),
+    /// Read the configuration again.
+    Reload,
+}
+
+/// Why there is no result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The daemon is stopping.
+    #[error("the daemon is shutting down")]
+    ShuttingDown,
+    /// No such process.
+    #[error("no process has pid {0}")]
+    NoSuchProcess(Pid),
+    /// The new configuration cannot be used; the old one goes on.
+    #[error("the configuration is kept as it was: {0}")]
+    ConfigRejected(String),
+    /// Something failed on the way.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// The answer to a request.
+pub type Answer = Result<Value, Refusal>;

@@ -1,0 +1,359 @@
+//! Performs what the dispatcher decided: the only place that waits for more than one thing.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::json;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
+
+use super::dispatcher::{Dispatcher, Effect, Event, Loaded, Ticket};
+use super::journal::Journal;
+use super::request::{Answer, Peer, Refusal, Request};
+use super::scan::{Look, Scanner, on_blocking_pool};
+use super::settings::Settings;
+use super::termination;
+use crate::event_log;
+use crate::orphan::process::Pid;
+use crate::orphan::registry::{Observation, Registry, Sighting};
+use crate::wire::{explain, results};
+
+/// How long reading the event log may take.
+const EVENTS_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long reading the configuration may take.
+const CONFIG_LIMIT: Duration = Duration::from_secs(10);
+
+/// A request on its way in.
+#[derive(Debug)]
+pub struct Asked {
+    /// Who asks.
+    pub peer: Peer,
+    /// What.
+    pub request: Request,
+    /// Where the answer goes. Nobody listening any more changes nothing.
+    pub answer: oneshot::Sender<Answer>,
+}
+
+/// The way in for requests.
+pub type Requests = mpsc::Sender<Asked>;
+
+/// What the supervisor runs on.
+#[derive(Debug)]
+pub struct Supervisor {
+    /// What it says of itself.
+    pub identity: results::Identity,
+    /// The configuration.
+    pub settings: Arc<Settings>,
+    /// The way to the event log.
+    pub journal: Journal,
+    /// Where the event log is.
+    pub state_dir: PathBuf,
+    /// How many rotated segments of it are kept.
+    pub keep_segments: u32,
+    /// How often it scans by itself; never, in the client.
+    pub interval: Option<Duration>,
+    /// Reads the configuration again; in the client there is nothing to reload.
+    pub load_config: Option<LoadConfig>,
+}
+
+/// Reads the configuration afresh, from where it was read at the start. May block.
+#[derive(Clone)]
+pub struct LoadConfig(pub Arc<dyn Fn() -> Result<Loaded, String> + Send + Sync>);
+
+impl std::fmt::Debug for LoadConfig {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("LoadConfig")
+    }
+}
+
+/// What the owner asks of the daemon by a signal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// To stop, and why.
+    Stop(String),
+    /// To read the configuration again.
+    Reload,
+}
+
+impl Supervisor {
+    /// Runs until a command says to stop and everything under way has ended, or nobody can ask any
+    /// more and nothing runs on an interval. `ready` is told when the first scan is done.
+    pub async fn run(
+        self,
+        mut requests: mpsc::Receiver<Asked>,
+        mut commands: mpsc::Receiver<Command>,
+        ready: oneshot::Sender<()>,
+    ) {
+        let (events, mut incoming) = mpsc::unbounded_channel();
+        let mut engine = Engine {
+            dispatcher: Dispatcher::new(self.identity, Arc::clone(&self.settings)),
+            settings: self.settings,
+            scanner: Scanner::default(),
+            journal: self.journal,
+            load_config: self.load_config,
+            state_dir: self.state_dir,
+            keep_segments: self.keep_segments,
+            events,
+            waiting: HashMap::new(),
+            next_ticket: 0,
+            ready: Some(ready),
+        };
+        let mut ticks = self.interval.map(ticks_every);
+        let mut may_be_asked = true;
+        let mut may_be_commanded = true;
+        loop {
+            let event = tokio::select! {
+                _ = next_tick(&mut ticks) => Event::Tick,
+                asked = requests.recv(), if may_be_asked => match asked {
+                    Some(asked) => engine.take(asked),
+                    None => {
+                        may_be_asked = false;
+                        if ticks.is_some() {
+                            continue;
+                        }
+                        Event::Stop { cause: "nobody asks any more".to_owned() }
+                    }
+                },
+                Some(event) = incoming.recv() => event,
+                command = commands.recv(), if may_be_commanded => match command {
+                    Some(Command::Stop(cause)) => Event::Stop { cause },
+                    Some(Command::Reload) => Event::ReloadAsked,
+                    None => {
+                        may_be_commanded = false;
+                        continue;
+                    }
+                },
+            };
+            let effects = engine.dispatcher.handle_event(event, SystemTime::now());
+            for effect in effects {
+                match effect {
+                    Effect::Exit => return,
+                    Effect::Use(loaded) => {
+                        ticks = ticks.map(|_| ticks_every(loaded.interval));
+                        engine.settings = loaded.settings;
+                    }
+                    other => engine.perform(other),
+                }
+            }
+        }
+    }
+}
+
+fn ticks_every(interval: Duration) -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval(interval);
+    // A scan slower than the interval delays the next one; ticks do not pile up.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+async fn next_tick(ticks: &mut Option<tokio::time::Interval>) {
+    match ticks {
+        Some(ticks) => {
+            ticks.tick().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+struct Engine {
+    dispatcher: Dispatcher,
+    settings: Arc<Settings>,
+    scanner: Scanner,
+    journal: Journal,
+    load_config: Option<LoadConfig>,
+    state_dir: PathBuf,
+    keep_segments: u32,
+    events: mpsc::UnboundedSender<Event>,
+    waiting: HashMap<Ticket, oneshot::Sender<Answer>>,
+    next_ticket: Ticket,
+    ready: Option<oneshot::Sender<()>>,
+}
+
+impl Engine {
+    fn take(&mut self, asked: Asked) -> Event {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.waiting.insert(ticket, asked.answer);
+        Event::Asked {
+            ticket,
+            peer: asked.peer,
+            request: asked.request,
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Scan { memories } => {
+                let (scanner, settings, events) = (
+                    self.scanner.clone(),
+                    Arc::clone(&self.settings),
+                    self.events.clone(),
+                );
+                tokio::spawn(async move {
+                    let began = Instant::now();
+                    let scan =
+                        tokio::spawn(async move { scanner.scan(&settings, &memories).await });
+                    let observations = match scan.await {
+                        Ok(result) => result.map_err(|error| error.to_string()),
+                        Err(panicked) => Err(format!("the scan panicked: {panicked}")),
+                    };
+                    if let Err(error) = &observations {
+                        tracing::error!(%error, "a scan failed");
+                    }
+                    let took = began.elapsed();
+                    // The supervisor outlives its scans.
+                    let _ = events.send(Event::Scanned { observations, took });
+                });
+            }
+            Effect::Terminate(wave) => self.terminate(wave),
+            Effect::Record(facts) => self.journal.record(facts),
+            Effect::Answer { ticket, answer } => {
+                if let Some(waiting) = self.waiting.remove(&ticket) {
+                    // A peer that hung up misses its answer, nothing else.
+                    let _ = waiting.send(answer);
+                }
+            }
+            Effect::Explain { ticket, pid, known } => self.explain(ticket, pid, known),
+            Effect::ReadEvents { ticket, query } => self.read_events(ticket, query),
+            Effect::Ready => {
+                if let Some(ready) = self.ready.take() {
+                    let _ = ready.send(());
+                }
+            }
+            Effect::LoadConfig { ticket } => self.load_config(ticket),
+            // The loop's own.
+            Effect::Use(_) | Effect::Exit => {}
+        }
+    }
+
+    fn load_config(&self, ticket: Option<Ticket>) {
+        let (load, events) = (self.load_config.clone(), self.events.clone());
+        tokio::spawn(async move {
+            let loaded = match load {
+                Some(LoadConfig(load)) => on_blocking_pool(CONFIG_LIMIT, move || load()).await,
+                None => Some(Err("there is nothing to reload here".to_owned())),
+            };
+            let result = loaded
+                .unwrap_or_else(|| Err("the file gave no answer in time".to_owned()))
+                .map(Box::new);
+            if let Err(problem) = &result {
+                tracing::error!(%problem, "the configuration is kept as it was");
+            }
+            let _ = events.send(Event::Reloaded { ticket, result });
+        });
+    }
+
+    fn terminate(&self, wave: termination::Wave) {
+        for target in &wave.targets {
+            tracing::info!(
+                pid = target.identity().pid,
+                workspace = ?target.observation.evidence.workspace,
+                reason = target.verdict.reason(),
+                "ending an orphan"
+            );
+        }
+        let (ended, mut endings) = mpsc::unbounded_channel();
+        let expected: Vec<Sighting> = wave.targets.clone();
+        let actor = wave.actor;
+        let run = tokio::spawn(termination::run(
+            wave,
+            self.scanner.clone(),
+            self.journal.clone(),
+            ended,
+        ));
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            let mut open: HashMap<_, Sighting> = expected
+                .into_iter()
+                .map(|target| (target.identity(), target))
+                .collect();
+            while let Some(termination) = endings.recv().await {
+                open.remove(&termination.sighting.identity());
+                let _ = events.send(Event::Ended(Box::new(termination)));
+            }
+            if let Err(panicked) = run.await {
+                tracing::error!(error = %panicked, "a termination panicked");
+            }
+            // Whatever happened to the wave, every orphan of it gets an end.
+            for target in open.into_values() {
+                let lost = termination::lost(target, actor);
+                let _ = events.send(Event::Ended(Box::new(lost)));
+            }
+        });
+    }
+
+    fn explain(&mut self, ticket: Ticket, pid: Pid, known: Option<Box<Sighting>>) {
+        let Some(answer) = self.waiting.remove(&ticket) else {
+            return;
+        };
+        let (scanner, settings) = (self.scanner.clone(), Arc::clone(&self.settings));
+        tokio::spawn(async move {
+            let memory = known
+                .as_ref()
+                .map(|known| known.memory.clone())
+                .unwrap_or_default();
+            let (look, _handle) = scanner.look(pid, &memory, &settings).await;
+            let result = match look {
+                Look::Gone => Err(Refusal::NoSuchProcess(pid)),
+                Look::NotOne(record) => Ok(explain::stranger(&record)),
+                Look::Unreadable(error) => Ok(explain::unreadable(pid, &error.to_string())),
+                Look::Coordinator(observation) => Ok(explained(*observation, known, &settings)),
+            };
+            let _ = answer.send(result);
+        });
+    }
+
+    fn read_events(&mut self, ticket: Ticket, query: event_log::Query) {
+        let Some(answer) = self.waiting.remove(&ticket) else {
+            return;
+        };
+        let (state_dir, keep) = (self.state_dir.clone(), self.keep_segments);
+        tokio::spawn(async move {
+            let read = on_blocking_pool(EVENTS_LIMIT, move || {
+                event_log::read(&state_dir, keep, &query)
+            });
+            let result = match read.await {
+                Some(Ok(events)) => Ok(json!({ "events": events })),
+                Some(Err(error)) => Err(Refusal::Internal(error.to_string())),
+                None => Err(Refusal::Internal(
+                    "the event log gave no answer in time".to_owned(),
+                )),
+            };
+            let _ = answer.send(result);
+        });
+    }
+}
+
+fn explained(
+    observation: Observation,
+    known: Option<Box<Sighting>>,
+    settings: &Settings,
+) -> serde_json::Value {
+    let now = SystemTime::now();
+    // The same process only: another one may have the pid by now.
+    let known = known.filter(|known| known.identity() == observation.record.identity);
+    let memory = known
+        .as_ref()
+        .map(|known| known.memory.clone())
+        .unwrap_or_default();
+    let workspace = observation.evidence.workspace.clone();
+    let sighting = Registry::glance(known.as_deref(), observation, &settings.ephemeral, now);
+    let held_back = match workspace.as_deref() {
+        Some(path) if settings.protects(path) => Some("its workspace is below a protected path"),
+        path if !settings.covers(path) => Some("its workspace is not below workspace_roots"),
+        _ if super::selection::is_young_ephemeral(&sighting, settings.ephemeral_min_age, now) => {
+            Some("it is younger than ephemeral_min_age; `--pid` or `--reason` overrides that")
+        }
+        _ => None,
+    };
+    let context = explain::Context {
+        memory: &memory,
+        ephemeral: &settings.ephemeral,
+        held_back,
+        now,
+    };
+    explain::coordinator(&sighting, &context)
+}

@@ -1,0 +1,240 @@
+//! One scan: list, pin, recognise, probe. The checks under a handle before a signal are the same
+//! code, for one process.
+//!
+//! Whatever may block runs on the blocking pool, each workspace under its own time limit. A probe
+//! that hangs keeps its thread; the same workspace is not probed again until that one returns.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt};
+
+use super::settings::Settings;
+use crate::orphan::coordinator::{Coordinator, WorkspaceArgument, recognise};
+use crate::orphan::evidence::{Evidence, MountKey};
+use crate::orphan::process::{Pid, ProcessIdentity, ProcessRecord};
+use crate::orphan::registry::Observation;
+use crate::orphan::verdict::Memory;
+use crate::os::evidence::{gather, timed_out, without_probing, workspace_path};
+use crate::os::facts::{self, PinError, Pinned};
+use crate::os::handle::ProcessHandle;
+use crate::os::processes::{ListError, candidates};
+
+/// How many workspaces are probed at the same time.
+const PROBES_AT_ONCE: usize = 8;
+/// How many probes may hang before no further one is started.
+const HUNG_PROBES_LIMIT: usize = 64;
+/// How long listing and reading the process table may take.
+const LISTING_LIMIT: Duration = Duration::from_secs(30);
+
+/// Why a scan gave no result.
+#[derive(Debug, thiserror::Error)]
+pub enum ScanError {
+    /// The process table could not be read in time.
+    #[error("the process table gave no answer within {} s", LISTING_LIMIT.as_secs())]
+    ListingTimedOut,
+    /// The process table could not be read.
+    #[error("the process table cannot be read: {0}")]
+    Listing(#[from] ListError),
+    /// The scan itself failed.
+    #[error("the scan stopped: {0}")]
+    Stopped(#[source] tokio::task::JoinError),
+}
+
+/// What looking at one process gave.
+#[derive(Debug)]
+pub enum Look {
+    /// It is a coordinator.
+    Coordinator(Box<Observation>),
+    /// It is none; this is what it is.
+    NotOne(Box<ProcessRecord>),
+    /// It is gone, or another program by now.
+    Gone,
+    /// It is there but cannot be read.
+    Unreadable(PinError),
+}
+
+/// Scans, and remembers which probes hang.
+#[derive(Clone, Debug, Default)]
+pub struct Scanner {
+    probing: Arc<Mutex<HashSet<ProcessIdentity>>>,
+}
+
+impl Scanner {
+    /// Looks at every coordinator of the machine.
+    ///
+    /// # Errors
+    /// See [`ScanError`]; single processes never fail a scan.
+    pub async fn scan(
+        &self,
+        settings: &Arc<Settings>,
+        memories: &HashMap<ProcessIdentity, Memory>,
+    ) -> Result<Vec<Observation>, ScanError> {
+        let found = {
+            let settings = Arc::clone(settings);
+            let listing = tokio::task::spawn_blocking(move || list(&settings));
+            tokio::time::timeout(LISTING_LIMIT, listing)
+                .await
+                .map_err(|_| ScanError::ListingTimedOut)?
+                .map_err(ScanError::Stopped)??
+        };
+        let mut observations: Vec<Observation> = stream::iter(found)
+            .map(|(Pinned { handle, record }, coordinator)| async move {
+                let memory = memories.get(&record.identity);
+                let remembered = memory.and_then(|memory| memory.mount);
+                self.observe(&handle, record, coordinator, remembered, settings)
+                    .await
+            })
+            .buffer_unordered(PROBES_AT_ONCE)
+            .filter_map(|observation| async { observation })
+            .collect()
+            .await;
+        observations.sort_by_key(|observation| observation.record.identity);
+        Ok(observations)
+    }
+
+    /// Pins and looks at the one process that has `pid` now.
+    pub async fn look(
+        &self,
+        pid: Pid,
+        memory: &Memory,
+        settings: &Arc<Settings>,
+    ) -> (Look, Option<ProcessHandle>) {
+        let pinned = match on_blocking_pool(settings.probe_timeout, move || facts::pin(pid)).await {
+            Some(Ok(pinned)) => pinned,
+            Some(Err(PinError::Gone)) => return (Look::Gone, None),
+            Some(Err(error)) => return (Look::Unreadable(error), None),
+            None => {
+                let slow = std::io::Error::from(std::io::ErrorKind::TimedOut);
+                return (Look::Unreadable(PinError::Unreadable(slow)), None);
+            }
+        };
+        let Pinned { handle, record } = pinned;
+        let Some(coordinator) = recognise(&record.argv, &settings.forms) else {
+            return (Look::NotOne(Box::new(record)), Some(handle));
+        };
+        let look = match self
+            .observe(&handle, record, coordinator, memory.mount, settings)
+            .await
+        {
+            Some(observation) => Look::Coordinator(Box::new(observation)),
+            None => Look::Gone,
+        };
+        (look, Some(handle))
+    }
+
+    /// Gathers evidence about a pinned coordinator. Nothing if it exited or became another program
+    /// while it was looked at: then the evidence may be somebody else's.
+    async fn observe(
+        &self,
+        handle: &ProcessHandle,
+        record: ProcessRecord,
+        coordinator: Coordinator,
+        remembered: Option<MountKey>,
+        settings: &Settings,
+    ) -> Option<Observation> {
+        let evidence = match without_probing(&record, &coordinator, &settings.judged) {
+            Some(evidence) => evidence,
+            None => {
+                self.probe(&record, &coordinator, remembered, settings.probe_timeout)
+                    .await
+            }
+        };
+        let pid = record.identity.pid;
+        let unchanged = facts::argv(pid).is_ok_and(|argv| argv == record.argv);
+        (unchanged && handle.is_alive()).then_some(Observation {
+            record,
+            coordinator,
+            evidence,
+        })
+    }
+
+    async fn probe(
+        &self,
+        record: &ProcessRecord,
+        coordinator: &Coordinator,
+        remembered: Option<MountKey>,
+        limit: Duration,
+    ) -> Evidence {
+        let WorkspaceArgument::Given(workspace) = coordinator.workspace.clone() else {
+            return timed_out(record, coordinator);
+        };
+        let Some(place) = ProbePlace::take(&self.probing, record.identity) else {
+            return timed_out(record, coordinator);
+        };
+        let subject = record.clone();
+        let probe = on_blocking_pool(limit, move || {
+            // Held for as long as the probe runs, however long nobody waits for it any more.
+            let _place = place;
+            gather(&subject, &workspace, remembered)
+        });
+        probe
+            .await
+            .unwrap_or_else(|| timed_out(record, coordinator))
+    }
+}
+
+/// The right to probe one process's workspace; given back when the probe returns.
+struct ProbePlace {
+    probing: Arc<Mutex<HashSet<ProcessIdentity>>>,
+    identity: ProcessIdentity,
+}
+
+impl ProbePlace {
+    fn take(
+        probing: &Arc<Mutex<HashSet<ProcessIdentity>>>,
+        identity: ProcessIdentity,
+    ) -> Option<Self> {
+        let mut running = probing.lock().unwrap_or_else(PoisonError::into_inner);
+        (running.len() < HUNG_PROBES_LIMIT && running.insert(identity)).then(|| Self {
+            probing: Arc::clone(probing),
+            identity,
+        })
+    }
+}
+
+impl Drop for ProbePlace {
+    fn drop(&mut self) {
+        let mut running = self.probing.lock().unwrap_or_else(PoisonError::into_inner);
+        running.remove(&self.identity);
+    }
+}
+
+/// Runs `work` where it may block. No answer in time, or a panic, is `None`: never a statement.
+pub(super) async fn on_blocking_pool<T: Send + 'static>(
+    limit: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    match tokio::time::timeout(limit, tokio::task::spawn_blocking(work)).await {
+        Ok(Ok(answer)) => Some(answer),
+        Ok(Err(panicked)) => {
+            tracing::error!(error = %panicked, "a probe panicked");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+/// Pins and recognises, without touching a workspace.
+fn list(settings: &Settings) -> Result<Vec<(Pinned, Coordinator)>, ListError> {
+    let found = candidates(&settings.forms)?
+        .into_iter()
+        .filter_map(|pid| {
+            let pinned = match facts::pin(pid) {
+                Ok(pinned) => pinned,
+                Err(PinError::Gone) => return None,
+                Err(error) => {
+                    tracing::debug!(pid, %error, "a process that may be a coordinator cannot be read");
+                    return None;
+                }
+            };
+            let coordinator = recognise(&pinned.record.argv, &settings.forms)?;
+            let workspace = workspace_path(&pinned.record, &coordinator);
+            settings
+                .covers(workspace.as_deref())
+                .then_some((pinned, coordinator))
+        })
+        .collect();
+    Ok(found)
+}

@@ -1,0 +1,136 @@
+//! Which orphans a fix is about, and why the others are spared. Pure.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use super::request::Selection;
+use crate::orphan::evidence::normalised;
+use crate::orphan::process::Pid;
+use crate::orphan::registry::Sighting;
+use crate::orphan::verdict::OrphanReason;
+
+/// What a fix does with the coordinators of one scan.
+#[derive(Debug, Default)]
+pub struct Choice {
+    /// To be ended.
+    pub targets: Vec<Sighting>,
+    /// Selected, or named, and not to be ended.
+    pub spared: Vec<Spared>,
+}
+
+/// A process that a fix leaves alone.
+#[derive(Debug)]
+pub enum Spared {
+    /// A coordinator, and why.
+    Coordinator {
+        /// Which.
+        sighting: Box<Sighting>,
+        /// Why, in a stable word.
+        why: String,
+    },
+    /// A pid that was named and is no coordinator's.
+    NotACoordinator(Pid),
+}
+
+impl Selection {
+    /// Whether a coordinator matches every list that is not empty.
+    fn includes(&self, sighting: &Sighting) -> bool {
+        let evidence = &sighting.observation.evidence;
+        let paths = [&evidence.workspace, &evidence.resolved];
+        let is_workspace = |wanted: &Path| {
+            let wanted = normalised(wanted);
+            paths
+                .into_iter()
+                .flatten()
+                .any(|path| normalised(path) == wanted)
+        };
+        let by_reason = |wanted: &String| {
+            sighting
+                .verdict
+                .orphan_reason()
+                .is_some_and(|reason| reason.is_named(wanted))
+        };
+        (self.workspaces.is_empty() || self.workspaces.iter().any(|path| is_workspace(path)))
+            && (self.pids.is_empty() || self.names(sighting))
+            && (self.reasons.is_empty() || self.reasons.iter().any(by_reason))
+    }
+
+    fn names(&self, sighting: &Sighting) -> bool {
+        self.pids.contains(&sighting.identity().pid)
+    }
+
+    /// Whether the request names an ephemeral one so clearly that its age does not matter.
+    fn insists_on(&self, sighting: &Sighting, reason: &OrphanReason) -> bool {
+        self.names(sighting) || self.reasons.iter().any(|named| reason.is_named(named))
+    }
+}
+
+/// Sorts the coordinators of a scan into those to end and those to spare.
+#[must_use]
+pub fn choose<'a>(
+    coordinators: impl Iterator<Item = &'a Sighting>,
+    selection: &Selection,
+    ephemeral_min_age: Duration,
+    now: SystemTime,
+) -> Choice {
+    let mut choice = Choice::default();
+    let mut unseen: BTreeSet<Pid> = selection.pids.iter().copied().collect();
+    for sighting in coordinators {
+        unseen.remove(&sighting.identity().pid);
+        let spare = |why: String| Spared::Coordinator {
+            sighting: Box::new(sighting.clone()),
+            why,
+        };
+        match sighting.verdict.orphan_reason() {
+            None if selection.names(sighting) => {
+                choice.spared.push(spare(sighting.verdict.reason()));
+            }
+            None => {}
+            Some(_) if !selection.includes(sighting) && selection.names(sighting) => {
+                choice.spared.push(spare("not_selected".to_owned()));
+            }
+            Some(_) if !selection.includes(sighting) => {}
+            Some(reason)
+                if is_young_ephemeral(sighting, ephemeral_min_age, now)
+                    && !selection.insists_on(sighting, reason) =>
+            {
+                choice
+                    .spared
+                    .push(spare("younger_than_ephemeral_min_age".to_owned()));
+            }
+            Some(_) => choice.targets.push(sighting.clone()),
+        }
+    }
+    choice
+        .spared
+        .extend(unseen.into_iter().map(Spared::NotACoordinator));
+    choice
+}
+
+/// Whether an orphan is one only by the name of its directory, and too young to be ended for that.
+#[must_use]
+pub fn is_young_ephemeral(sighting: &Sighting, min_age: Duration, now: SystemTime) -> bool {
+    matches!(
+        sighting.verdict.orphan_reason(),
+        Some(OrphanReason::Ephemeral(_))
+    ) && is_young(sighting, min_age, now)
+}
+
+fn is_young(sighting: &Sighting, min_age: Duration, now: SystemTime) -> bool {
+    // A start in the future comes from a clock that was set back: its age is not known.
+    now.duration_since(sighting.observation.record.started_at)
+        .map_or(true, |age| age < min_age)
+}
+
+/// The coordinators of one workspace, or all.
+pub fn of_workspace<'a>(
+    coordinators: impl Iterator<Item = &'a Sighting>,
+    workspace: Option<&'a Path>,
+) -> impl Iterator<Item = &'a Sighting> {
+    let selection = Selection {
+        workspaces: workspace.map(Path::to_path_buf).into_iter().collect(),
+        ..Selection::default()
+    };
+    coordinators.filter(move |sighting| selection.includes(sighting))
+}

@@ -1,0 +1,114 @@
+//! The result of `explain`: every rule tried on one process, with what it found.
+
+use std::ffi::OsString;
+use std::time::SystemTime;
+
+use serde_json::{Value, json};
+
+use super::entry::entry;
+use super::evidence::evidence;
+use crate::orphan::process::{Pid, ProcessRecord};
+use crate::orphan::registry::Sighting;
+use crate::orphan::verdict::{EphemeralRules, Memory, Verdict, explain};
+
+/// What an explanation has to know beside the process.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// What was remembered before this look: rules draw on it.
+    pub memory: &'a Memory,
+    /// What makes a path ephemeral.
+    pub ephemeral: &'a EphemeralRules,
+    /// What keeps this process from being touched whatever its verdict, if anything does.
+    pub held_back: Option<&'static str>,
+    /// The time of the answer.
+    pub now: SystemTime,
+}
+
+/// A process that is no coordinator.
+#[must_use]
+pub fn stranger(record: &ProcessRecord) -> Value {
+    let program = record.argv.first().map_or_else(
+        || "an empty argv".to_owned(),
+        |word| format!("argv of {:?}", word.to_string_lossy()),
+    );
+    json!({
+        "pid": record.identity.pid,
+        "is_coordinator": false,
+        "rules": [{
+            "rule": "is_coordinator",
+            "result": "no",
+            "evidence": {"argv": argv(&record.argv)},
+        }],
+        "would": format!("never be touched: not a coordinator: {program} has none of the known forms"),
+    })
+}
+
+/// A process that is there and cannot be read.
+#[must_use]
+pub fn unreadable(pid: Pid, why: &str) -> Value {
+    json!({
+        "pid": pid,
+        "is_coordinator": false,
+        "rules": [{"rule": "is_coordinator", "result": "unreadable", "evidence": {"error": why}}],
+        "would": "never be touched: it cannot be looked into",
+    })
+}
+
+/// A coordinator.
+#[must_use]
+pub fn coordinator(sighting: &Sighting, context: &Context<'_>) -> Value {
+    let observation = &sighting.observation;
+    let mut rules = vec![json!({
+        "rule": "is_coordinator",
+        "result": "yes",
+        "evidence": {"form": observation.coordinator.form, "argv": argv(&observation.record.argv)},
+    })];
+    let tried = explain(
+        &observation.coordinator.workspace,
+        &observation.evidence,
+        context.memory,
+        context.ephemeral,
+    );
+    let found = evidence(&observation.evidence, context.memory);
+    rules.extend(tried.into_iter().map(|(rule, verdict)| match verdict {
+        None => json!({"rule": rule, "result": "does_not_apply", "evidence": null}),
+        Some(verdict) => json!({
+            "rule": rule,
+            "result": format!("{}:{}", verdict.word(), verdict.reason()),
+            "evidence": found,
+        }),
+    }));
+    if let Some(why) = context.held_back {
+        rules.push(json!({"rule": "held_back", "result": why, "evidence": null}));
+    }
+    json!({
+        "pid": observation.record.identity.pid,
+        "is_coordinator": true,
+        "entry": entry(sighting, context.now),
+        "rules": rules,
+        "would": would(&sighting.verdict, context.held_back),
+    })
+}
+
+fn would(verdict: &Verdict, held_back: Option<&'static str>) -> String {
+    match (verdict, held_back) {
+        (Verdict::Alive, _) => "be left alone: its workspace is there".to_owned(),
+        (Verdict::Unknown(reason), _) => {
+            format!("be left alone: whether it is an orphan cannot be told ({reason})")
+        }
+        (Verdict::Orphan(reason), Some(why)) => {
+            format!("be spared by a fix although it is an orphan ({reason}): {why}")
+        }
+        (Verdict::Orphan(reason), None) => {
+            format!("be ended by `team-agentctl fix --confirm`: it is an orphan ({reason})")
+        }
+    }
+}
+
+fn argv(argv: &[OsString]) -> Vec<String> {
+    // Enough to recognise it by; the entry of a coordinator has it whole.
+    argv.iter()
+        .take(16)
+        .map(|word| word.to_string_lossy().chars().take(256).collect())
+        .collect()
+}

@@ -1,0 +1,10 @@
+//! Internal values → the JSON that people's scripts rely on: entries, evidence, results, records.
+//!
+//! One direction only. Names here are the contract's; types elsewhere may change, these may not.
+
+pub mod entry;
+pub mod event;
+pub mod evidence;
+pub mod explain;
+pub mod results;
+pub mod text;

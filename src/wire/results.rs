@@ -1,0 +1,395 @@
+//! The results of requests: `scan`, `fix`, `gate`, `status`, `explain`, `version`.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+
+use super::entry::entry;
+use super::text::{Object, put_optional_text, timestamp};
+use crate::orphan::escalation::{Failure, Outcome};
+use crate::orphan::process::{Pid, ProcessIdentity};
+use crate::orphan::registry::{Registry, Sighting};
+use crate::orphan::termination::{Reach, Termination};
+
+/// The version of the protocol.
+pub const PROTOCOL: u32 = 1;
+/// What a dry run says about acting.
+const RUN_WITH_CONFIRM: &str = "re-run with --confirm to send SIGTERM";
+/// What a failed or refused gate says about acting.
+const RUN_GATE_WITH_CONFIRM: &str = "re-run with --gate orphans --fix --confirm";
+
+/// Where the engine runs that answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// In the daemon.
+    Daemon,
+    /// In the client.
+    Embedded,
+}
+
+impl Source {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Daemon => "daemon",
+            Self::Embedded => "embedded",
+        }
+    }
+}
+
+/// What the daemon says of itself.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Where the engine runs.
+    pub source: Source,
+    /// Its own pid.
+    pub pid: Pid,
+    /// Where it listens.
+    pub socket: Option<std::path::PathBuf>,
+    /// Where its configuration came from.
+    pub config: Option<std::path::PathBuf>,
+    /// When it started.
+    pub started: SystemTime,
+    /// What `status` says of the policy.
+    pub policy: Value,
+}
+
+/// What a result says of the scan behind it.
+#[derive(Clone, Copy, Debug)]
+pub struct ScanFacts {
+    /// Where the engine runs.
+    pub source: Source,
+    /// When the scan ended.
+    pub now: SystemTime,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// The newest scan, for `status`.
+#[derive(Clone, Debug)]
+pub struct LastScan {
+    /// When it ended.
+    pub at: SystemTime,
+    /// How long it took.
+    pub took: Duration,
+    /// How many coordinators it saw.
+    pub scanned: usize,
+    /// How many of them were orphans.
+    pub orphans: usize,
+}
+
+/// What has been counted since the daemon started.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    /// Scans that gave a result.
+    pub scans: u64,
+    /// Scans that gave none.
+    pub failed_scans: u64,
+    /// Coordinators that became orphans.
+    pub detected: u64,
+    /// Orphans that are none any more, without our doing.
+    pub cleared: u64,
+    /// Orphans ended.
+    pub killed: u64,
+    /// Orphans that could not be ended.
+    pub failed: u64,
+    /// Terminations stopped by a doubt.
+    pub spared: u64,
+}
+
+/// Everything `status` is made of.
+#[derive(Debug)]
+pub struct StatusReport<'a> {
+    /// Who answers.
+    pub identity: &'a Identity,
+    /// What has been seen.
+    pub registry: &'a Registry,
+    /// Which orphans are being ended.
+    pub ending: &'a BTreeSet<ProcessIdentity>,
+    /// The newest scan.
+    pub last_scan: Option<&'a LastScan>,
+    /// What has been counted.
+    pub counters: &'a Counters,
+    /// The time of the answer.
+    pub now: SystemTime,
+}
+
+/// A scan's result.
+#[must_use]
+pub fn scan<'a>(coordinators: impl Iterator<Item = &'a Sighting>, facts: ScanFacts) -> Value {
+    let entries: Vec<Value> = coordinators
+        .map(|sighting| Value::Object(entry(sighting, facts.now)))
+        .collect();
+    let orphans: Vec<&Value> = entries
+        .iter()
+        .filter(|entry| entry["is_orphan"] == true)
+        .collect();
+    json!({
+        "ok": true,
+        "scanned": entries.len(),
+        "orphans": orphans,
+        "coordinators": entries,
+        "dry_run": true,
+        "scanned_at": timestamp(facts.now),
+        "action_required": RUN_WITH_CONFIRM,
+        "source": facts.source.word(),
+        "took_ms": milliseconds(facts.took),
+    })
+}
+
+/// A fix's result in the making.
+#[derive(Debug)]
+pub struct FixReport {
+    scan: Value,
+    killed: Vec<Value>,
+    failed: Vec<Value>,
+    spared: Vec<Value>,
+}
+
+impl FixReport {
+    /// Begins with the result of the scan that the fix was decided on.
+    #[must_use]
+    pub fn new(scan: Value) -> Self {
+        Self {
+            scan,
+            killed: Vec::new(),
+            failed: Vec::new(),
+            spared: Vec::new(),
+        }
+    }
+
+    /// Adds how one orphan ended.
+    pub fn add(&mut self, termination: &Termination, now: SystemTime) {
+        let item = Value::Object(ended(termination, now));
+        match termination.outcome {
+            Outcome::Killed { .. } | Outcome::Missing => self.killed.push(item),
+            Outcome::Failed { .. } => self.failed.push(item),
+            Outcome::Spared { .. } => self.spared.push(item),
+        }
+    }
+
+    /// Adds a coordinator that was left alone from the start.
+    pub fn spare(&mut self, sighting: &Sighting, why: &str, now: SystemTime) {
+        let mut item = entry(sighting, now);
+        item.insert("status".into(), "spared".into());
+        item.insert("why".into(), why.into());
+        self.spared.push(Value::Object(item));
+    }
+
+    /// Adds a named pid that is no coordinator's.
+    pub fn spare_stranger(&mut self, pid: Pid) {
+        self.spared.push(json!({
+            "pid": pid,
+            "status": "spared",
+            "is_orphan": false,
+            "verdict": "unknown",
+            "reason": "not_a_coordinator",
+            "why": "not_a_coordinator",
+            "workspace": null,
+        }));
+    }
+
+    /// The result.
+    #[must_use]
+    pub fn into_result(self) -> Value {
+        let mut result = self.scan;
+        if let Some(object) = result.as_object_mut() {
+            object.remove("action_required");
+            object.insert("ok".into(), self.failed.is_empty().into());
+            object.insert("dry_run".into(), false.into());
+            object.insert("killed".into(), self.killed.into());
+            object.insert("failed".into(), self.failed.into());
+            object.insert("spared".into(), self.spared.into());
+        }
+        result
+    }
+}
+
+fn ended(termination: &Termination, now: SystemTime) -> Object {
+    let mut item = entry(&termination.sighting, now);
+    let mut put = |name: &str, value: Value| item.insert(name.to_owned(), value);
+    match &termination.outcome {
+        Outcome::Killed { sigkill_required } => {
+            put("status", "killed".into());
+            put("sigkill_required", (*sigkill_required).into());
+        }
+        Outcome::Missing => {
+            put("status", "missing".into());
+            put("sigkill_required", false.into());
+        }
+        Outcome::Failed {
+            error,
+            detail,
+            sigkill_attempted,
+        } => {
+            put("status", "failed".into());
+            put("error", error.word().into());
+            put("error_detail", detail.clone().into());
+            put("sigkill_attempted", (*sigkill_attempted).into());
+            put(
+                "sigkill_required",
+                (*error == Failure::AliveAfterSigkill).into(),
+            );
+        }
+        Outcome::Spared { why } => {
+            put("status", "spared".into());
+            put("why", why.clone().into());
+            put("sigkill_required", false.into());
+        }
+    }
+    let reach = match termination.reach {
+        Reach::Process => "pid",
+        Reach::Group => "pgid",
+        Reach::Tree => "tree",
+    };
+    put("signaled", reach.into());
+    put("pgid_error", Value::Null);
+    let members: Vec<Value> = termination
+        .members
+        .iter()
+        .map(|member| {
+            json!({
+                "pid": member.pid,
+                "outcome": member.outcome,
+                "signal": member.signal.map(|signal| signal.name()),
+            })
+        })
+        .collect();
+    put("members", members.into());
+    let left: Vec<Value> = termination
+        .left_behind
+        .iter()
+        .map(|one| json!({"pid": one.pid, "cmdline": one.cmdline, "why": one.why.word()}))
+        .collect();
+    put("left_behind", left.into());
+    put("elapsed_ms", milliseconds(termination.elapsed).into());
+    if termination.unrecorded {
+        put("audit_unavailable", true.into());
+    }
+    item
+}
+
+/// A scan's or a fix's result as the original's gate.
+#[must_use]
+pub fn gate(mut result: Value, fix: bool) -> Value {
+    let is_empty = |name: &str| result[name].as_array().is_none_or(Vec::is_empty);
+    let passed = is_empty(if fix { "failed" } else { "orphans" });
+    if let Some(object) = result.as_object_mut() {
+        object.insert("ok".into(), passed.into());
+        object.insert("gate".into(), "orphans".into());
+        object.insert(
+            "status".into(),
+            if passed { "passed" } else { "failed" }.into(),
+        );
+        object.insert("fix".into(), fix.into());
+        if !fix && !passed {
+            object.insert("action_required".into(), RUN_GATE_WITH_CONFIRM.into());
+        }
+    }
+    result
+}
+
+/// A fix without `confirm`.
+#[must_use]
+pub fn fix_refused() -> Value {
+    json!({
+        "ok": false,
+        "status": "refused",
+        "reason": "fix_requires_confirm",
+        "action": "re-run with --confirm",
+    })
+}
+
+/// A gate with `fix` and without `confirm`.
+#[must_use]
+pub fn gate_refused() -> Value {
+    json!({
+        "ok": false,
+        "gate": "orphans",
+        "status": "refused",
+        "reason": "fix_requires_confirm",
+        "action": RUN_GATE_WITH_CONFIRM,
+    })
+}
+
+/// A configuration that was read again.
+#[must_use]
+pub fn reloaded(file: Option<&std::path::Path>) -> Value {
+    let mut result = Object::new();
+    result.insert("ok".into(), true.into());
+    put_optional_text(&mut result, "config", file);
+    Value::Object(result)
+}
+
+/// Who answers, in which protocol.
+#[must_use]
+pub fn version() -> Value {
+    json!({"name": "team-agentd", "version": env!("CARGO_PKG_VERSION"), "protocol": PROTOCOL})
+}
+
+/// The state of the daemon.
+#[must_use]
+pub fn status(report: &StatusReport<'_>) -> Value {
+    let StatusReport {
+        identity,
+        registry,
+        ending,
+        last_scan,
+        counters,
+        now,
+    } = report;
+    let uptime = now.duration_since(identity.started).unwrap_or_default();
+    let mut daemon = Object::new();
+    daemon.insert("pid".into(), identity.pid.into());
+    daemon.insert("version".into(), env!("CARGO_PKG_VERSION").into());
+    daemon.insert("uptime_s".into(), uptime.as_secs().into());
+    put_optional_text(&mut daemon, "socket", identity.socket.as_ref());
+    put_optional_text(&mut daemon, "config", identity.config.as_ref());
+    let orphans: Vec<Value> = registry
+        .orphans()
+        .map(|sighting| {
+            let mut item = entry(sighting, *now);
+            let is_ending = ending.contains(&sighting.identity());
+            item.insert(
+                "state".into(),
+                if is_ending {
+                    "terminating"
+                } else {
+                    "suspected"
+                }
+                .into(),
+            );
+            item.insert(
+                "orphan_since".into(),
+                sighting.orphan_since.map(timestamp).into(),
+            );
+            item.insert("next_action_at".into(), Value::Null);
+            Value::Object(item)
+        })
+        .collect();
+    json!({
+        "daemon": daemon,
+        "policy": identity.policy,
+        "last_scan": last_scan.map(|scan| json!({
+            "at": timestamp(scan.at),
+            "took_ms": milliseconds(scan.took),
+            "scanned": scan.scanned,
+            "orphans": scan.orphans,
+        })),
+        "orphans": orphans,
+        "counters": {
+            "scans": counters.scans,
+            "failed_scans": counters.failed_scans,
+            "detected": counters.detected,
+            "cleared": counters.cleared,
+            "killed": counters.killed,
+            "failed": counters.failed,
+            "spared": counters.spared,
+        },
+    })
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    // Microseconds are as fine as anybody reads them.
+    (duration.as_secs_f64() * 1_000_000.0).round() / 1_000.0
+}
