@@ -16,7 +16,7 @@ use team_agentd::orphan::event::{Event, Subject};
 use team_agentd::os::files::{FileError, Lock, create_private_directory};
 use team_agentd::os::host::{self, environment, own_uid};
 use team_agentd::os::signals::{Asked, SignalStream};
-use team_agentd::supervisor::dispatcher::Loaded;
+use team_agentd::supervisor::event::Loaded;
 use team_agentd::supervisor::journal::Journal;
 use team_agentd::supervisor::run::{Command, LoadConfig, Supervisor};
 use team_agentd::supervisor::settings::Settings;

@@ -2,6 +2,7 @@
 //!
 //! Raw facts, and what a single fact means by itself. What they mean together is the verdict's.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use super::coordinator::WorkspaceArgument;
@@ -141,6 +142,29 @@ pub enum Detachable {
     Fstab(PathBuf),
     /// The mount on which the daemon saw the workspace is gone.
     RememberedMount,
+}
+
+impl Detachable {
+    /// Why the path may come back, for people.
+    #[must_use]
+    pub fn describe(&self) -> Cow<'static, str> {
+        match self {
+            Self::Ancestor(filesystem) => {
+                format!("its deepest existing ancestor is on a {filesystem:?} file system").into()
+            }
+            Self::MountArea(area) => format!(
+                "it lies below {}, where volumes are mounted",
+                area.display()
+            )
+            .into(),
+            Self::Fstab(point) => format!(
+                "{} of the file system table is not mounted",
+                point.display()
+            )
+            .into(),
+            Self::RememberedMount => "the mount it was seen on is gone".into(),
+        }
+    }
 }
 
 /// A mount as one process's mount table numbers it.

@@ -4,10 +4,14 @@
 //! whoever calls brings the facts and the time. Everything here can be walked through exhaustively.
 
 pub mod coordinator;
+pub mod ephemeral;
 pub mod escalation;
 pub mod event;
 pub mod evidence;
+pub mod judge;
+pub mod memory;
 pub mod process;
+mod python;
 pub mod registry;
 pub mod termination;
 pub mod verdict;

@@ -6,9 +6,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::SystemTime;
 
 use super::coordinator::Coordinator;
+use super::ephemeral::EphemeralRules;
 use super::evidence::Evidence;
+use super::judge::judge;
+use super::memory::Memory;
 use super::process::{Pid, ProcessIdentity, ProcessRecord};
-use super::verdict::{EphemeralRules, Memory, Verdict, judge};
+use super::verdict::Verdict;
 
 /// One look at one coordinator.
 #[derive(Clone, Debug)]

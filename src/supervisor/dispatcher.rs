@@ -3,127 +3,23 @@
 //!
 //! Owns all state of the daemon: the registry, the terminations under way, who waits for what.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use super::request::{Answer, Peer, Refusal, Request, Selection};
+use super::event::{Effect, Event, Loaded, Ticket};
+use super::request::{Peer, Refusal, Request, Selection};
 use super::selection::{Choice, Spared, choose, of_workspace};
 use super::settings::Settings;
 use super::termination::Wave;
-use crate::event_log::Query;
 use crate::orphan::escalation::{Audit, Outcome};
 use crate::orphan::event::{Actor, Event as Fact};
-use crate::orphan::process::{Pid, ProcessIdentity};
-use crate::orphan::registry::{Cleared, Observation, Registry, Sighting, Transition};
+use crate::orphan::process::ProcessIdentity;
+use crate::orphan::registry::{Cleared, Observation, Registry, Transition};
 use crate::orphan::termination::{Termination, subject};
-use crate::orphan::verdict::Memory;
 use crate::wire::results::{self, Counters, FixReport, Identity, LastScan, Source, StatusReport};
-
-/// Names one request until it is answered.
-pub type Ticket = u64;
-
-/// Something that happened.
-#[derive(Debug)]
-pub enum Event {
-    /// It is time for a scan.
-    Tick,
-    /// A scan ended.
-    Scanned {
-        /// What it saw, or why it saw nothing.
-        observations: Result<Vec<Observation>, String>,
-        /// How long it took.
-        took: Duration,
-    },
-    /// Somebody asks.
-    Asked {
-        /// For the answer.
-        ticket: Ticket,
-        /// Who.
-        peer: Peer,
-        /// What.
-        request: Request,
-    },
-    /// The owner's signal to read the configuration again.
-    ReloadAsked,
-    /// The configuration was read again.
-    Reloaded {
-        /// Who asked, if it was a peer.
-        ticket: Option<Ticket>,
-        /// What it says, or what is wrong with it.
-        result: Result<Box<Loaded>, String>,
-    },
-    /// One orphan's termination ended.
-    Ended(Box<Termination>),
-    /// The daemon is to stop.
-    Stop {
-        /// Why.
-        cause: String,
-    },
-}
-
-/// Something that has to be done.
-#[derive(Debug)]
-pub enum Effect {
-    /// Scan now; the answer is [`Event::Scanned`].
-    Scan {
-        /// What earlier scans left behind.
-        memories: HashMap<ProcessIdentity, Memory>,
-    },
-    /// Start ending orphans; each answers with [`Event::Ended`].
-    Terminate(Wave),
-    /// Write down what happened.
-    Record(Vec<Fact>),
-    /// Answer a request.
-    Answer {
-        /// Whose.
-        ticket: Ticket,
-        /// With what.
-        answer: Answer,
-    },
-    /// Look at one process and answer with what was found.
-    Explain {
-        /// Whose answer.
-        ticket: Ticket,
-        /// Which process.
-        pid: Pid,
-        /// What is known of it.
-        known: Option<Box<Sighting>>,
-    },
-    /// Read the event log and answer.
-    ReadEvents {
-        /// Whose answer.
-        ticket: Ticket,
-        /// Which records.
-        query: Query,
-    },
-    /// Read the configuration; the answer is [`Event::Reloaded`].
-    LoadConfig {
-        /// Who asked, if it was a peer.
-        ticket: Option<Ticket>,
-    },
-    /// From now on use these.
-    Use(Box<Loaded>),
-    /// The first scan is done.
-    Ready,
-    /// Nothing is under way any more: leave.
-    Exit,
-}
-
-/// A configuration, ready for use.
-#[derive(Clone, Debug)]
-pub struct Loaded {
-    /// For scans and terminations.
-    pub settings: Arc<Settings>,
-    /// How often to scan.
-    pub interval: Duration,
-    /// What `status` says of the policy.
-    pub policy: Value,
-    /// Where it came from.
-    pub file: Option<std::path::PathBuf>,
-}
 
 /// What a request waits for a scan with.
 #[derive(Debug)]

@@ -5,6 +5,7 @@
 //! clock and without a socket.
 
 pub mod dispatcher;
+pub mod event;
 pub mod journal;
 pub mod request;
 pub mod run;

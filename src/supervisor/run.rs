@@ -9,7 +9,8 @@ use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
-use super::dispatcher::{Dispatcher, Effect, Event, Loaded, Ticket};
+use super::dispatcher::Dispatcher;
+use super::event::{Effect, Event, Loaded, Ticket};
 use super::journal::Journal;
 use super::request::{Answer, Peer, Refusal, Request};
 use super::scan::{Look, Scanner, on_blocking_pool};

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::config::{Config, Uids};
 use crate::orphan::coordinator::CustomForm;
+use crate::orphan::ephemeral::{EphemeralRoots, EphemeralRules};
 use crate::orphan::evidence::normalised;
-use crate::orphan::verdict::{EphemeralRoots, EphemeralRules};
 use crate::orphan::victims::Scope;
 use crate::os::evidence::JudgedUids;
 

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::evidence::evidence;
 use super::text::{Object, put_optional_text, put_text};
 use crate::orphan::event::{Actor, Event, Subject};
+use crate::orphan::memory::Memory;
 use crate::orphan::registry::Cleared;
-use crate::orphan::verdict::Memory;
 
 /// The name and the fields of an event's record.
 #[must_use]

@@ -6,7 +6,7 @@ use super::text::{Object, put_optional_text, put_text};
 use crate::orphan::evidence::{
     Access, Dangling, Evidence, Fate, FileId, Holding, MountState, PathState, PidFile,
 };
-use crate::orphan::verdict::{Memory, describe_detachable};
+use crate::orphan::memory::Memory;
 
 /// What was found, in the words of docs/protocol.md.
 #[must_use]
@@ -19,10 +19,7 @@ pub fn evidence(evidence: &Evidence, memory: &Memory) -> Value {
         ..
     } = &evidence.path
     {
-        object.insert(
-            "may_be_unmounted".into(),
-            describe_detachable(detachable).into(),
-        );
+        object.insert("may_be_unmounted".into(), detachable.describe().into());
     }
     if let PathState::Exists {
         directory: Some(directory),

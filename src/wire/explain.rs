@@ -7,9 +7,12 @@ use serde_json::{Value, json};
 
 use super::entry::entry;
 use super::evidence::evidence;
+use crate::orphan::ephemeral::EphemeralRules;
+use crate::orphan::judge::explain;
+use crate::orphan::memory::Memory;
 use crate::orphan::process::{Pid, ProcessRecord};
 use crate::orphan::registry::Sighting;
-use crate::orphan::verdict::{EphemeralRules, Memory, Verdict, explain};
+use crate::orphan::verdict::Verdict;
 
 /// What an explanation has to know beside the process.
 #[derive(Debug)]

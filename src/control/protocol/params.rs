@@ -1,0 +1,174 @@
+//! The parameters of each method, and what is wrong with those that do not fit.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::RpcError;
+use crate::event_log::Query;
+use crate::orphan::process::Pid;
+use crate::orphan::verdict::ORPHAN_REASON_KINDS;
+use crate::supervisor::request::Selection;
+
+/// How many records `events` gives unless told otherwise.
+const EVENTS_LIMIT: u64 = 20;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoParams {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ScanParams {
+    pub(super) workspace: Option<PathBuf>,
+    pub(super) workspace_b64: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FixParams {
+    #[serde(default)]
+    pub(super) confirm: bool,
+    #[serde(default)]
+    workspaces: Vec<PathBuf>,
+    #[serde(default)]
+    workspaces_b64: Vec<String>,
+    #[serde(default)]
+    pids: Vec<Pid>,
+    #[serde(default)]
+    reasons: Vec<String>,
+}
+
+impl FixParams {
+    pub(super) fn selection(self) -> Result<Selection, RpcError> {
+        let exact = self
+            .workspaces_b64
+            .into_iter()
+            .map(|text| decoded("workspaces_b64", &text));
+        let workspaces = self
+            .workspaces
+            .into_iter()
+            .map(Ok)
+            .chain(exact)
+            .map(|path| absolute("workspaces", path?))
+            .collect::<Result<_, _>>()?;
+        let pids = self
+            .pids
+            .into_iter()
+            .map(valid_pid)
+            .collect::<Result<_, _>>()?;
+        if let Some(unknown) = self.reasons.iter().find(|reason| !is_orphan_reason(reason)) {
+            return Err(RpcError::invalid_params(format!(
+                "reasons: {unknown:?} is no reason to be an orphan: there are {}",
+                ORPHAN_REASON_KINDS.join(", ")
+            )));
+        }
+        Ok(Selection {
+            workspaces,
+            pids,
+            reasons: self.reasons,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GateParams {
+    #[serde(default)]
+    pub(super) fix: bool,
+    #[serde(default)]
+    pub(super) confirm: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExplainParams {
+    pub(super) pid: Pid,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EventsParams {
+    limit: Option<u64>,
+    #[serde(default)]
+    all: bool,
+    pid: Option<Pid>,
+    since: Option<String>,
+}
+
+impl EventsParams {
+    pub(super) fn query(self) -> Result<Query, RpcError> {
+        let since = self
+            .since
+            .map(|text| {
+                text.parse::<Timestamp>().map_err(|error| {
+                    RpcError::invalid_params(format!("since: not a time: {error}"))
+                })
+            })
+            .transpose()?;
+        let limit = usize::try_from(self.limit.unwrap_or(EVENTS_LIMIT)).unwrap_or(usize::MAX);
+        Ok(Query {
+            limit: Some(limit),
+            all: self.all,
+            pid: self.pid.map(i64::from),
+            since,
+        })
+    }
+}
+
+pub(super) fn read<T: DeserializeOwned>(params: Value) -> Result<T, RpcError> {
+    if !params.is_object() {
+        return Err(RpcError::invalid_params("params is an object"));
+    }
+    serde_json::from_value(params).map_err(|error| RpcError::invalid_params(error.to_string()))
+}
+
+pub(super) fn valid_pid(pid: Pid) -> Result<Pid, RpcError> {
+    // pid_t is signed.
+    if pid == 0 || i32::try_from(pid).is_err() {
+        return Err(RpcError::invalid_params(format!(
+            "pid: {pid} cannot be a process id"
+        )));
+    }
+    Ok(pid)
+}
+
+pub(super) fn one_path(
+    name: &str,
+    text: Option<PathBuf>,
+    exact: Option<String>,
+) -> Result<Option<PathBuf>, RpcError> {
+    match (text, exact) {
+        (_, Some(exact)) => Some(absolute(name, decoded(name, &exact)?)),
+        (Some(path), None) => Some(absolute(name, path)),
+        (None, None) => None,
+    }
+    .transpose()
+}
+
+fn decoded(name: &str, text: &str) -> Result<PathBuf, RpcError> {
+    data_encoding::BASE64
+        .decode(text.as_bytes())
+        .map(|bytes| PathBuf::from(OsString::from_vec(bytes)))
+        .map_err(|error| RpcError::invalid_params(format!("{name}: not base64: {error}")))
+}
+
+fn absolute(name: &str, path: PathBuf) -> Result<PathBuf, RpcError> {
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    Err(RpcError::invalid_params(format!(
+        "{name}: {path:?} is not an absolute path"
+    )))
+}
+
+fn is_orphan_reason(reason: &str) -> bool {
+    let kind = reason.split_once(':').map_or(reason, |(kind, _)| kind);
+    ORPHAN_REASON_KINDS.contains(&reason)
+        || (kind == "ephemeral_tempdir_pattern" && reason.len() > kind.len() + 1)
+}

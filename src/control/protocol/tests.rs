@@ -1,0 +1,143 @@
+//! Lines that are calls, and lines that are not.
+
+use super::*;
+
+fn error_of(line: &str) -> (Value, i64, &'static str) {
+    match parse(line.as_bytes()) {
+        Err((id, error)) => (id, error.code, error.kind),
+        Ok(call) => panic!("{line} is accepted: {call:?}"),
+    }
+}
+
+#[test]
+fn what_is_no_request_is_answered_by_the_standard() {
+    for (line, id, code) in [
+        ("{", Value::Null, -32700),
+        ("[]", Value::Null, -32600),
+        (
+            "[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"version\"}]",
+            Value::Null,
+            -32600,
+        ),
+        ("7", Value::Null, -32600),
+        (
+            r#"{"jsonrpc":"2.0","method":"version"}"#,
+            Value::Null,
+            -32600,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","method":"version","id":null}"#,
+            Value::Null,
+            -32600,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","method":"version","id":[1]}"#,
+            Value::Null,
+            -32600,
+        ),
+        (r#"{"method":"version","id":1}"#, 1.into(), -32600),
+        (
+            r#"{"jsonrpc":"1.0","method":"version","id":1}"#,
+            1.into(),
+            -32600,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","method":7,"id":"a"}"#,
+            "a".into(),
+            -32600,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","method":"kill","id":1}"#,
+            1.into(),
+            -32601,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","method":"version","params":[1],"id":1}"#,
+            1.into(),
+            -32602,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","method":"scan","params":{"workspac":"/w"},"id":1}"#,
+            1.into(),
+            -32602,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","method":"scan","params":{"workspace":"w"},"id":1}"#,
+            1.into(),
+            -32602,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","method":"fix","params":{"confirm":"yes"},"id":1}"#,
+            1.into(),
+            -32602,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","method":"fix","params":{"confirm":true,"pids":[0]},"id":1}"#,
+            1.into(),
+            -32602,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","method":"fix","params":{"confirm":true,"pids":[-1]},"id":1}"#,
+            1.into(),
+            -32602,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","method":"fix","params":{"confirm":true,"reasons":["workspace_alive"]},"id":1}"#,
+            1.into(),
+            -32602,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","method":"explain","id":1}"#,
+            1.into(),
+            -32602,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","method":"events","params":{"since":"yesterday"},"id":1}"#,
+            1.into(),
+            -32602,
+        ),
+    ] {
+        let (found_id, found_code, kind) = error_of(line);
+        assert_eq!((found_id, found_code), (id, code), "{line}");
+        assert!(!kind.is_empty());
+    }
+}
+
+#[test]
+fn a_fix_without_confirm_is_refused_before_anybody_is_asked() {
+    let refused = |method: &str, params: Value| match action(method, params) {
+        Ok(Action::Reply(reply)) => reply["status"].clone(),
+        other => panic!("not refused: {other:?}"),
+    };
+    assert_eq!(refused("fix", json!({})), "refused");
+    assert_eq!(
+        refused("fix", json!({"confirm": false, "pids": [4]})),
+        "refused"
+    );
+    assert_eq!(refused("gate", json!({"fix": true})), "refused");
+    assert_eq!(
+        action("gate", json!({"confirm": true})),
+        Ok(Action::Ask(Request::Gate { fix: false }))
+    );
+}
+
+#[test]
+fn parameters_reach_the_request_whole() {
+    let params = json!({
+        "confirm": true,
+        "workspaces": ["/a"],
+        "workspaces_b64": ["L3f/"],
+        "pids": [42],
+        "reasons": ["workspace_replaced", "ephemeral_tempdir_pattern:team-agent-gap"],
+    });
+    let Ok(Action::Ask(Request::Fix { selection })) = action("fix", params) else {
+        panic!("no fix");
+    };
+    assert_eq!(selection.pids, [42]);
+    assert_eq!(selection.reasons.len(), 2);
+    assert_eq!(selection.workspaces[0], PathBuf::from("/a"));
+    assert_eq!(
+        selection.workspaces[1].as_os_str().as_encoded_bytes(),
+        b"/w\xff"
+    );
+}

@@ -1,0 +1,206 @@
+//! Who dies with each orphan: the snapshot, the pinning, the checks under each handle. Blocking.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use super::case::{Case, Victim};
+use crate::orphan::escalation::Input;
+use crate::orphan::process::{Pid, ProcessIdentity};
+use crate::orphan::victims::{
+    LeftBehind, Member, Protected, Row, Victims, Why, select, still_belongs,
+};
+use crate::os::facts;
+use crate::os::handle::ProcessHandle;
+use crate::supervisor::settings::Settings;
+
+/// The part of a case that goes to the blocking pool.
+pub(super) struct GatheringCase {
+    sighting_pid: Pid,
+    victims: Vec<Victim>,
+    leader_row: Option<Row>,
+    pinned: BTreeSet<Pid>,
+    left_behind: Vec<LeftBehind>,
+    spare: Option<&'static str>,
+}
+
+impl GatheringCase {
+    pub(super) fn take(case: &mut Case) -> Self {
+        Self {
+            sighting_pid: case.identity().pid,
+            pinned: case.pinned(),
+            victims: std::mem::take(&mut case.victims),
+            leader_row: case.leader_row.take(),
+            left_behind: Vec::new(),
+            spare: None,
+        }
+    }
+
+    pub(super) fn give_back(self, case: &mut Case) {
+        case.victims = self.victims;
+        case.leader_row = self.leader_row;
+        if !self.left_behind.is_empty() || case.left_behind.is_empty() {
+            case.left_behind = self.left_behind;
+        }
+        case.escalation.advance(match self.spare {
+            Some(why) => Input::CheckFailed {
+                why: why.to_owned(),
+            },
+            None if case.is_gone() => Input::Gone,
+            None => Input::CheckPassed,
+        });
+    }
+}
+
+/// Finds and pins the victims of all cases on one look at the process table. Blocking.
+pub(super) fn gather_all(
+    mut cases: Vec<GatheringCase>,
+    seeds: &[Pid],
+    settings: &Settings,
+) -> Vec<GatheringCase> {
+    let Ok(family) = facts::family_table() else {
+        for case in &mut cases {
+            case.spare = Some("process_table_unreadable");
+        }
+        return cases;
+    };
+    let protected = Protected {
+        lineage: seeds
+            .iter()
+            .flat_map(|pid| facts::lineage(*pid, &family))
+            .collect(),
+        kept: BTreeSet::new(),
+        targets: cases.iter().map(|case| case.sighting_pid).collect(),
+    };
+    // Who belongs to two orphans ends with the first.
+    let mut claimed: HashSet<ProcessIdentity> = cases
+        .iter()
+        .flat_map(|case| &case.victims)
+        .filter_map(|victim| victim.member.map(|member| member.identity))
+        .collect();
+    for case in &mut cases {
+        if protected.lineage.contains(&case.sighting_pid) {
+            case.spare = Some(Why::ProtectedAncestor.word());
+            continue;
+        }
+        recheck_members(case, &family, settings);
+        take_in(case, &family, &protected, settings, &mut claimed);
+    }
+    cases
+}
+
+/// Members that were pinned before: still the same owner, still nothing to be protected.
+fn recheck_members(
+    case: &mut GatheringCase,
+    family: &BTreeMap<Pid, (Pid, Pid)>,
+    settings: &Settings,
+) {
+    let orphan = case.sighting_pid;
+    let Some(uid) = case
+        .leader_row
+        .as_ref()
+        .and_then(|row| row.uids.first().copied())
+    else {
+        return;
+    };
+    let pinned = case.pinned.clone();
+    for victim in &mut case.victims {
+        let Some(member) = victim.member else {
+            continue;
+        };
+        match facts::pinned_row(&victim.handle, victim.pid, &settings.forms) {
+            Ok(row) => {
+                // Its parent may have exited since, of the same signal: adoption is no change.
+                let adopted = !family.contains_key(&member.ppid);
+                victim.spared = !still_belongs(&member, orphan, uid, &row, &pinned) && !adopted;
+            }
+            Err(facts::PinError::Gone) => victim.exited = true,
+            Err(_) => victim.spared = true,
+        }
+    }
+}
+
+/// Pins whoever belongs to the orphan now and is not pinned yet.
+fn take_in(
+    case: &mut GatheringCase,
+    family: &BTreeMap<Pid, (Pid, Pid)>,
+    protected: &Protected,
+    settings: &Settings,
+    claimed: &mut HashSet<ProcessIdentity>,
+) {
+    let orphan = case.sighting_pid;
+    let mut family = Cow::Borrowed(family);
+    let leader_is_alive = case
+        .victims
+        .first()
+        .is_some_and(|victim| victim.handle.is_alive());
+    if !leader_is_alive {
+        match &case.leader_row {
+            // While a group has members, its leader's pid is given to nobody else.
+            Some(row) if row.pgid == orphan && !family.contains_key(&orphan) => {
+                family.to_mut().insert(orphan, (row.ppid, row.pgid));
+            }
+            _ => return,
+        }
+    }
+    let mut snapshot = facts::snapshot_around(orphan, &family, &settings.forms);
+    match (&case.leader_row, leader_is_alive) {
+        (Some(row), false) => {
+            snapshot.insert(orphan, row.clone());
+        }
+        _ => case.leader_row = snapshot.get(&orphan).cloned(),
+    }
+    let Victims {
+        members,
+        left_behind,
+    } = select(&snapshot, orphan, settings.scope, protected);
+    case.left_behind = left_behind;
+    let uid = case
+        .leader_row
+        .as_ref()
+        .and_then(|row| row.uids.first().copied());
+    let mut pinned = case.pinned.clone();
+    for member in members {
+        let pid = member.identity.pid;
+        if pinned.contains(&pid) || !claimed.insert(member.identity) {
+            continue;
+        }
+        match (
+            pin_member(&member, orphan, uid, &pinned, settings),
+            snapshot.get(&pid),
+        ) {
+            (Ok(Some(handle)), _) => {
+                pinned.insert(pid);
+                case.victims.push(Victim::new(handle, pid, Some(member)));
+            }
+            (Err(why), Some(row)) => case.left_behind.push(LeftBehind {
+                pid,
+                cmdline: row.cmdline.clone(),
+                why,
+            }),
+            (Ok(None), _) | (Err(_), None) => {}
+        }
+    }
+    case.pinned = pinned;
+}
+
+/// A handle on a member that is certainly still the one of the snapshot; none if it is gone.
+fn pin_member(
+    member: &Member,
+    orphan: Pid,
+    uid: Option<u32>,
+    pinned: &BTreeSet<Pid>,
+    settings: &Settings,
+) -> Result<Option<ProcessHandle>, Why> {
+    let pid = member.identity.pid;
+    let Ok(handle) = ProcessHandle::open(pid) else {
+        return Ok(None);
+    };
+    match facts::pinned_row(&handle, pid, &settings.forms) {
+        Ok(row) if uid.is_some_and(|uid| still_belongs(member, orphan, uid, &row, pinned)) => {
+            Ok(Some(handle))
+        }
+        Ok(_) => Err(Why::Changed),
+        Err(facts::PinError::Gone) => Ok(None),
+        Err(_) => Err(Why::Unreadable),
+    }
+}
