@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use clap::Parser;
 use team_agentd::cli::daemon_args::DaemonArgs;
@@ -29,6 +29,9 @@ const BLOCKING_THREADS: usize = 80;
 /// How many requests may wait for the supervisor before peers have to wait with sending.
 const REQUEST_QUEUE: usize = 256;
 
+/// How long the event log may take for the last records.
+const LAST_WORDS_LIMIT: Duration = Duration::from_secs(5);
+
 /// Why the daemon does not start.
 #[derive(Debug, thiserror::Error)]
 enum StartError {
@@ -43,7 +46,7 @@ enum StartError {
     )]
     State(#[from] FileError),
     #[error(transparent)]
-    ProcessTable(#[from] host::ForeignProcessTable),
+    Host(#[from] host::UnfitHost),
     #[error("failed to start: {0}")]
     System(#[from] std::io::Error),
 }
@@ -75,7 +78,7 @@ fn main() -> ExitCode {
 
 async fn run(args: DaemonArgs) -> Result<(), StartError> {
     host::keep_files_private();
-    host::check_process_table()?;
+    host::check()?;
     if let Err(error) = host::raise_open_file_limit() {
         tracing::warn!(%error, "the limit on open files stays as it is");
     }
@@ -152,7 +155,13 @@ async fn run(args: DaemonArgs) -> Result<(), StartError> {
     stop_serving.cancel();
     // A panic there is logged by its task; leaving is all there is left to do.
     let _ = serving.await;
-    let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+    let written = tokio::task::spawn_blocking(move || writer.join());
+    if tokio::time::timeout(LAST_WORDS_LIMIT, written)
+        .await
+        .is_err()
+    {
+        tracing::error!("the event log did not take the last records in time");
+    }
     tracing::info!("stopped");
     Ok(())
 }

@@ -13,7 +13,7 @@ use super::protocol::{Action, RpcError, action};
 use crate::config::{self, Config, ConfigError};
 use crate::event_log::Rotation;
 use crate::os::files::{FileError, Lock, create_private_directory};
-use crate::os::host::{check_process_table, environment, own_uid, raise_open_file_limit};
+use crate::os::host::{check as check_host, environment, own_uid, raise_open_file_limit};
 use crate::supervisor::journal::Journal;
 use crate::supervisor::request::{Peer, Request};
 use crate::supervisor::run::{Asked, Supervisor};
@@ -72,7 +72,7 @@ pub async fn call(method: &str, params: Value) -> Result<Value, EmbeddedError> {
         Action::Reply(reply) => return Ok(reply),
         Action::Ask(request) => request,
     };
-    check_process_table().map_err(|error| EmbeddedError::Failed(error.to_string()))?;
+    check_host().map_err(|error| EmbeddedError::Failed(error.to_string()))?;
     if let Err(error) = raise_open_file_limit() {
         tracing::debug!(%error, "the limit on open files stays as it is");
     }

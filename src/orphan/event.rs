@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::evidence::Evidence;
+use super::memory::Grounds;
 use super::process::Pid;
 use super::registry::Cleared;
 
@@ -75,7 +75,7 @@ pub enum Event {
         /// Which.
         subject: Subject,
         /// What proves it.
-        evidence: Box<Evidence>,
+        grounds: Box<Grounds>,
     },
     /// An orphan is none any more.
     Cleared {
@@ -95,7 +95,7 @@ pub enum Event {
         /// Which signal.
         signal: Signal,
         /// What proves that the orphan is one.
-        evidence: Box<Evidence>,
+        grounds: Box<Grounds>,
         /// Who wanted it.
         actor: Actor,
     },

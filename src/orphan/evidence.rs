@@ -106,8 +106,8 @@ pub enum PathState {
     Exists {
         /// What it is, if it is a directory on a file system that identifies files.
         directory: Option<FileId>,
-        /// Which mount it is on.
-        mount: MountKey,
+        /// Which mount it is on, if that is in the process's mount table.
+        mount: Option<MountKey>,
     },
     /// ENOENT or ENOTDIR.
     Missing {

@@ -15,6 +15,15 @@ pub struct Memory {
     pub deletion: Option<ProvedDeletion>,
 }
 
+/// What a verdict rests on, for records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grounds {
+    /// What was seen.
+    pub evidence: Evidence,
+    /// What was remembered.
+    pub memory: Memory,
+}
+
 /// A proof of deletion that is kept: the witness may go, what it said stays true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProvedDeletion {
@@ -38,7 +47,7 @@ impl Memory {
             .proof_in(evidence)
             .filter(|_| !self.is_withdrawn_by(evidence));
         if let PathState::Exists { directory, mount } = &evidence.path {
-            self.mount = Some(*mount);
+            self.mount = mount.or(self.mount);
             // What stands there after a proved deletion is not the original.
             if self.deletion.is_none() {
                 self.original = self.original.or(*directory);

@@ -9,7 +9,7 @@ use super::coordinator::Coordinator;
 use super::ephemeral::EphemeralRules;
 use super::evidence::Evidence;
 use super::judge::judge;
-use super::memory::Memory;
+use super::memory::{Grounds, Memory};
 use super::process::{Pid, ProcessIdentity, ProcessRecord};
 use super::verdict::Verdict;
 
@@ -42,6 +42,15 @@ pub struct Sighting {
 }
 
 impl Sighting {
+    /// What its verdict rests on.
+    #[must_use]
+    pub fn grounds(&self) -> Box<Grounds> {
+        Box::new(Grounds {
+            evidence: self.observation.evidence.clone(),
+            memory: self.memory.clone(),
+        })
+    }
+
     /// Which process it is.
     #[must_use]
     pub fn identity(&self) -> ProcessIdentity {

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::io;
 
+use super::handle::{OpenError, ProcessHandle};
+
 /// The effective uid of this process.
 #[must_use]
 pub fn own_uid() -> u32 {
@@ -30,32 +32,42 @@ pub fn keep_files_private() {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
 }
 
-/// Why the process table that this process sees is not its own.
+/// Why nothing can be judged or signalled safely on this machine.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "/proc shows another pid namespace (it says this process is {shown}, the kernel says {real}): \
-     mount a /proc of this namespace"
-)]
-pub struct ForeignProcessTable {
-    shown: String,
-    real: u32,
+pub enum UnfitHost {
+    /// The process table that this process sees is not its own.
+    #[error(
+        "/proc shows another pid namespace (it says this process is {shown}, the kernel says \
+         {real}): mount a /proc of this namespace"
+    )]
+    ForeignProcessTable {
+        /// What `/proc/self` says.
+        shown: String,
+        /// What the kernel says.
+        real: u32,
+    },
+    /// There are no process handles.
+    #[error("{0}: Linux 5.3 or later is needed, and a seccomp filter must allow pidfd_open")]
+    NoHandles(#[source] OpenError),
 }
 
-/// Makes sure that pids in `/proc` mean what they mean to system calls.
+/// Makes sure that pids in `/proc` mean what they mean to system calls, and that the kernel gives
+/// handles on processes.
 ///
 /// # Errors
-/// If they do not: then a fact could belong to one process and a signal go to another.
-pub fn check_process_table() -> Result<(), ForeignProcessTable> {
+/// If not: then a fact could belong to one process and a signal go to another.
+pub fn check() -> Result<(), UnfitHost> {
+    let real = std::process::id();
+    ProcessHandle::open(real).map_err(UnfitHost::NoHandles)?;
     if cfg!(not(target_os = "linux")) {
         return Ok(());
     }
-    let real = std::process::id();
     let shown = std::fs::read_link("/proc/self")
         .map(|target| target.to_string_lossy().into_owned())
         .unwrap_or_else(|error| error.to_string());
     if shown == real.to_string() {
         Ok(())
     } else {
-        Err(ForeignProcessTable { shown, real })
+        Err(UnfitHost::ForeignProcessTable { shown, real })
     }
 }

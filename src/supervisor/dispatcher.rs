@@ -56,6 +56,8 @@ pub struct Dispatcher {
     /// Came while a scan ran: waits for the next, which sees the world after the request.
     queued: Vec<(Ticket, Waiting)>,
     ending: HashSet<ProcessIdentity>,
+    /// Ended while a scan ran, which may have seen them alive before.
+    ended_meanwhile: HashSet<ProcessIdentity>,
     fixing: Vec<Fixing>,
     last_scan: Option<LastScan>,
     counters: Counters,
@@ -75,6 +77,7 @@ impl Dispatcher {
             scanned_for: Vec::new(),
             queued: Vec::new(),
             ending: HashSet::new(),
+            ended_meanwhile: HashSet::new(),
             fixing: Vec::new(),
             last_scan: None,
             counters: Counters::default(),
@@ -125,8 +128,10 @@ impl Dispatcher {
         effects: &mut Vec<Effect>,
     ) {
         self.is_scanning = false;
+        let ended = std::mem::take(&mut self.ended_meanwhile);
         match observations {
-            Ok(observations) => {
+            Ok(mut observations) => {
+                observations.retain(|seen| !ended.contains(&seen.record.identity));
                 let transitions =
                     self.registry
                         .observe(observations, &self.settings.ephemeral, now);
@@ -176,7 +181,7 @@ impl Dispatcher {
                     self.counters.detected += 1;
                     facts.push(Fact::Detected {
                         subject: subject(&sighting),
-                        evidence: Box::new(sighting.observation.evidence),
+                        grounds: sighting.grounds(),
                     });
                 }
                 // What we end ourselves is reported as killed.
@@ -383,6 +388,9 @@ impl Dispatcher {
             Outcome::Killed { .. } | Outcome::Missing => {
                 self.counters.killed += 1;
                 self.registry.forget(&identity);
+                if self.is_scanning {
+                    self.ended_meanwhile.insert(identity);
+                }
             }
             Outcome::Failed { .. } => self.counters.failed += 1,
             Outcome::Spared { .. } => self.counters.spared += 1,

@@ -37,6 +37,12 @@ pub enum ScanError {
     /// The process table could not be read.
     #[error("the process table cannot be read: {0}")]
     Listing(#[from] ListError),
+    /// There is not enough of something to look at every process.
+    #[error("the scan is incomplete: {0}")]
+    Shortage(#[source] PinError),
+    /// The last listing still hangs.
+    #[error("an earlier look at the process table still has no answer")]
+    ListingHangs,
     /// The scan itself failed.
     #[error("the scan stopped: {0}")]
     Stopped(#[source] tokio::task::JoinError),
@@ -59,6 +65,7 @@ pub enum Look {
 #[derive(Clone, Debug, Default)]
 pub struct Scanner {
     probing: Arc<Mutex<HashSet<ProcessIdentity>>>,
+    listing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Scanner {
@@ -72,8 +79,15 @@ impl Scanner {
         memories: &HashMap<ProcessIdentity, Memory>,
     ) -> Result<Vec<Observation>, ScanError> {
         let found = {
+            // One that hangs keeps its thread: no second one is started beside it.
+            let turn = Arc::clone(&self.listing)
+                .try_lock_owned()
+                .map_err(|_| ScanError::ListingHangs)?;
             let settings = Arc::clone(settings);
-            let listing = tokio::task::spawn_blocking(move || list(&settings));
+            let listing = tokio::task::spawn_blocking(move || {
+                let _turn = turn;
+                list(&settings)
+            });
             tokio::time::timeout(LISTING_LIMIT, listing)
                 .await
                 .map_err(|_| ScanError::ListingTimedOut)?
@@ -217,24 +231,26 @@ pub(super) async fn on_blocking_pool<T: Send + 'static>(
 }
 
 /// Pins and recognises, without touching a workspace.
-fn list(settings: &Settings) -> Result<Vec<(Pinned, Coordinator)>, ListError> {
-    let found = candidates(&settings.forms)?
-        .into_iter()
-        .filter_map(|pid| {
-            let pinned = match facts::pin(pid) {
-                Ok(pinned) => pinned,
-                Err(PinError::Gone) => return None,
-                Err(error) => {
-                    tracing::debug!(pid, %error, "a process that may be a coordinator cannot be read");
-                    return None;
-                }
-            };
-            let coordinator = recognise(&pinned.record.argv, &settings.forms)?;
-            let workspace = workspace_path(&pinned.record, &coordinator);
-            settings
-                .covers(workspace.as_deref())
-                .then_some((pinned, coordinator))
-        })
-        .collect();
+fn list(settings: &Settings) -> Result<Vec<(Pinned, Coordinator)>, ScanError> {
+    let mut found = Vec::new();
+    for pid in candidates(&settings.forms)? {
+        let pinned = match facts::pin(pid) {
+            Ok(pinned) => pinned,
+            Err(PinError::Gone) => continue,
+            // What we did not see for want of descriptors is not gone.
+            Err(error) if error.is_shortage() => return Err(ScanError::Shortage(error)),
+            Err(error) => {
+                tracing::debug!(pid, %error, "a process that may be a coordinator cannot be read");
+                continue;
+            }
+        };
+        let Some(coordinator) = recognise(&pinned.record.argv, &settings.forms) else {
+            continue;
+        };
+        let workspace = workspace_path(&pinned.record, &coordinator);
+        if settings.covers(workspace.as_deref()) {
+            found.push((pinned, coordinator));
+        }
+    }
     Ok(found)
 }

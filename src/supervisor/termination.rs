@@ -242,7 +242,7 @@ impl Runner {
                         subject: case.subject(),
                         target: victim.pid,
                         signal,
-                        evidence: Box::new(case.sighting.observation.evidence.clone()),
+                        grounds: case.sighting.grounds(),
                         actor,
                     })
             })

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::evidence::evidence;
 use super::text::{Object, put_optional_text, put_text};
 use crate::orphan::event::{Actor, Event, Subject};
-use crate::orphan::memory::Memory;
+use crate::orphan::memory::Grounds;
 use crate::orphan::registry::Cleared;
 
 /// The name and the fields of an event's record.
@@ -28,12 +28,9 @@ pub fn record(event: &Event) -> (&'static str, Object) {
             fields.insert("cause".into(), cause.clone().into());
             "daemon.stopped"
         }
-        Event::Detected {
-            subject,
-            evidence: found,
-        } => {
+        Event::Detected { subject, grounds } => {
             put_subject(&mut fields, subject);
-            fields.insert("evidence".into(), evidence(found, &Memory::default()));
+            put_grounds(&mut fields, grounds);
             "orphan.detected"
         }
         Event::Cleared {
@@ -50,14 +47,14 @@ pub fn record(event: &Event) -> (&'static str, Object) {
             subject,
             target,
             signal,
-            evidence: found,
+            grounds,
             actor,
         } => {
             put_subject(&mut fields, subject);
             fields.insert("pid".into(), (*target).into());
             fields.insert("orphan_pid".into(), subject.pid.into());
             fields.insert("signal".into(), signal.name().into());
-            fields.insert("evidence".into(), evidence(found, &Memory::default()));
+            put_grounds(&mut fields, grounds);
             fields.insert("actor".into(), actor_json(actor));
             "orphan.signal"
         }
@@ -126,6 +123,13 @@ fn put_subject(fields: &mut Object, subject: &Subject) {
     fields.insert("pid".into(), subject.pid.into());
     put_optional_text(fields, "workspace", subject.workspace.as_ref());
     put_text(fields, "reason", subject.reason.as_ref());
+}
+
+fn put_grounds(fields: &mut Object, grounds: &Grounds) {
+    fields.insert(
+        "evidence".into(),
+        evidence(&grounds.evidence, &grounds.memory),
+    );
 }
 
 fn cleared(cause: Cleared) -> &'static str {

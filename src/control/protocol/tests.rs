@@ -1,5 +1,7 @@
 //! Lines that are calls, and lines that are not.
 
+use std::path::PathBuf;
+
 use super::*;
 
 fn error_of(line: &str) -> (Value, i64, &'static str) {

@@ -63,7 +63,7 @@ fn look(
     // and counts as detached.
     let cwd = Held::open(&format!("/proc/{pid}/cwd"))?;
     let log = open_log(pid)?;
-    let mounts = MountTable::of(pid)?;
+    let mounts = MountTable::of(pid, &evidence.root)?;
     let cwd_holding = cwd.describe(&mounts);
 
     let cwd_is_deleted = cwd_holding.links == 0;
@@ -122,13 +122,12 @@ impl Held {
     fn describe(&self, mounts: &MountTable) -> Holding {
         let filesystem = self.node.filesystem(mounts);
         let links = u64::from(self.node.stat.stx_nlink);
-        let mount = self.node.mount();
         Holding {
             path: last_known(self.text.clone(), links),
             links,
             id: self.node.id(filesystem),
             filesystem,
-            mount: if mounts.has(mount.id, mount.device) {
+            mount: if self.node.mount(mounts).is_some() {
                 MountState::Attached
             } else {
                 MountState::Detached
@@ -177,7 +176,7 @@ fn resolve(
             evidence.path = PathState::Exists {
                 directory: (is_directory && filesystem.identifies_files())
                     .then(|| node.id(filesystem)),
-                mount: node.mount(),
+                mount: node.mount(mounts),
             };
             evidence.pid_file = read_pid_file(&node, pid);
         }
@@ -186,7 +185,7 @@ fn resolve(
             dangling,
             ancestor,
         } => {
-            let remembered = remembered.filter(|mount| !mounts.has(mount.id, mount.device));
+            let remembered = remembered.filter(|mount| !mounts.has(*mount));
             evidence.path = PathState::Missing {
                 dangling,
                 detachable: detachable(&resolved, ancestor, remembered, mounts),

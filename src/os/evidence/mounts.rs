@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::orphan::evidence::Filesystem;
+use crate::orphan::evidence::{Filesystem, MountKey};
 use crate::orphan::process::Pid;
 
 /// One mount.
@@ -28,10 +28,29 @@ pub(super) struct MountTable {
 }
 
 impl MountTable {
-    /// Reads the table of `pid`.
-    pub(super) fn of(pid: Pid) -> io::Result<Self> {
+    /// Reads the table of `pid`, whose root is `root` in the daemon's view.
+    ///
+    /// A plain chroot's table lacks the mount that its root lies on: a process's own table shows
+    /// only what can be reached from its root. The daemon's table fills the gap if it is of the
+    /// same mount namespace, where mount ids mean the same.
+    pub(super) fn of(pid: Pid, root: &Path) -> io::Result<Self> {
         let text = std::fs::read(format!("/proc/{pid}/mountinfo"))?;
-        Ok(Self::parse(&text))
+        let mut table = Self::parse(&text);
+        if root != Path::new("/") && shares_mount_namespace(pid) {
+            table.add_from_above(Self::parse(&std::fs::read("/proc/self/mountinfo")?), root);
+        }
+        Ok(table)
+    }
+
+    fn add_from_above(&mut self, own: Self, root: &Path) {
+        for (id, mut mount) in own.by_id {
+            mount.point = match mount.point.strip_prefix(root) {
+                Ok(below) => Path::new("/").join(below),
+                // Above or beside its root: at no path of its own.
+                Err(_) => PathBuf::new(),
+            };
+            self.by_id.entry(id).or_insert(mount);
+        }
     }
 
     fn parse(text: &[u8]) -> Self {
@@ -46,11 +65,19 @@ impl MountTable {
         self.by_id.get(&id)
     }
 
-    /// Whether a mount with this id and device is in the table.
-    pub(super) fn has(&self, id: u64, device: u64) -> bool {
-        // btrfs and others report devices of their own in stat: the id alone decides there.
-        self.get(id)
-            .is_some_and(|mount| mount.device == device || mount.filesystem == Filesystem::Local)
+    /// The mount with this id, as it can be recognised later: ids are reused, and stat's device is
+    /// not the mount's on btrfs.
+    pub(super) fn key(&self, id: u64) -> Option<MountKey> {
+        let mount = self.get(id)?;
+        Some(MountKey {
+            id,
+            device: mount.device,
+        })
+    }
+
+    /// Whether a mount that was seen before is still in the table.
+    pub(super) fn has(&self, key: MountKey) -> bool {
+        self.key(key.id) == Some(key)
     }
 
     pub(super) fn is_mount_point(&self, path: &Path) -> bool {
@@ -60,6 +87,12 @@ impl MountTable {
     pub(super) fn points(&self) -> impl Iterator<Item = &Path> {
         self.by_id.values().map(|mount| mount.point.as_path())
     }
+}
+
+/// Whether a process sees the same tree of mounts as the daemon. Not if it cannot be told.
+fn shares_mount_namespace(pid: Pid) -> bool {
+    let namespace = |of: &str| std::fs::read_link(format!("/proc/{of}/ns/mnt")).ok();
+    namespace("self").is_some_and(|own| namespace(&pid.to_string()) == Some(own))
 }
 
 fn parse_line(line: &[u8]) -> Option<(u64, Mount)> {
@@ -153,8 +186,14 @@ mod tests {
         let disk = table.get(36).unwrap();
         assert_eq!(disk.point, Path::new("/mnt/my disk"));
         assert_eq!(disk.filesystem, Filesystem::Local);
-        assert!(table.has(36, rustix::fs::makedev(98, 0)));
-        assert!(!table.has(37, rustix::fs::makedev(98, 0)));
+        let key = table.key(36).unwrap();
+        assert_eq!(key.device, rustix::fs::makedev(98, 0));
+        assert!(table.has(key));
+        assert!(
+            !table.has(MountKey { device: 7, ..key }),
+            "its id was given to another mount"
+        );
+        assert_eq!(table.key(37), None);
         assert_eq!(table.get(40).unwrap().filesystem, Filesystem::Autofs);
         assert_eq!(table.get(41).unwrap().filesystem, Filesystem::Fuse);
         assert!(table.is_mount_point(Path::new("/net")));

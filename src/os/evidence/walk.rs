@@ -80,11 +80,9 @@ impl Node {
         rustix::fs::makedev(self.stat.stx_dev_major, self.stat.stx_dev_minor)
     }
 
-    pub(super) fn mount(&self) -> MountKey {
-        MountKey {
-            id: self.mount_id,
-            device: self.device(),
-        }
+    /// The mount it is on, if that is in the table.
+    pub(super) fn mount(&self, mounts: &MountTable) -> Option<MountKey> {
+        mounts.key(self.mount_id)
     }
 
     pub(super) fn filesystem(&self, mounts: &MountTable) -> Filesystem {
@@ -254,7 +252,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     fn resolve(root: &Path, path: &str) -> Walk {
-        let mounts = MountTable::of(std::process::id()).unwrap();
+        let mounts = MountTable::of(std::process::id(), Path::new("/")).unwrap();
         let root = Node::open_magic(root.to_str().unwrap()).unwrap();
         walk(root, Path::new(path), &mounts)
     }

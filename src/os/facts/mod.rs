@@ -39,6 +39,22 @@ pub enum PinError {
     NoHandle(OpenError),
 }
 
+impl PinError {
+    /// Whether this says something about us rather than about the process: out of descriptors or
+    /// memory. Then nothing that was not seen is gone.
+    #[must_use]
+    pub fn is_shortage(&self) -> bool {
+        let (Self::Unreadable(error) | Self::NoHandle(OpenError::Unavailable(error))) = self else {
+            return false;
+        };
+        use nix::errno::Errno;
+        let shortages = [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM];
+        error
+            .raw_os_error()
+            .is_some_and(|code| shortages.contains(&Errno::from_raw(code)))
+    }
+}
+
 /// A process, pinned, with facts that are certainly its own.
 #[derive(Debug)]
 pub struct Pinned {
