@@ -82,18 +82,14 @@ pub(super) fn gather_all(
             case.spare = Some(Why::ProtectedAncestor.word());
             continue;
         }
-        recheck_members(case, &family, settings);
+        recheck_members(case, settings);
         take_in(case, &family, &protected, settings, &mut claimed);
     }
     cases
 }
 
 /// Members that were pinned before: still the same owner, still nothing to be protected.
-fn recheck_members(
-    case: &mut GatheringCase,
-    family: &BTreeMap<Pid, (Pid, Pid)>,
-    settings: &Settings,
-) {
+fn recheck_members(case: &mut GatheringCase, settings: &Settings) {
     let orphan = case.sighting_pid;
     let Some(uid) = case
         .leader_row
@@ -108,11 +104,9 @@ fn recheck_members(
             continue;
         };
         match facts::pinned_row(&victim.handle, victim.pid, &settings.forms) {
-            Ok(row) => {
-                // Its parent may have exited since, of the same signal: adoption is no change.
-                let adopted = !family.contains_key(&member.ppid);
-                victim.spared = !still_belongs(&member, orphan, uid, &row, &pinned) && !adopted;
-            }
+            // Its parent may have exited since, of the same signal: that one was pinned, so being
+            // adopted by somebody else is no change.
+            Ok(row) => victim.spared = !still_belongs(&member, orphan, uid, &row, &pinned),
             Err(facts::PinError::Gone) => victim.exited = true,
             Err(_) => victim.spared = true,
         }
