@@ -1,4 +1,4 @@
-//! The arguments of the daemon.
+//! The arguments of the daemon. What it does with them is wired in its binary.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use clap::Parser;
 
 /// Finds orphaned team-agent coordinators, and ends them when asked to.
 #[derive(Debug, Parser)]
-#[command(name = "team-agentd", version)]
+#[command(name = "team-agentd", version, after_help = AFTER_HELP)]
 pub struct DaemonArgs {
     /// Read this configuration file, and no other
     #[arg(long, value_name = "FILE")]
@@ -17,4 +17,59 @@ pub struct DaemonArgs {
     /// Keep the event log and the lock here
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+}
+
+const AFTER_HELP: &str = "\
+Runs in the foreground and logs to standard error. SIGHUP reads the configuration again; SIGTERM and
+SIGINT stop it, once the kills in progress have finished.
+
+Environment:
+  TEAM_AGENTD_CONFIG  the configuration file, if --config does not name one
+  TEAM_AGENTD_SOCKET  the socket, if --socket does not name one
+  TEAM_AGENTD_LOG     what is logged, such as debug or team_agentd=trace
+
+Examples:
+  team-agentd                             with the defaults, or your own configuration
+  team-agentd --config ./team-agentd.toml
+  team-agentctl config check              says what is wrong with the configuration
+  team-agentctl status                    asks the running daemon";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_put_together_well() {
+        DaemonArgs::command().debug_assert();
+    }
+
+    #[test]
+    fn every_place_can_be_named() {
+        let line = [
+            "team-agentd",
+            "--config",
+            "c",
+            "--socket",
+            "s",
+            "--state-dir",
+            "d",
+        ];
+        let args = DaemonArgs::try_parse_from(line).unwrap();
+        assert_eq!(args.config, Some("c".into()));
+        assert_eq!(args.socket, Some("s".into()));
+        assert_eq!(args.state_dir, Some("d".into()));
+    }
+
+    #[test]
+    fn nothing_has_to_be_named_and_nothing_else_can_be() {
+        let args = DaemonArgs::try_parse_from(["team-agentd"]).unwrap();
+        assert_eq!(
+            (args.config, args.socket, args.state_dir),
+            (None, None, None)
+        );
+        assert!(DaemonArgs::try_parse_from(["team-agentd", "run"]).is_err());
+        assert!(DaemonArgs::try_parse_from(["team-agentd", "--fix"]).is_err());
+    }
 }

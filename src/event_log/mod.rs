@@ -17,12 +17,10 @@ mod tests;
 pub use read::{Query, read, unfinished};
 pub use write::EventLog;
 
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use crate::os::files::open_regular;
 use serde_json::{Map, Value};
 
 const SEGMENT_NAME: &str = "events.jsonl";
@@ -149,21 +147,4 @@ fn archive_numbers(state_dir: &Path) -> io::Result<Vec<u32>> {
     }
     numbers.sort_unstable();
     Ok(numbers)
-}
-
-/// Opens a segment: no link is followed, and neither a fifo in its place nor any other special file
-/// can stall the caller or be taken for it. (`O_CLOEXEC` is the standard library's own habit.)
-fn open_regular(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    let guards = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = options
-        .custom_flags(guards.bits().cast_signed())
-        .open(path)?;
-    if file.metadata()?.is_file() {
-        Ok(file)
-    } else {
-        Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "not a regular file",
-        ))
-    }
 }

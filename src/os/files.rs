@@ -83,6 +83,26 @@ pub fn check_socket_directory(path: &Path) -> Result<(), FileError> {
     })
 }
 
+/// Opens a regular file: no link is followed, and neither a fifo in its place nor any other special file
+/// can stall the caller or be taken for it. (`O_CLOEXEC` is the standard library's own habit.)
+///
+/// # Errors
+/// The system's, and `InvalidInput` for what is no regular file.
+pub fn open_regular(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let guards = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let file = options
+        .custom_flags(guards.bits().cast_signed())
+        .open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not a regular file",
+        ))
+    }
+}
+
 /// Removes a socket that nobody listens on any more. Call it only with the lock beside it held.
 ///
 /// # Errors
@@ -118,7 +138,7 @@ impl Lock {
             .create(true)
             .truncate(false)
             .mode(0o600)
-            .custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits())
+            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
             .open(path)
             .map_err(system("open", path))?;
         match try_lock(&file) {

@@ -4,7 +4,7 @@
 //! Whatever may block runs on the blocking pool, each workspace under its own time limit. A probe
 //! that hangs keeps its thread; the same workspace is not probed again until that one returns.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ pub enum Look {
 /// Scans, and remembers which probes hang.
 #[derive(Clone, Debug, Default)]
 pub struct Scanner {
-    probing: Arc<Mutex<HashSet<ProcessIdentity>>>,
+    probes: Arc<Mutex<Probes>>,
     listing: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -174,44 +174,80 @@ impl Scanner {
         let WorkspaceArgument::Given(workspace) = coordinator.workspace.clone() else {
             return timed_out(record, coordinator);
         };
-        let Some(place) = ProbePlace::take(&self.probing, record.identity) else {
+        let Some(entry) = ProbeEntry::begin(&self.probes, record.identity) else {
             return timed_out(record, coordinator);
         };
+        let number = entry.number;
         let subject = record.clone();
         let probe = on_blocking_pool(limit, move || {
             // Held for as long as the probe runs, however long nobody waits for it any more.
-            let _place = place;
+            let _entry = entry;
             gather(&subject, &workspace, remembered)
         });
-        probe
-            .await
-            .unwrap_or_else(|| timed_out(record, coordinator))
+        match probe.await {
+            Some(evidence) => evidence,
+            None => {
+                let mut all = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some((_, waiting)) = all.running.get_mut(&number) {
+                    *waiting = Waiting::NotAnyMore;
+                }
+                timed_out(record, coordinator)
+            }
+        }
     }
 }
 
-/// The right to probe one process's workspace; given back when the probe returns.
-struct ProbePlace {
-    probing: Arc<Mutex<HashSet<ProcessIdentity>>>,
-    identity: ProcessIdentity,
+/// The probes under way, and which of them nobody waits for any more.
+#[derive(Debug, Default)]
+struct Probes {
+    last_number: u64,
+    running: HashMap<u64, (ProcessIdentity, Waiting)>,
 }
 
-impl ProbePlace {
-    fn take(
-        probing: &Arc<Mutex<HashSet<ProcessIdentity>>>,
-        identity: ProcessIdentity,
-    ) -> Option<Self> {
-        let mut running = probing.lock().unwrap_or_else(PoisonError::into_inner);
-        (running.len() < HUNG_PROBES_LIMIT && running.insert(identity)).then(|| Self {
-            probing: Arc::clone(probing),
-            identity,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waiting {
+    ForIt,
+    NotAnyMore,
+}
+
+impl Probes {
+    fn hang(&self) -> impl Iterator<Item = &ProcessIdentity> {
+        self.running
+            .values()
+            .filter(|(_, waiting)| *waiting == Waiting::NotAnyMore)
+            .map(|(identity, _)| identity)
+    }
+}
+
+/// One probe's entry among those under way; gone when the probe returns, whoever waits for it.
+struct ProbeEntry {
+    probes: Arc<Mutex<Probes>>,
+    number: u64,
+}
+
+impl ProbeEntry {
+    /// None if an earlier probe of this process hangs, or too many hang altogether. One that is
+    /// only under way, for a scan while a kill checks again, say, stands in nobody's way.
+    fn begin(probes: &Arc<Mutex<Probes>>, identity: ProcessIdentity) -> Option<Self> {
+        let mut all = probes.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.hang().any(|hanging| *hanging == identity) || all.hang().count() >= HUNG_PROBES_LIMIT
+        {
+            return None;
+        }
+        all.last_number += 1;
+        let number = all.last_number;
+        all.running.insert(number, (identity, Waiting::ForIt));
+        Some(Self {
+            probes: Arc::clone(probes),
+            number,
         })
     }
 }
 
-impl Drop for ProbePlace {
+impl Drop for ProbeEntry {
     fn drop(&mut self) {
-        let mut running = self.probing.lock().unwrap_or_else(PoisonError::into_inner);
-        running.remove(&self.identity);
+        let mut all = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
+        all.running.remove(&self.number);
     }
 }
 

@@ -109,6 +109,15 @@ pub fn pinned_row(handle: &ProcessHandle, pid: Pid, forms: &[CustomForm]) -> Res
     row.map_err(PinError::Unreadable)
 }
 
+/// One row of a pinned process that has exited and was not reaped yet: its handle keeps telling
+/// which process it was.
+///
+/// # Errors
+/// If it was reaped, or may not be read.
+pub fn zombie_row(handle: &ProcessHandle, pid: Pid, forms: &[CustomForm]) -> io::Result<Row> {
+    platform::row(pid, handle.unique(), forms)
+}
+
 /// A light look at the whole process table: each pid with its parent and group.
 ///
 /// # Errors

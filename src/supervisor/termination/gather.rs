@@ -129,8 +129,7 @@ fn take_in(
         .is_some_and(|victim| victim.handle.is_alive());
     if !leader_is_alive {
         match &case.leader_row {
-            // While a group has members, its leader's pid is given to nobody else.
-            Some(row) if row.pgid == orphan && !family.contains_key(&orphan) => {
+            Some(row) if row.pgid == orphan && pid_is_still_its_own(row, &family, settings) => {
                 family.to_mut().insert(orphan, (row.ppid, row.pgid));
             }
             _ => return,
@@ -175,6 +174,26 @@ fn take_in(
         }
     }
     case.pinned = pinned;
+}
+
+/// Whether the pid of an exited group leader still means its group: nobody has it (while a group has
+/// members, its leader's pid is given to nobody else), or its own zombie does.
+fn pid_is_still_its_own(
+    leader: &Row,
+    family: &BTreeMap<Pid, (Pid, Pid)>,
+    settings: &Settings,
+) -> bool {
+    let pid = leader.identity.pid;
+    if !family.contains_key(&pid) {
+        return true;
+    }
+    let Ok(handle) = ProcessHandle::open(pid) else {
+        return false;
+    };
+    // A start time alone does not tell two processes with one pid apart.
+    handle.unique() != 0
+        && facts::zombie_row(&handle, pid, &settings.forms)
+            .is_ok_and(|row| row.identity == leader.identity)
 }
 
 /// A handle on a member that is certainly still the one of the snapshot; none if it is gone.

@@ -1,0 +1,43 @@
+//! The two that can answer a request: a daemon, and the same engine in this process.
+//!
+//! Must not know which one is to be asked.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::request::Request;
+use crate::control::client::{CallError, Client, ConnectError};
+use crate::control::embedded::{self, EmbeddedError};
+
+/// Both engines, or what stands in for them.
+pub(super) trait Engines {
+    /// Asks the daemon: on this socket, or on the usual ones. The outer error says that there is
+    /// nobody to ask.
+    async fn daemon(
+        &mut self,
+        socket: Option<&Path>,
+        request: &Request,
+    ) -> Result<Result<Value, CallError>, ConnectError>;
+
+    /// Asks the engine in this process.
+    async fn embedded(&mut self, request: &Request) -> Result<Value, EmbeddedError>;
+}
+
+/// The real ones.
+pub(super) struct RealEngines;
+
+impl Engines for RealEngines {
+    async fn daemon(
+        &mut self,
+        socket: Option<&Path>,
+        request: &Request,
+    ) -> Result<Result<Value, CallError>, ConnectError> {
+        let mut client = Client::connect(socket).await?;
+        Ok(client.call(request.method, request.params.clone()).await)
+    }
+
+    async fn embedded(&mut self, request: &Request) -> Result<Value, EmbeddedError> {
+        embedded::call(request.method, request.params.clone()).await
+    }
+}

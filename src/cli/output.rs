@@ -1,0 +1,122 @@
+//! The only place that prints. Each text goes out whole and at once; colours are taken out on the
+//! way where they are not wanted (no terminal, `NO_COLOR`, `CLICOLOR`).
+//!
+//! Must not know what is printed.
+
+use std::io::{self, Write};
+
+use serde_json::Value;
+
+use super::safe_text::json_line;
+
+/// Standard output and standard error, or what stands in for them.
+pub(super) struct Output<O, E> {
+    stdout: O,
+    stderr: E,
+}
+
+impl Output<anstream::Stdout, anstream::Stderr> {
+    /// Those of this process. They are not held locked: other threads may have a word to say.
+    pub(super) fn standard() -> Self {
+        Self::new(anstream::stdout(), anstream::stderr())
+    }
+}
+
+impl<O: Write, E: Write> Output<O, E> {
+    pub(super) fn new(stdout: O, stderr: E) -> Self {
+        Self { stdout, stderr }
+    }
+
+    /// Prints a result; an empty one is no line at all.
+    ///
+    /// A reader that went away has read what it wanted: that is no error.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written for any other reason.
+    pub(super) fn text(&mut self, text: &str) -> io::Result<()> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        let written = put_line(&mut self.stdout, text);
+        written.or_else(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => Ok(()),
+            _ => Err(error),
+        })
+    }
+
+    /// Prints a result as one line of JSON.
+    ///
+    /// # Errors
+    ///
+    /// As [`Output::text`].
+    pub(super) fn json(&mut self, value: &Value) -> io::Result<()> {
+        self.text(&json_line(value))
+    }
+
+    /// Says something beside the result. If nobody can hear it, there is nobody to tell that to.
+    pub(super) fn note(&mut self, text: &str) {
+        let _ = put_line(&mut self.stderr, text);
+    }
+}
+
+/// `text`, ended by exactly one line feed.
+fn put_line(out: &mut impl Write, text: &str) -> io::Result<()> {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    out.write_all(format!("{text}\n").as_bytes())?;
+    out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A pipe that fails.
+    struct Failing(io::ErrorKind);
+
+    impl Write for Failing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn every_text_is_ended_by_one_line_feed() {
+        let mut out = Output::new(Vec::new(), Vec::new());
+        out.text("one").unwrap();
+        out.text("two\n").unwrap();
+        out.text("").unwrap();
+        out.json(&json!({"a": "\u{9b}"})).unwrap();
+        out.note("beside");
+        assert_eq!(
+            String::from_utf8(out.stdout).unwrap(),
+            "one\ntwo\n{\"a\":\"\\u009b\"}\n"
+        );
+        assert_eq!(out.stderr, b"beside\n");
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_error() {
+        let mut out = Output::new(
+            Failing(io::ErrorKind::BrokenPipe),
+            Failing(io::ErrorKind::BrokenPipe),
+        );
+        out.text("one").unwrap();
+        out.note("beside");
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error() {
+        let mut out = Output::new(Failing(io::ErrorKind::StorageFull), Vec::new());
+        assert_eq!(
+            out.text("one").unwrap_err().kind(),
+            io::ErrorKind::StorageFull
+        );
+    }
+}

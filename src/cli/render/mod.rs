@@ -1,0 +1,51 @@
+//! Results as text for people. Pure: a JSON value and a [`View`] in, a text out.
+//!
+//! A result may come from another version of the daemon: what is missing is shown as `?`, what has
+//! another shape than expected as it is. Everything from a result goes through [`super::safe_text`].
+//!
+//! A pipe gets plain lines, those of the original tool where it had any; a terminal gets tables and
+//! colours. Must not print, nor ask for the time, nor look at the terminal.
+
+mod config;
+mod events;
+mod evidence;
+mod explain;
+mod failure;
+mod field;
+mod fix;
+mod gate;
+mod paint;
+mod refusal;
+mod report;
+mod scan;
+mod status;
+mod table;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::terminal::Terminal;
+
+pub use config::config;
+pub use events::events;
+pub use explain::explain;
+pub use failure::failure;
+pub use fix::{fix, remarks};
+pub use gate::{GATE_FIX, gate};
+pub use refusal::{Preview, refusal};
+pub use scan::scan;
+pub use status::{reloaded, status};
+
+/// What a rendering has to know beside the result.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// Where it is shown.
+    pub terminal: Terminal,
+    /// The present time.
+    pub now: Timestamp,
+    /// In which times of day are given.
+    pub zone: TimeZone,
+}

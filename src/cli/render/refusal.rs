@@ -1,0 +1,94 @@
+//! A fix that was refused for want of `--confirm`.
+
+use serde_json::Value;
+
+use super::View;
+use super::field::{count, shown, total_memory};
+use super::paint::{DOUBT, HEADING};
+use super::scan::coordinator_table;
+use crate::cli::list;
+use crate::orphan::process::Pid;
+
+/// What a terminal is shown before the refusal: what the fix is about.
+#[derive(Debug)]
+pub struct Preview<'a> {
+    /// A scan, cut down to the orphans that the fix selects.
+    pub scan: &'a Value,
+    /// The processes named in the request.
+    pub named: &'a [Pid],
+    /// Whether the request names ephemeral orphans so clearly that their age does not matter.
+    pub insists: bool,
+}
+
+/// The text of a refusal; `command` does what was refused.
+#[must_use]
+pub fn refusal(
+    result: &Value,
+    preview: Option<&Preview<'_>>,
+    view: &View,
+    command: &str,
+) -> String {
+    if !view.terminal.is_terminal {
+        return format!(
+            "refused: nothing was signalled ({})",
+            shown(&result["action"])
+        );
+    }
+    let refused = view.paint(DOUBT, "refused");
+    let mut lines = preview
+        .map(|preview| selected(preview, view))
+        .unwrap_or_default();
+    if preview.is_some_and(|preview| list(preview.scan, "orphans").is_empty()) {
+        lines.push(format!(
+            "{refused} without --confirm; but there is nothing to end"
+        ));
+    } else {
+        lines.push(format!(
+            "{refused}: without --confirm nothing is signalled. To end them, type"
+        ));
+        lines.push(format!("  {}", view.paint(HEADING, command)));
+    }
+    lines.join("\n")
+}
+
+fn selected(preview: &Preview<'_>, view: &View) -> Vec<String> {
+    let Preview {
+        scan,
+        named,
+        insists,
+    } = preview;
+    let orphans = list(scan, "orphans");
+    let mut lines = Vec::new();
+    if !orphans.is_empty() {
+        lines.extend(coordinator_table(orphans, view));
+        lines.push(String::new());
+        let memory = total_memory(orphans).map(|memory| format!(", holding {memory}"));
+        lines.push(format!(
+            "{}{}",
+            count(orphans.len(), "orphan"),
+            memory.unwrap_or_default()
+        ));
+    }
+    let is_ephemeral = |orphan: &Value| {
+        orphan["reason"]
+            .as_str()
+            .is_some_and(|reason| reason.starts_with("ephemeral_tempdir_pattern"))
+    };
+    if !insists && orphans.iter().any(is_ephemeral) {
+        lines.push(
+            "of the ephemeral ones, young ones will be spared: --pid or --reason can name them"
+                .to_owned(),
+        );
+    }
+    let is_listed = |pid: &Pid| orphans.iter().any(|orphan| orphan["pid"] == *pid);
+    lines.extend(
+        named
+            .iter()
+            .filter(|pid| !is_listed(pid))
+            .map(|pid| format!("{pid} is no orphan that this fix selects, and will be spared")),
+    );
+    if !lines.is_empty() {
+        lines.push(String::new());
+    }
+    lines
+}

@@ -1,0 +1,180 @@
+//! A command as the method and the parameters of the protocol.
+//!
+//! Must not know who answers.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::args::EventsArgs;
+use super::selection::Selection;
+use crate::orphan::process::Pid;
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Request {
+    /// The method.
+    pub(super) method: &'static str,
+    /// Its parameters: an object.
+    pub(super) params: Value,
+}
+
+impl Request {
+    pub(super) fn scan(workspace: Option<&Path>) -> Self {
+        let mut params = json!({});
+        if let Some(path) = workspace {
+            match path.to_str() {
+                Some(text) => params["workspace"] = text.into(),
+                None => params["workspace_b64"] = base64(path).into(),
+            }
+        }
+        Self {
+            method: "scan",
+            params,
+        }
+    }
+
+    /// A fix that is to be done.
+    pub(super) fn fix(selection: &Selection) -> Self {
+        let Selection {
+            workspaces,
+            pids,
+            reasons,
+        } = selection;
+        let mut params = json!({"confirm": true});
+        let (text, bytes): (Vec<&PathBuf>, Vec<&PathBuf>) =
+            workspaces.iter().partition(|path| path.to_str().is_some());
+        let text: Vec<_> = text.into_iter().filter_map(|path| path.to_str()).collect();
+        let bytes: Vec<_> = bytes.into_iter().map(|path| base64(path)).collect();
+        for (name, values) in [
+            ("workspaces", json!(text)),
+            ("workspaces_b64", json!(bytes)),
+            ("pids", json!(pids)),
+            ("reasons", json!(reasons)),
+        ] {
+            if values.as_array().is_some_and(|values| !values.is_empty()) {
+                params[name] = values;
+            }
+        }
+        Self {
+            method: "fix",
+            params,
+        }
+    }
+
+    /// The gate; with a fix one that is to be done.
+    pub(super) fn gate(fix: bool) -> Self {
+        Self {
+            method: "gate",
+            params: json!({"fix": fix, "confirm": fix}),
+        }
+    }
+
+    pub(super) fn explain(pid: Pid) -> Self {
+        Self {
+            method: "explain",
+            params: json!({"pid": pid}),
+        }
+    }
+
+    pub(super) fn events(args: &EventsArgs, now: Timestamp) -> Self {
+        let mut params = json!({"all": args.all});
+        if let Some(limit) = args.limit {
+            params["limit"] = limit.into();
+        }
+        if let Some(pid) = args.pid {
+            params["pid"] = pid.into();
+        }
+        if let Some(since) = args.since {
+            params["since"] = since.moment(now).to_string().into();
+        }
+        Self {
+            method: "events",
+            params,
+        }
+    }
+
+    pub(super) fn status() -> Self {
+        Self {
+            method: "status",
+            params: json!({}),
+        }
+    }
+
+    pub(super) fn reload() -> Self {
+        Self {
+            method: "reload",
+            params: json!({}),
+        }
+    }
+}
+
+fn base64(path: &Path) -> String {
+    crate::wire::text::base64(path.as_os_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    fn bytes(bytes: &[u8]) -> PathBuf {
+        OsStr::from_bytes(bytes).into()
+    }
+
+    #[test]
+    fn a_path_goes_as_text_or_else_as_its_bytes() {
+        assert_eq!(Request::scan(None).params, json!({}));
+        assert_eq!(
+            Request::scan(Some(Path::new("/w"))).params,
+            json!({"workspace": "/w"})
+        );
+        assert_eq!(
+            Request::scan(Some(&bytes(b"/w\xff"))).params,
+            json!({"workspace_b64": "L3f/"})
+        );
+        let selection = Selection {
+            workspaces: vec!["/a".into(), bytes(b"/w\xff"), "/b".into()],
+            pids: vec![7],
+            reasons: vec!["workspace_replaced".to_owned()],
+        };
+        assert_eq!(
+            Request::fix(&selection).params,
+            json!({
+                "confirm": true,
+                "workspaces": ["/a", "/b"],
+                "workspaces_b64": ["L3f/"],
+                "pids": [7],
+                "reasons": ["workspace_replaced"],
+            })
+        );
+        assert_eq!(
+            Request::fix(&Selection::default()).params,
+            json!({"confirm": true})
+        );
+    }
+
+    #[test]
+    fn events_are_asked_for_from_a_moment_on() {
+        let now: Timestamp = "2026-05-26T12:00:00Z".parse().unwrap();
+        let args = EventsArgs {
+            limit: Some(5),
+            all: true,
+            pid: Some(7),
+            since: Some(super::super::args::Since::Ago(
+                std::time::Duration::from_mins(10),
+            )),
+        };
+        assert_eq!(
+            Request::events(&args, now).params,
+            json!({"limit": 5, "all": true, "pid": 7, "since": "2026-05-26T11:50:00Z"})
+        );
+        assert_eq!(
+            Request::events(&EventsArgs::default(), now).params,
+            json!({"all": false})
+        );
+    }
+}

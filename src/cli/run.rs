@@ -1,0 +1,352 @@
+//! A command from its arguments to its exit status: who is asked, what is printed where.
+//!
+//! Must not know how an answer comes about, nor what it looks like.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
+use super::ExitStatus;
+use super::args::{Cli, Command, ConfigArgs, ConfigCommand, DoctorArgs, FixArgs};
+use super::config_command::{self, Answer, Places, Rejected};
+use super::engines::{Engines, RealEngines};
+use super::failure::Failure;
+use super::output::Output;
+use super::render::{self, Preview, View};
+use super::request::Request;
+use super::safe_text::escape;
+use super::selection::{Selection, absolute, fix_after_scan};
+use super::terminal::Terminal;
+use crate::control::client::ConnectError;
+use crate::orphan::process::Pid;
+use crate::os::host::{environment, own_uid};
+use crate::wire::results;
+
+/// Does what the arguments say, the program's name first, and says how it went.
+pub async fn run(arguments: impl IntoIterator<Item = OsString>, terminal: Terminal) -> ExitCode {
+    let view = View {
+        terminal,
+        now: Timestamp::now(),
+        zone: TimeZone::system(),
+    };
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    status_of(arguments, RealEngines, view, &mut Output::standard())
+        .await
+        .into()
+}
+
+async fn status_of<O: Write, E: Write>(
+    arguments: Vec<OsString>,
+    engines: impl Engines,
+    view: View,
+    output: &mut Output<O, E>,
+) -> ExitStatus {
+    // Before they are understood, this is all there is to know how a mistake is to be told.
+    let wants_json = arguments
+        .iter()
+        .take_while(|word| *word != "--")
+        .any(|word| word == "--json");
+    let cli = match Cli::read(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return not_understood(&error, wants_json, output),
+    };
+    let Cli {
+        socket,
+        json,
+        embedded,
+        require_daemon,
+        command,
+    } = cli;
+    let use_daemon = match (embedded, require_daemon) {
+        (true, _) => UseDaemon::Never,
+        (false, true) => UseDaemon::Always,
+        (false, false) => UseDaemon::IfThere,
+    };
+    let mut session = Session {
+        engines,
+        output,
+        view,
+        socket,
+        json,
+        use_daemon,
+    };
+    match session.perform(command).await {
+        Ok(status) => status,
+        Err(failure) => session.failed(&failure, &failure.to_json()),
+    }
+}
+
+/// Answers what is no command: a question for help, or a mistake.
+fn not_understood<O: Write, E: Write>(
+    error: &clap::Error,
+    wants_json: bool,
+    output: &mut Output<O, E>,
+) -> ExitStatus {
+    let text = error.render().ansi().to_string();
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
+        return match output.text(&text) {
+            Ok(()) => ExitStatus::Done,
+            Err(_) => ExitStatus::EngineError,
+        };
+    }
+    output.note(&text);
+    if wants_json {
+        let message = error.render().to_string();
+        let message = message.split("\n\nUsage:").next().unwrap_or_default();
+        let message = message.split("\n\nFor more").next().unwrap_or_default();
+        let message = message.strip_prefix("error: ").unwrap_or(message);
+        // Who does not hear that sees the exit status.
+        let _ = output.json(&Failure::usage(message).to_json());
+    }
+    ExitStatus::Usage
+}
+
+/// Whether a daemon is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum UseDaemon {
+    /// If one is there; else the work is done here.
+    IfThere,
+    /// Or nobody.
+    Always,
+    /// Whether or not one is there.
+    Never,
+}
+
+/// What to do where there is no daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Without {
+    /// The same in this process; what that is called.
+    WorkHere(&'static str),
+    /// Only a daemon can answer.
+    Fail,
+}
+
+struct Session<'a, N, O, E> {
+    engines: N,
+    output: &'a mut Output<O, E>,
+    view: View,
+    socket: Option<PathBuf>,
+    json: bool,
+    use_daemon: UseDaemon,
+}
+
+impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
+    async fn perform(&mut self, command: Command) -> Result<ExitStatus, Failure> {
+        match command {
+            Command::Scan(args) => {
+                let workspace = args.workspace.as_deref().map(absolute).transpose()?;
+                let request = Request::scan(workspace.as_deref());
+                let next = fix_after_scan(workspace.as_deref());
+                self.scan(&request, &next).await
+            }
+            Command::Fix(args) => self.fix(args).await,
+            Command::Doctor(args) => self.doctor(&args).await,
+            Command::Status => {
+                self.show(&Request::status(), Without::Fail, render::status)
+                    .await
+            }
+            Command::Explain(args) => {
+                let without = Without::WorkHere("looking from");
+                self.show(&Request::explain(args.pid), without, render::explain)
+                    .await
+            }
+            Command::Events(args) => {
+                let request = Request::events(&args, self.view.now);
+                self.show(&request, Without::Fail, render::events).await
+            }
+            Command::Reload => {
+                self.show(&Request::reload(), Without::Fail, |result, _| {
+                    render::reloaded(result)
+                })
+                .await
+            }
+            Command::Config(ConfigArgs { command }) => self.config(command),
+        }
+    }
+
+    async fn scan(&mut self, request: &Request, next: &str) -> Result<ExitStatus, Failure> {
+        let result = self.ask(request, SCANNING).await?;
+        let text = |view: &View| render::scan(&result, view, next);
+        self.print(&result, text)?;
+        Ok(ExitStatus::of_scan(&result))
+    }
+
+    async fn fix(&mut self, args: FixArgs) -> Result<ExitStatus, Failure> {
+        let is_confirmed = args.confirm;
+        let selection = Selection::new(args)?;
+        if is_confirmed {
+            return self.fix_confirmed(&selection).await;
+        }
+        self.refuse(&results::fix_refused(), &selection, &selection.command())
+            .await
+    }
+
+    async fn fix_confirmed(&mut self, selection: &Selection) -> Result<ExitStatus, Failure> {
+        let result = self.ask(&Request::fix(selection), FIXING).await?;
+        self.print(&result, |view| render::fix(&result, view))?;
+        self.remark(&result, &selection.pids);
+        Ok(ExitStatus::of_fix(&result, &selection.pids))
+    }
+
+    async fn doctor(&mut self, args: &DoctorArgs) -> Result<ExitStatus, Failure> {
+        let everything = Selection::default();
+        if args.cleanup_orphans {
+            return if args.confirm {
+                self.fix_confirmed(&everything).await
+            } else {
+                let next = "team-agentctl doctor --cleanup-orphans --confirm";
+                self.scan(&Request::scan(None), next).await
+            };
+        }
+        if args.fix && !args.confirm {
+            return self
+                .refuse(&results::gate_refused(), &everything, render::GATE_FIX)
+                .await;
+        }
+        let without = if args.fix { FIXING } else { SCANNING };
+        let result = self.ask(&Request::gate(args.fix), without).await?;
+        self.print(&result, |view| render::gate(&result, view))?;
+        if args.fix {
+            self.remark(&result, &[]);
+        }
+        Ok(ExitStatus::of_gate(&result))
+    }
+
+    /// Refuses for want of `--confirm`. Who looks at a terminal is shown what it would be about;
+    /// that it cannot be shown does not change the refusal.
+    async fn refuse(
+        &mut self,
+        refusal: &Value,
+        selection: &Selection,
+        command: &str,
+    ) -> Result<ExitStatus, Failure> {
+        let mut scan = None;
+        if self.view.terminal.is_terminal && !self.json {
+            match self.ask(&Request::scan(None), SCANNING).await {
+                Ok(result) => scan = Some(selection.cut(result)),
+                Err(failure) => self.output.note(&render::failure(&failure)),
+            }
+        }
+        let preview = scan.as_ref().map(|scan| Preview {
+            scan,
+            named: &selection.pids,
+            insists: selection.insists(),
+        });
+        self.print(refusal, |view| {
+            render::refusal(refusal, preview.as_ref(), view, command)
+        })?;
+        Ok(ExitStatus::Refused)
+    }
+
+    async fn show(
+        &mut self,
+        request: &Request,
+        without: Without,
+        text: impl FnOnce(&Value, &View) -> String,
+    ) -> Result<ExitStatus, Failure> {
+        let result = self.ask(request, without).await?;
+        self.print(&result, |view| text(&result, view))?;
+        Ok(ExitStatus::Done)
+    }
+
+    fn config(&mut self, command: ConfigCommand) -> Result<ExitStatus, Failure> {
+        let places = Places {
+            env: &environment,
+            is_root: own_uid() == 0,
+        };
+        let answer = match command {
+            ConfigCommand::Check { file } => config_command::check(file.as_deref(), &places),
+            ConfigCommand::Show => config_command::show(&places, &self.view),
+        };
+        match answer {
+            Ok(Answer { json, text }) => {
+                self.print(&json, |_| text)?;
+                Ok(ExitStatus::Done)
+            }
+            Err(rejected) => {
+                let Rejected { failure, json } = *rejected;
+                Ok(self.failed(&failure, &json))
+            }
+        }
+    }
+
+    /// The answer of whoever is to be asked.
+    async fn ask(&mut self, request: &Request, without: Without) -> Result<Value, Failure> {
+        if self.use_daemon == UseDaemon::Never {
+            return Ok(self.engines.embedded(request).await?);
+        }
+        match (
+            self.engines.daemon(self.socket.as_deref(), request).await,
+            without,
+        ) {
+            (Ok(answer), _) => Ok(answer?),
+            // Nobody listens. One that listens and cannot be reached is another matter.
+            (Err(ConnectError::NoDaemon { tried }), Without::WorkHere(working))
+                if self.use_daemon == UseDaemon::IfThere =>
+            {
+                self.output.note(&notice(&tried, working));
+                Ok(self.engines.embedded(request).await?)
+            }
+            (Err(error), _) => Err(error.into()),
+        }
+    }
+
+    fn print(&mut self, result: &Value, text: impl FnOnce(&View) -> String) -> Result<(), Failure> {
+        let printed = if self.json {
+            self.output.json(result)
+        } else {
+            self.output.text(&text(&self.view))
+        };
+        printed.map_err(|error: io::Error| Failure::output(&error))
+    }
+
+    /// What the piped report has no words for. On a terminal, and in JSON, it is all there.
+    fn remark(&mut self, result: &Value, named: &[Pid]) {
+        if !self.json && !self.view.terminal.is_terminal {
+            for remark in render::remarks(result, named) {
+                self.output.note(&remark);
+            }
+        }
+    }
+
+    /// Says why there is no result.
+    fn failed(&mut self, failure: &Failure, json: &Value) -> ExitStatus {
+        self.output.note(&render::failure(failure));
+        if self.json {
+            // Who does not hear that sees the exit status.
+            let _ = self.output.json(json);
+        }
+        failure.status
+    }
+}
+
+/// That there is no daemon, in one line: those that are used to working without one read it often.
+fn notice(tried: &[PathBuf], working: &str) -> String {
+    let place = match tried {
+        [] => String::new(),
+        [only] => format!(" on {}", only.display()),
+        [first, _] => format!(" on {} or another socket", first.display()),
+        [first, others @ ..] => {
+            format!(" on {} or {} other sockets", first.display(), others.len())
+        }
+    };
+    escape(&format!(
+        "no daemon{place}: {working} this process (embedded)"
+    ))
+    .into_owned()
+}
+
+const SCANNING: Without = Without::WorkHere("scanning in");
+const FIXING: Without = Without::WorkHere("fixing in");
+
+#[cfg(test)]
+mod tests;
