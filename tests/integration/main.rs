@@ -1,0 +1,73 @@
+//! The project from the outside: its real binaries, real processes and the real disk, each test in
+//! a process table of its own. What the units are for stands next to them; here is what people and
+//! scripts rely on.
+#![cfg_attr(
+    target_os = "linux",
+    expect(
+        clippy::expect_used,
+        clippy::print_stderr,
+        clippy::print_stdout,
+        clippy::unwrap_used,
+        reason = "a test may panic and speak"
+    )
+)]
+
+#[cfg(target_os = "linux")]
+mod support;
+
+// Who is a coordinator, and what becomes of it.
+#[cfg(target_os = "linux")]
+mod ephemeral;
+#[cfg(target_os = "linux")]
+mod judging;
+#[cfg(target_os = "linux")]
+mod look_alikes;
+#[cfg(target_os = "linux")]
+mod moved;
+#[cfg(target_os = "linux")]
+mod not_judged;
+#[cfg(target_os = "linux")]
+mod recognising;
+
+// Ending the orphans, and nobody else.
+#[cfg(target_os = "linux")]
+mod failing;
+#[cfg(target_os = "linux")]
+mod fixing;
+#[cfg(target_os = "linux")]
+mod gate;
+#[cfg(target_os = "linux")]
+mod waves;
+#[cfg(target_os = "linux")]
+mod who_dies;
+
+// What people and scripts see.
+#[cfg(target_os = "linux")]
+mod client;
+#[cfg(target_os = "linux")]
+mod embedded;
+#[cfg(target_os = "linux")]
+mod event_log;
+#[cfg(target_os = "linux")]
+mod events_command;
+#[cfg(target_os = "linux")]
+mod explain;
+#[cfg(target_os = "linux")]
+mod protocol;
+#[cfg(target_os = "linux")]
+mod report;
+
+// The daemon as a service.
+#[cfg(target_os = "linux")]
+mod config;
+#[cfg(target_os = "linux")]
+mod daemon;
+#[cfg(target_os = "linux")]
+mod socket;
+
+/// Elsewhere there is no private process table, and nothing that kills runs outside of one.
+#[cfg(not(target_os = "linux"))]
+#[test]
+fn nothing_was_tested_here_because_this_is_not_linux() {
+    eprintln!("SKIPPED (needs Linux pid namespaces): every integration test");
+}

@@ -1,0 +1,323 @@
+//! Who dies with an orphan: its own group if it leads one, and never somebody else's.
+
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    Recipe, Settings, World, entry_of, has_exited, in_private_pid_namespace, is_alive, pids,
+    sorted_pids, wait_until,
+};
+
+fn with_scope(scope: &'static str) -> Settings {
+    Settings {
+        scope,
+        ..Settings::default()
+    }
+}
+
+fn sorted(pids: &[u32]) -> Vec<u32> {
+    let mut sorted = pids.to_vec();
+    sorted.sort_unstable();
+    sorted
+}
+
+/// Whoever was seen and not signalled is named, with a reason.
+#[track_caller]
+fn assert_left_behind(killed: &Value, expected: &[u32]) {
+    for pid in expected {
+        let one = entry_of(&killed["left_behind"], *pid);
+        assert!(
+            !one["why"].as_str().unwrap_or_default().is_empty(),
+            "{killed:#}"
+        );
+        assert!(!one["cmdline"].is_null(), "{killed:#}");
+    }
+}
+
+#[test]
+fn the_members_of_its_own_group_die_with_a_leader() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = world.daemon();
+        let survivors = world.survivors();
+        let orphan = world
+            .orphan("gone")
+            .with("CHILDREN", 2)
+            .with("GRANDCHILDREN", 1)
+            .start();
+        assert_eq!(orphan.children.len(), 4);
+        let fix = daemon.fix();
+        let killed = entry_of(&fix["killed"], orphan.pid);
+        assert_eq!(killed["signaled"], "pgid", "{killed:#}");
+        assert_eq!(killed["pgid"], orphan.pid, "{killed:#}");
+        assert_eq!(killed["sigkill_required"], false, "{killed:#}");
+        let members: Vec<_> = pids(&killed["members"])
+            .into_iter()
+            .filter(|pid| *pid != orphan.pid)
+            .collect();
+        assert_eq!(sorted(&members), sorted(&orphan.children), "{killed:#}");
+        for member in killed["members"].as_array().unwrap() {
+            assert!(member["outcome"].is_string(), "{killed:#}");
+            assert_eq!(member["signal"], "SIGTERM", "{killed:#}");
+        }
+        assert!(orphan.has_exited_with_children());
+        survivors.assert_alive();
+    });
+}
+
+#[test]
+fn a_member_that_ignores_sigterm_is_killed_even_after_its_leader_obeyed() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = world.daemon_with(&Settings::impatient());
+        let survivors = world.survivors();
+        let orphan = world
+            .orphan("gone")
+            .with("CHILDREN", 2)
+            .with("CHILD_IGNORE_TERM", 1)
+            .start();
+        let fix = daemon.fix();
+        let killed = entry_of(&fix["killed"], orphan.pid);
+        for child in &orphan.children {
+            assert_eq!(
+                entry_of(&killed["members"], *child)["signal"],
+                "SIGKILL",
+                "{killed:#}"
+            );
+        }
+        assert!(orphan.has_exited_with_children());
+        survivors.assert_alive();
+    });
+}
+
+#[test]
+fn a_child_that_was_started_after_sigterm_dies_with_the_others() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = world.daemon_with(&Settings {
+            sigterm_wait: "5s",
+            ..Settings::default()
+        });
+        let survivors = world.survivors();
+        let orphan = world
+            .orphan("gone")
+            .stubborn()
+            .with("CHILD_ON_TERM", 1)
+            .with("CHILD_IGNORE_TERM", 1)
+            .start();
+        let mut connection = daemon.connect();
+        connection.request("fix", &json!({"confirm": true}));
+        wait_until("the late child is up", || orphan.late_child().is_some());
+        let late = orphan.late_child().unwrap();
+        let fix = connection.read().expect("a reply")["result"].take();
+        entry_of(&fix["killed"], orphan.pid);
+        assert!(orphan.has_exited());
+        assert!(has_exited(late));
+        survivors.assert_alive();
+    });
+}
+
+#[test]
+fn descendants_outside_its_group_are_left_behind_and_named() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = world.daemon();
+        let survivors = world.survivors();
+        let orphan = world
+            .orphan("gone")
+            .with("CHILDREN", 2)
+            .with("CHILD_SETSID", 1)
+            .start();
+        let fix = daemon.fix();
+        let killed = entry_of(&fix["killed"], orphan.pid);
+        assert_eq!(killed["signaled"], "pid", "{killed:#}");
+        assert_left_behind(killed, &orphan.children);
+        assert!(orphan.has_exited());
+        assert!(orphan.children.iter().all(|pid| is_alive(*pid)));
+        survivors.assert_alive();
+    });
+}
+
+#[test]
+fn in_a_group_that_it_does_not_lead_an_orphan_dies_alone() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = world.daemon();
+        // One of the survivors is in this group: the test's own.
+        let survivors = world.survivors();
+        let orphan = world
+            .orphan("gone")
+            .with("SETSID", 0)
+            .with("CHILDREN", 2)
+            .start();
+        let fix = daemon.fix();
+        let killed = entry_of(&fix["killed"], orphan.pid);
+        assert_eq!(killed["signaled"], "pid", "{killed:#}");
+        assert_ne!(killed["pgid"], orphan.pid, "{killed:#}");
+        assert_left_behind(killed, &orphan.children);
+        assert!(orphan.has_exited());
+        assert!(orphan.children.iter().all(|pid| is_alive(*pid)));
+        survivors.assert_alive();
+    });
+}
+
+#[test]
+fn a_launcher_and_its_other_children_outlive_the_orphan_among_them() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = world.daemon();
+        let survivors = world.survivors();
+        let gone = world.path("gone");
+        let orphans = format!(
+            "python3\n-m\nteam_agent.coordinator\n--workspace\n{}",
+            gone.display()
+        );
+        // In one group: the launcher that leads it, two orphans, and under each of them a worker.
+        let launcher = Recipe::new(&world, ["make", "check"])
+            .with("SETSID", 1)
+            .with("CHILDREN", 2)
+            .with("GRANDCHILDREN", 1)
+            .with("CHILD_ARGV", orphans)
+            .start();
+        let fix = daemon.fix();
+        let killed = sorted_pids(&fix["killed"]);
+        assert_eq!(killed.len(), 2, "{fix:#}");
+        assert!(
+            killed
+                .iter()
+                .all(|pid| launcher.children.contains(pid) && has_exited(*pid))
+        );
+        let workers = launcher.children.iter().filter(|pid| !killed.contains(pid));
+        assert_eq!(workers.filter(|pid| is_alive(**pid)).count(), 2);
+        assert!(launcher.is_alive());
+        survivors.assert_alive();
+    });
+}
+
+#[test]
+fn with_scope_process_it_dies_alone() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = world.daemon_with(&with_scope("process"));
+        let survivors = world.survivors();
+        let orphan = world.orphan("gone").with("CHILDREN", 2).start();
+        let fix = daemon.fix();
+        let killed = entry_of(&fix["killed"], orphan.pid);
+        assert_eq!(killed["signaled"], "pid", "{killed:#}");
+        assert_left_behind(killed, &orphan.children);
+        assert!(orphan.has_exited());
+        assert!(orphan.children.iter().all(|pid| is_alive(*pid)));
+        survivors.assert_alive();
+    });
+}
+
+#[test]
+fn with_scope_tree_descendants_outside_its_group_die_too() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = world.daemon_with(&with_scope("tree"));
+        let survivors = world.survivors();
+        let orphan = world
+            .orphan("gone")
+            .with("CHILDREN", 2)
+            .with("CHILD_SETSID", 1)
+            .with("GRANDCHILDREN", 1)
+            .start();
+        let fix = daemon.fix();
+        let killed = entry_of(&fix["killed"], orphan.pid);
+        assert_eq!(killed["signaled"], "tree", "{killed:#}");
+        assert_eq!(killed["left_behind"], json!([]), "{killed:#}");
+        assert!(orphan.has_exited_with_children());
+        survivors.assert_alive();
+    });
+}
+
+/// An orphan with one child, as `child`, in its own group, and one grandchild: neither may die.
+#[track_caller]
+fn assert_outlives_its_orphan(child: impl Fn(&World) -> String, scope: &'static str) {
+    let world = World::new();
+    let daemon = world.daemon_with(&with_scope(scope));
+    let survivors = world.survivors();
+    let orphan = world
+        .orphan("gone")
+        .with("CHILDREN", 1)
+        .with("GRANDCHILDREN", 1)
+        .with("CHILD_ARGV", child(&world))
+        .start();
+    let fix = daemon.fix();
+    let killed = entry_of(&fix["killed"], orphan.pid);
+    assert_left_behind(killed, &orphan.children);
+    assert!(orphan.has_exited());
+    assert!(orphan.children.iter().all(|pid| is_alive(*pid)));
+    survivors.assert_alive();
+}
+
+#[test]
+fn a_healthy_coordinator_and_what_is_below_it_outlive_the_orphan_whose_group_they_are_in() {
+    in_private_pid_namespace(|| {
+        for scope in ["group", "tree"] {
+            assert_outlives_its_orphan(
+                |world| {
+                    let workspace = world.directory("workspace");
+                    format!(
+                        "team-agent\ncoordinator\n--workspace\n{}",
+                        workspace.display()
+                    )
+                },
+                scope,
+            );
+        }
+    });
+}
+
+#[test]
+fn a_terminal_multiplexer_and_what_is_below_it_outlive_the_orphan_whose_group_they_are_in() {
+    in_private_pid_namespace(|| {
+        for scope in ["group", "tree"] {
+            assert_outlives_its_orphan(|_| "tmux: server".to_owned(), scope);
+        }
+    });
+}
+
+#[test]
+fn an_orphan_above_the_client_that_asks_is_spared() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let _daemon = world.daemon();
+        let survivors = world.survivors();
+        let other = world.orphan("gone").start();
+        // A shell that is a coordinator by its argv, and runs the client.
+        let mut shell = Command::new("bash");
+        world.confine(&mut shell);
+        let shell = std::os::unix::process::CommandExt::arg0(&mut shell, "team-agent-coordinator")
+            .args([
+                "-c",
+                r#""$CTL" --socket "$SOCKET" --json fix --confirm; exit $?"#,
+            ])
+            .arg("--workspace")
+            .arg(world.path("gone"))
+            .env("CTL", env!("CARGO_BIN_EXE_team-agentctl"))
+            .env("SOCKET", world.socket())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let pid = shell.id();
+        let output = shell.wait_with_output().unwrap();
+        assert!(
+            output.status.code().is_some(),
+            "the shell was killed: {}",
+            output.status
+        );
+        let fix: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(pids(&fix["killed"]), [other.pid], "{fix:#}");
+        let spared = entry_of(&fix["spared"], pid);
+        assert!(
+            spared.to_string().contains("protected_ancestor"),
+            "{spared:#}"
+        );
+        world.event_log().assert_never_signalled(pid);
+        survivors.assert_alive();
+    });
+}
