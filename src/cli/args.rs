@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::config::parse_duration;
 use crate::orphan::process::Pid;
-use crate::orphan::verdict::ORPHAN_REASON_KINDS;
+use crate::orphan::verdict::{ORPHAN_REASON_KINDS, names_orphans};
 
 /// The greatest process id there can be: `pid_t` is signed.
 const GREATEST_PID: i64 = (u32::MAX / 2) as i64;
@@ -280,11 +280,7 @@ fn pid() -> clap::builder::RangedI64ValueParser<Pid> {
 }
 
 fn reason(text: &str) -> Result<String, String> {
-    let is_hint = |text: &str| {
-        text.strip_prefix(EPHEMERAL_WITH_HINT)
-            .is_some_and(|hint| !hint.is_empty())
-    };
-    if ORPHAN_REASON_KINDS.contains(&text) || is_hint(text) {
+    if names_orphans(text) {
         return Ok(text.to_owned());
     }
     Err(format!(

@@ -269,6 +269,17 @@ impl Evidence {
             .any(|workspace| path == seen_from_outside(&self.root, workspace))
     }
 
+    /// The cwd, if it is linked where the workspace is, and could be known again.
+    #[must_use]
+    pub fn cwd_at_workspace(&self) -> Option<FileId> {
+        self.cwd
+            .as_ref()
+            .filter(|cwd| {
+                cwd.filesystem.identifies_files() && cwd.links > 0 && self.is_workspace(&cwd.path)
+            })
+            .map(|cwd| cwd.id)
+    }
+
     /// What became of the cwd, if it is a witness: its path is the workspace, or it was when
     /// the daemon saw it before.
     #[must_use]
@@ -342,3 +353,6 @@ pub fn normalised(path: &Path) -> PathBuf {
     }
     out
 }
+
+#[cfg(test)]
+mod tests;

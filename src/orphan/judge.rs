@@ -209,7 +209,7 @@ impl Case<'_> {
         };
         match dangling {
             // A witness that is in place contradicts the missing path: something hides it.
-            _ if self.any_witness(Fate::InPlace) || self.any_witness(Fate::Unprovable) => None,
+            _ if self.any_witness(Fate::InPlace) => None,
             _ if self.proof().is_some() => orphan(OrphanReason::PathMissing),
             Dangling::No if self.no_witness() => orphan(OrphanReason::PathMissing),
             Dangling::No | Dangling::Symlink => None,

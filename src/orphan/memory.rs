@@ -36,22 +36,17 @@ pub struct ProvedDeletion {
 impl Memory {
     /// Takes in what a look showed. To be called after [`super::judge::judge`].
     pub fn learn(&mut self, evidence: &Evidence) {
-        if let Some(cwd) = &evidence.cwd
-            && cwd.filesystem.identifies_files()
-            && cwd.links > 0
-            && evidence.is_workspace(&cwd.path)
-        {
-            self.cwd_at_workspace = Some(cwd.id);
-        }
         self.deletion = self
             .proof_in(evidence)
             .filter(|_| !self.is_withdrawn_by(evidence));
-        if let PathState::Exists { directory, mount } = &evidence.path {
-            self.mount = mount.or(self.mount);
-            // What stands there after a proved deletion is not the original.
-            if self.deletion.is_none() {
-                self.original = self.original.or(*directory);
-            }
+        let PathState::Exists { directory, mount } = &evidence.path else {
+            return;
+        };
+        self.mount = mount.or(self.mount);
+        // What stands there after a proved deletion is not the original, whoever entered it.
+        if self.deletion.is_none() {
+            self.original = self.original.or(*directory);
+            self.cwd_at_workspace = evidence.cwd_at_workspace().or(self.cwd_at_workspace);
         }
     }
 
@@ -88,3 +83,6 @@ impl Memory {
             )
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,8 @@ pub mod ephemeral;
 pub mod escalation;
 pub mod event;
 pub mod evidence;
+#[cfg(test)]
+pub(crate) mod fixtures;
 pub mod judge;
 pub mod memory;
 pub mod process;

@@ -220,3 +220,6 @@ fn cleared(known: Sighting, cause: Cleared) -> Option<Transition> {
         cause,
     })
 }
+
+#[cfg(test)]
+mod tests;

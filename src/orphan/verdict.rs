@@ -63,6 +63,15 @@ pub const ORPHAN_REASON_KINDS: [&str; 4] = [
     "ephemeral_tempdir_pattern",
 ];
 
+/// Whether a request may name orphans by `name`: a kind, or an ephemeral one's with its hint.
+#[must_use]
+pub fn names_orphans(name: &str) -> bool {
+    ORPHAN_REASON_KINDS.contains(&name)
+        || name
+            .strip_prefix("ephemeral_tempdir_pattern:")
+            .is_some_and(|hint| !hint.is_empty())
+}
+
 impl OrphanReason {
     /// The reason without its detail.
     #[must_use]

@@ -159,6 +159,16 @@ pub struct LeftBehind {
     pub why: Why,
 }
 
+impl LeftBehind {
+    fn new(row: &Row, why: Why) -> Self {
+        Self {
+            pid: row.identity.pid,
+            cmdline: row.cmdline.clone(),
+            why,
+        }
+    }
+}
+
 /// Who dies with an orphan, and who does not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Victims {
@@ -211,9 +221,14 @@ pub fn select(snapshot: &Snapshot, orphan: Pid, scope: Scope, protected: &Protec
     };
     let mut victims = Victims::default();
     let mut barred: BTreeSet<Pid> = BTreeSet::new();
-    for row in parents_first(snapshot, orphan) {
+    let (in_order, circular) = parents_first(snapshot, orphan);
+    for row in in_order {
+        let pid = row.identity.pid;
         // One that ends in the same wave ends by its own escalation, not as a member.
-        if row.kind == Kind::Coordinator && protected.targets.contains(&row.identity.pid) {
+        if row.kind == Kind::Coordinator && protected.targets.contains(&pid) {
+            if barred.contains(&row.ppid) {
+                barred.insert(pid);
+            }
             continue;
         }
         let relation = if leader.pgid == orphan && row.pgid == orphan {
@@ -231,14 +246,14 @@ pub fn select(snapshot: &Snapshot, orphan: Pid, scope: Scope, protected: &Protec
                 if why.bars_what_is_below() {
                     barred.insert(row.identity.pid);
                 }
-                victims.left_behind.push(LeftBehind {
-                    pid: row.identity.pid,
-                    cmdline: row.cmdline.clone(),
-                    why,
-                });
+                victims.left_behind.push(LeftBehind::new(row, why));
             }
         }
     }
+    let unclear = circular
+        .into_iter()
+        .map(|row| LeftBehind::new(row, Why::Changed));
+    victims.left_behind.extend(unclear);
     victims
 }
 
@@ -302,13 +317,6 @@ fn why_not(
     {
         return Some(Why::OlderThanParent);
     }
-    let in_scope = match (scope, relation) {
-        (Scope::Tree, _) | (Scope::Group, Relation::Group) => true,
-        (Scope::Process, _) | (Scope::Group, Relation::Descendant) => false,
-    };
-    if !in_scope {
-        return Some(Why::OutOfScope);
-    }
     if relation == Relation::Descendant {
         if row.on_terminal {
             return Some(Why::ControllingTerminal);
@@ -317,12 +325,21 @@ fn why_not(
             return Some(Why::AnotherUnit);
         }
     }
+    // Last, because it protects nobody below.
+    let in_scope = match (scope, relation) {
+        (Scope::Tree, _) | (Scope::Group, Relation::Group) => true,
+        (Scope::Process, _) | (Scope::Group, Relation::Descendant) => false,
+    };
+    if !in_scope {
+        return Some(Why::OutOfScope);
+    }
     None
 }
 
 /// The relatives in an order in which each parent comes before its children, so that protection
-/// is known before it is inherited.
-fn parents_first(snapshot: &Snapshot, orphan: Pid) -> Vec<&Row> {
+/// is known before it is inherited; and those whose parents go round in a circle, which only
+/// recycled pids can bring about: nobody among them is what the snapshot says.
+fn parents_first(snapshot: &Snapshot, orphan: Pid) -> (Vec<&Row>, Vec<&Row>) {
     let mut order = Vec::new();
     let mut placed = BTreeSet::from([orphan]);
     let mut waiting: Vec<&Row> = snapshot
@@ -334,9 +351,7 @@ fn parents_first(snapshot: &Snapshot, orphan: Pid) -> Vec<&Row> {
             .into_iter()
             .partition(|row| placed.contains(&row.ppid) || !snapshot.contains_key(&row.ppid));
         if ready.is_empty() {
-            // A cycle can only come from recycled pids: nobody in it is what the snapshot says.
-            order.extend(rest);
-            return order;
+            return (order, rest);
         }
         placed.extend(ready.iter().map(|row| row.identity.pid));
         order.extend(ready);
@@ -357,7 +372,10 @@ pub fn still_belongs(
     let same_owner = now.uids.iter().all(|uid| *uid == orphan_uid);
     let same_place = match member.relation {
         Relation::Group => now.pgid == orphan,
-        Relation::Descendant => now.ppid == member.ppid || pinned.contains(&member.ppid),
+        Relation::Descendant => pinned.contains(&member.ppid),
     };
     same_owner && same_place && now.kind == Kind::Ordinary && now.identity == member.identity
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,6 +63,7 @@ pub struct Dispatcher {
     counters: Counters,
     is_ready: bool,
     stopping: Option<String>,
+    has_left: bool,
 }
 
 impl Dispatcher {
@@ -83,6 +84,7 @@ impl Dispatcher {
             counters: Counters::default(),
             is_ready: false,
             stopping: None,
+            has_left: false,
         }
     }
 
@@ -185,8 +187,11 @@ impl Dispatcher {
                     });
                 }
                 // What we end ourselves is reported as killed.
-                Transition::Cleared { sighting, .. }
-                    if self.ending.contains(&sighting.identity()) => {}
+                Transition::Cleared {
+                    sighting,
+                    cause: Cleared::Exited,
+                    ..
+                } if self.ending.contains(&sighting.identity()) => {}
                 Transition::Cleared {
                     sighting,
                     was,
@@ -440,7 +445,7 @@ impl Dispatcher {
 
     fn leave_if_done(&mut self, effects: &mut Vec<Effect>) {
         let Some(cause) = &self.stopping else { return };
-        if self.ending.is_empty() && self.fixing.is_empty() {
+        if !self.has_left && self.ending.is_empty() && self.fixing.is_empty() {
             if self.identity.source == Source::Daemon {
                 let stopped = Fact::DaemonStopped {
                     pid: self.identity.pid,
@@ -449,6 +454,7 @@ impl Dispatcher {
                 effects.push(Effect::Record(vec![stopped]));
             }
             effects.push(Effect::Exit);
+            self.has_left = true;
         }
     }
 
@@ -502,3 +508,6 @@ fn fact(termination: &Termination) -> Fact {
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -134,3 +134,6 @@ pub fn of_workspace<'a>(
     };
     coordinators.filter(move |sighting| selection.includes(sighting))
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,8 +54,13 @@ fn put_argv(object: &mut Object, argv: &[std::ffi::OsString]) {
     let mut room = ARGV_LIMIT_BYTES;
     let mut shown: Vec<std::ffi::OsString> = Vec::new();
     for argument in argv {
+        // An element takes up its final NUL too: there may be millions of empty ones.
+        if room == 0 {
+            object.insert("argv_truncated".into(), true.into());
+            break;
+        }
         let (part, cut) = start_of(argument, room);
-        room -= part.len();
+        room = room.saturating_sub(part.len() + 1);
         shown.push(part);
         if cut {
             object.insert("argv_truncated".into(), true.into());

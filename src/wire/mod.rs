@@ -8,3 +8,6 @@ pub mod evidence;
 pub mod explain;
 pub mod results;
 pub mod text;
+
+#[cfg(test)]
+mod tests;

@@ -171,22 +171,20 @@ impl FixReport {
     /// Adds a coordinator that was left alone from the start.
     pub fn spare(&mut self, sighting: &Sighting, why: &str, now: SystemTime) {
         let mut item = entry(sighting, now);
-        item.insert("status".into(), "spared".into());
         item.insert("why".into(), why.into());
-        self.spared.push(Value::Object(item));
+        self.spared.push(Value::Object(with_status_spared(item)));
     }
 
     /// Adds a named pid that is no coordinator's.
     pub fn spare_stranger(&mut self, pid: Pid) {
-        self.spared.push(json!({
-            "pid": pid,
-            "status": "spared",
-            "is_orphan": false,
-            "verdict": "unknown",
-            "reason": "not_a_coordinator",
-            "why": "not_a_coordinator",
-            "workspace": null,
-        }));
+        let mut item = Object::new();
+        item.insert("pid".into(), pid.into());
+        item.insert("workspace".into(), Value::Null);
+        item.insert("is_orphan".into(), false.into());
+        item.insert("verdict".into(), "unknown".into());
+        item.insert("reason".into(), "not_a_coordinator".into());
+        item.insert("why".into(), "not_a_coordinator".into());
+        self.spared.push(Value::Object(with_status_spared(item)));
     }
 
     /// The result.
@@ -203,6 +201,18 @@ impl FixReport {
         }
         result
     }
+}
+
+/// The keys of a process that no termination was begun for.
+fn with_status_spared(mut item: Object) -> Object {
+    item.insert("status".into(), "spared".into());
+    item.insert("sigkill_required".into(), false.into());
+    item.insert("signaled".into(), Value::Null);
+    item.insert("pgid_error".into(), Value::Null);
+    item.insert("members".into(), Value::Array(Vec::new()));
+    item.insert("left_behind".into(), Value::Array(Vec::new()));
+    item.insert("elapsed_ms".into(), 0.0.into());
+    item
 }
 
 fn ended(termination: &Termination, now: SystemTime) -> Object {

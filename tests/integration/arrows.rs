@@ -12,9 +12,27 @@ const MAY_KNOW: [(&str, &[&str]); 9] = [
     ("event_log", &["os"]),
     ("wire", &["orphan"]),
     ("logging", &[]),
-    ("supervisor", &["orphan", "os", "config", "event_log", "wire"]),
-    ("control", &["orphan", "os", "config", "event_log", "wire", "supervisor"]),
-    ("cli", &["orphan", "os", "config", "event_log", "wire", "supervisor", "control", "logging"]),
+    (
+        "supervisor",
+        &["orphan", "os", "config", "event_log", "wire"],
+    ),
+    (
+        "control",
+        &["orphan", "os", "config", "event_log", "wire", "supervisor"],
+    ),
+    (
+        "cli",
+        &[
+            "orphan",
+            "os",
+            "config",
+            "event_log",
+            "wire",
+            "supervisor",
+            "control",
+            "logging",
+        ],
+    ),
 ];
 
 /// Crates that only some rooms may use.
@@ -24,7 +42,17 @@ const ONLY_IN: [(&str, &[&str]); 6] = [
     ("sysinfo", &["os"]),
     ("libc", &["os"]),
     ("tokio", &["os", "supervisor", "control", "cli"]),
-    ("serde_json", &["config", "event_log", "wire", "supervisor", "control", "cli"]),
+    (
+        "serde_json",
+        &[
+            "config",
+            "event_log",
+            "wire",
+            "supervisor",
+            "control",
+            "cli",
+        ],
+    ),
 ];
 
 fn sources(below: &Path, found: &mut Vec<PathBuf>) {
@@ -35,7 +63,11 @@ fn sources(below: &Path, found: &mut Vec<PathBuf>) {
             if name != "tests" && name != "bin" {
                 sources(&path, found);
             }
-        } else if name.ends_with(".rs") && name != "tests.rs" && name != "lib.rs" && name != "fixtures.rs" {
+        } else if name.ends_with(".rs")
+            && name != "tests.rs"
+            && name != "lib.rs"
+            && name != "fixtures.rs"
+        {
             found.push(path);
         }
     }
@@ -56,7 +88,8 @@ fn names(code: &str, path: &str) -> bool {
     code.match_indices(path).any(|(at, _)| {
         let before = code[..at].chars().next_back();
         let after = code[at + path.len()..].chars().next();
-        let part_of_a_name = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':');
+        let part_of_a_name =
+            |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':');
         !part_of_a_name(before) && !after.is_some_and(|c| c.is_alphanumeric() || c == '_')
     })
 }
@@ -70,7 +103,14 @@ fn no_arrow_between_the_rooms_runs_back() {
     let mut arrows = 0;
     for file in &files {
         let inside = file.strip_prefix(&src).unwrap();
-        let room = inside.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned();
+        let room = inside
+            .iter()
+            .next()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .trim_end_matches(".rs")
+            .to_owned();
         let (_, known) = MAY_KNOW
             .iter()
             .find(|(name, _)| *name == room)
@@ -85,7 +125,8 @@ fn no_arrow_between_the_rooms_runs_back() {
             }
         }
         for (library, rooms) in ONLY_IN {
-            let used = names(&code, &format!("use {library}")) || code.contains(&format!("{library}::"));
+            let used =
+                names(&code, &format!("use {library}")) || code.contains(&format!("{library}::"));
             if used && !rooms.contains(&room.as_str()) && names(&code, library) {
                 wrong.insert(format!("{} uses {library}", inside.display()));
             }

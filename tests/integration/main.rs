@@ -1,19 +1,22 @@
 //! The project from the outside: its real binaries, real processes and the real disk, each test in
 //! a process table of its own. What the units are for stands next to them; here is what people and
 //! scripts rely on.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![cfg_attr(
     target_os = "linux",
     expect(
         clippy::expect_used,
         clippy::print_stderr,
         clippy::print_stdout,
-        clippy::unwrap_used,
         reason = "a test may panic and speak"
     )
 )]
 
 #[cfg(target_os = "linux")]
 mod support;
+
+// The house itself.
+mod arrows;
 
 // Who is a coordinator, and what becomes of it.
 #[cfg(target_os = "linux")]

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::RpcError;
 use crate::event_log::Query;
 use crate::orphan::process::Pid;
-use crate::orphan::verdict::ORPHAN_REASON_KINDS;
+use crate::orphan::verdict::{ORPHAN_REASON_KINDS, names_orphans};
 use crate::supervisor::request::Selection;
 
 /// How many records `events` gives unless told otherwise.
@@ -62,7 +62,7 @@ impl FixParams {
             .into_iter()
             .map(valid_pid)
             .collect::<Result<_, _>>()?;
-        if let Some(unknown) = self.reasons.iter().find(|reason| !is_orphan_reason(reason)) {
+        if let Some(unknown) = self.reasons.iter().find(|reason| !names_orphans(reason)) {
             return Err(RpcError::invalid_params(format!(
                 "reasons: {unknown:?} is no reason to be an orphan: there are {}",
                 ORPHAN_REASON_KINDS.join(", ")
@@ -165,10 +165,4 @@ fn absolute(name: &str, path: PathBuf) -> Result<PathBuf, RpcError> {
     Err(RpcError::invalid_params(format!(
         "{name}: {path:?} is not an absolute path"
     )))
-}
-
-fn is_orphan_reason(reason: &str) -> bool {
-    let kind = reason.split_once(':').map_or(reason, |(kind, _)| kind);
-    ORPHAN_REASON_KINDS.contains(&reason)
-        || (kind == "ephemeral_tempdir_pattern" && reason.len() > kind.len() + 1)
 }

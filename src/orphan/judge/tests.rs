@@ -1,1 +1,8 @@
-//! The table of verdicts.
+//! The contract's table of verdicts: its rows in order, and what the fates of witnesses make of them.
+
+mod ephemeral;
+mod invariants;
+mod life;
+mod pid_file;
+mod rows;
+mod witnesses;

@@ -1,0 +1,218 @@
+//! What a look leaves behind, and what it takes back.
+
+use super::*;
+use crate::orphan::evidence::{Access, Filesystem, Holding, MountState};
+use crate::orphan::fixtures::*;
+
+/// What one look teaches somebody who knows nothing.
+fn learnt(case: Case) -> Memory {
+    let mut memory = Memory::default();
+    memory.learn(&case.evidence);
+    memory
+}
+
+/// What this look makes of a memory with a proved deletion.
+fn after_proof(case: Case) -> Memory {
+    let mut memory = Memory {
+        cwd_at_workspace: Some(ORIGINAL),
+        original: Some(ORIGINAL),
+        mount: Some(MOUNT),
+        deletion: Some(PROVED),
+    };
+    memory.learn(&case.evidence);
+    memory
+}
+
+fn with_cwd(bend: impl FnOnce(&mut Holding)) -> Case {
+    healthy().with(|evidence| {
+        if let Some(cwd) = &mut evidence.cwd {
+            bend(cwd);
+        }
+    })
+}
+
+#[test]
+fn a_healthy_look_teaches_where_everything_was() {
+    assert_eq!(
+        learnt(healthy()),
+        Memory {
+            cwd_at_workspace: Some(ORIGINAL),
+            original: Some(ORIGINAL),
+            mount: Some(MOUNT),
+            deletion: None,
+        }
+    );
+}
+
+#[test]
+fn a_cwd_is_remembered_only_where_it_can_be_known_again() {
+    type Bend = fn(&mut Holding);
+    let cases: [(&str, Bend); 5] = [
+        ("elsewhere", |cwd| cwd.path = "/srv".into()),
+        ("deleted", |cwd| cwd.links = 0),
+        ("on overlayfs", |cwd| cwd.filesystem = Filesystem::Unsteady),
+        ("on a network", |cwd| cwd.filesystem = Filesystem::Network),
+        ("on FUSE", |cwd| cwd.filesystem = Filesystem::Fuse),
+    ];
+    for (what, bend) in cases {
+        assert_eq!(learnt(with_cwd(bend)).cwd_at_workspace, None, "{what}");
+    }
+}
+
+#[test]
+fn a_look_that_shows_nothing_forgets_nothing() {
+    let before = after_proof(without_witness().path(missing()));
+    assert_eq!(
+        before,
+        after_proof(without_witness().path(PathState::TimedOut))
+    );
+    let foreign = without_witness()
+        .path(PathState::NotProbed)
+        .access(Access::ForeignUid)
+        .pid_file(PidFile::Unclear);
+    assert_eq!(before, after_proof(foreign));
+    assert_eq!(before.deletion, Some(PROVED));
+    assert_eq!(before.original, Some(ORIGINAL));
+    assert_eq!(before.cwd_at_workspace, Some(ORIGINAL));
+    assert_eq!(before.mount, Some(MOUNT));
+}
+
+#[test]
+fn the_first_directory_seen_is_the_original_and_stays_it() {
+    let mut memory = Memory::default();
+    memory.learn(&without_witness().path(exists(None)).evidence);
+    assert_eq!(memory.original, None, "nothing that could be told again");
+    memory.learn(&without_witness().evidence);
+    memory.learn(&without_witness().path(exists(Some(RECREATED))).evidence);
+    assert_eq!(memory.original, Some(ORIGINAL));
+}
+
+#[test]
+fn the_mount_remembered_is_the_last_one_seen() {
+    let on = |mount| {
+        without_witness().path(PathState::Exists {
+            directory: Some(ORIGINAL),
+            mount,
+        })
+    };
+    let mut memory = learnt(on(Some(MOUNT)));
+    let other = MountKey { id: 31, device: 8 };
+    memory.learn(&on(Some(other)).evidence);
+    assert_eq!(memory.mount, Some(other));
+    memory.learn(&on(None).evidence);
+    memory.learn(&without_witness().path(missing()).evidence);
+    assert_eq!(memory.mount, Some(other));
+}
+
+#[test]
+fn a_deleted_witness_is_a_proof_that_says_what_was_deleted() {
+    let recreated = || without_witness().path(exists(Some(RECREATED)));
+    for (case, of_workspace, log) in [
+        (recreated().cwd(Seen::Deleted), true, None),
+        (recreated().log(Seen::Deleted), false, Some(LOG)),
+        (
+            recreated().cwd(Seen::Deleted).log(Seen::Deleted),
+            true,
+            Some(LOG),
+        ),
+    ] {
+        let memory = learnt(case);
+        assert_eq!(memory.deletion, Some(ProvedDeletion { of_workspace, log }));
+        assert_eq!(
+            memory.original, None,
+            "what is there now is not the original"
+        );
+    }
+}
+
+#[test]
+fn no_other_fate_is_a_proof() {
+    for seen in [
+        Seen::Absent,
+        Seen::InPlace,
+        Seen::Trashed,
+        Seen::Moved,
+        Seen::Detached,
+        Seen::Unprovable,
+    ] {
+        assert_eq!(learnt(without_witness().cwd(seen)).deletion, None);
+        assert_eq!(learnt(without_witness().log(seen)).deletion, None);
+    }
+    // Deleted, and on a mount that is gone: the mount counts.
+    let both = without_witness().log(Seen::Deleted).with(|evidence| {
+        if let Some(log) = &mut evidence.log {
+            log.mount = MountState::Detached;
+        }
+    });
+    assert_eq!(learnt(both).deletion, None);
+}
+
+#[test]
+fn the_birth_of_a_log_is_kept_only_where_birth_times_hold() {
+    let on_overlay = without_witness().log(Seen::Deleted).with(|evidence| {
+        if let Some(log) = &mut evidence.log {
+            log.filesystem = Filesystem::Unsteady;
+        }
+    });
+    let memory = learnt(on_overlay);
+    let proved = ProvedDeletion {
+        of_workspace: false,
+        log: None,
+    };
+    assert_eq!(memory.deletion, Some(proved));
+}
+
+#[test]
+fn a_proof_is_kept_whatever_stands_at_the_path_but_the_original() {
+    for path in [
+        missing(),
+        dangling(),
+        exists(None),
+        exists(Some(RECREATED)),
+        exists(Some(FileId {
+            born_ns: None,
+            ..ORIGINAL
+        })),
+        exists(Some(FileId {
+            born_ns: Some(1),
+            ..ORIGINAL
+        })),
+        exists(Some(FileId {
+            device: 8,
+            ..ORIGINAL
+        })),
+        PathState::Failed("EACCES"),
+        PathState::TimedOut,
+    ] {
+        let kept = after_proof(without_witness().path(path.clone())).deletion;
+        assert_eq!(kept, Some(PROVED), "{path:?}");
+    }
+    let back = after_proof(without_witness().path(exists(Some(ORIGINAL))));
+    assert_eq!(back.deletion, None);
+}
+
+#[test]
+fn a_proof_is_kept_whatever_the_pid_file_says_but_its_pid() {
+    for (pid_file, kept) in [
+        (PidFile::Absent, Some(PROVED)),
+        (PidFile::NamesAnother(7), Some(PROVED)),
+        (PidFile::Unclear, Some(PROVED)),
+        (PidFile::NamesIt, None),
+    ] {
+        let case = without_witness()
+            .path(exists(Some(RECREATED)))
+            .pid_file(pid_file);
+        assert_eq!(after_proof(case).deletion, kept, "{pid_file:?}");
+    }
+}
+
+#[test]
+fn a_witness_that_is_deleted_proves_nothing_while_the_pid_file_names_the_process() {
+    let adopted = without_witness()
+        .cwd(Seen::Deleted)
+        .log(Seen::Deleted)
+        .path(exists(Some(RECREATED)))
+        .pid_file(PidFile::NamesIt);
+    assert_eq!(learnt(adopted.clone()).deletion, None);
+    assert_eq!(after_proof(adopted).deletion, None);
+}

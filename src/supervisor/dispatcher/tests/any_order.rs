@@ -1,0 +1,191 @@
+//! Whatever happens in whatever order: what must never be, and what must come in the end.
+
+use std::collections::BTreeSet;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+
+/// Something that may happen at any time.
+#[derive(Clone, Debug)]
+enum Step {
+    Tick,
+    /// The scan that runs ends, and has seen these as alive, orphan or not at all.
+    Scanned(Vec<Option<bool>>),
+    ScanFails,
+    Scan,
+    Gate,
+    Fix,
+    FixOne(Pid),
+    /// One of the terminations under way ends so.
+    Ended(usize, Outcome),
+    Stop,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let seen = || vec(prop::option::weighted(0.9, prop::bool::weighted(0.3)), 4);
+    let outcome = prop_oneof![
+        Just(KILLED),
+        Just(Outcome::Missing),
+        Just(failed()),
+        Just(spared("doubt")),
+    ];
+    prop_oneof![
+        4 => Just(Step::Tick),
+        8 => seen().prop_map(Step::Scanned),
+        1 => Just(Step::ScanFails),
+        2 => Just(Step::Scan),
+        1 => Just(Step::Gate),
+        3 => Just(Step::Fix),
+        2 => (10..16_u32).prop_map(Step::FixOne),
+        6 => (0..4_usize, outcome).prop_map(|(which, outcome)| Step::Ended(which, outcome)),
+        1 => Just(Step::Stop),
+    ]
+}
+
+/// The world around a dispatcher: what it asked for and has not got yet.
+#[derive(Default)]
+struct World {
+    scans_running: usize,
+    under_way: Vec<Sighting>,
+    asked: BTreeSet<Ticket>,
+    exits: usize,
+    is_stopping: bool,
+}
+
+impl World {
+    fn watch(&mut self, daemon: &mut Daemon, event: Event) -> Result<(), TestCaseError> {
+        for effect in daemon.dispatcher.handle_event(event, now()) {
+            prop_assert_eq!(
+                self.exits,
+                0,
+                "nothing is wanted after the exit: {:?}",
+                effect
+            );
+            match effect {
+                Effect::Scan { .. } => {
+                    prop_assert!(!self.is_stopping);
+                    self.scans_running += 1;
+                    prop_assert_eq!(self.scans_running, 1, "two scans at once");
+                }
+                Effect::Terminate(wave) => {
+                    prop_assert!(!self.is_stopping, "no new kill starts");
+                    prop_assert!(!wave.targets.is_empty());
+                    for target in wave.targets {
+                        let is_new = self
+                            .under_way
+                            .iter()
+                            .all(|one| one.identity() != target.identity());
+                        prop_assert!(is_new, "two terminations of one process");
+                        prop_assert_eq!(target.verdict.word(), "orphan");
+                        self.under_way.push(target);
+                    }
+                }
+                Effect::Answer { ticket, .. } => {
+                    prop_assert!(
+                        self.asked.remove(&ticket),
+                        "{} twice or never asked",
+                        ticket
+                    );
+                }
+                Effect::Exit => {
+                    prop_assert!(self.is_stopping);
+                    prop_assert!(self.under_way.is_empty(), "kills in progress finish");
+                    prop_assert!(self.asked.is_empty(), "everybody is answered");
+                    self.exits += 1;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, step: Step, ticket: Ticket) -> Option<Event> {
+        let request = match step {
+            Step::Tick => return Some(Event::Tick),
+            Step::Scanned(_) | Step::ScanFails if self.scans_running == 0 => return None,
+            Step::Scanned(seen) => {
+                self.scans_running = 0;
+                let seen = (10..)
+                    .zip(seen)
+                    .filter_map(|(pid, is_alive)| match is_alive {
+                        Some(true) => Some(alive(pid)),
+                        Some(false) => Some(orphan(pid)),
+                        None => None,
+                    });
+                return Some(Event::Scanned {
+                    observations: Ok(seen.collect()),
+                    took: TOOK,
+                });
+            }
+            Step::ScanFails => {
+                self.scans_running = 0;
+                return Some(Event::Scanned {
+                    observations: Err("no process table".to_owned()),
+                    took: TOOK,
+                });
+            }
+            Step::Ended(which, outcome) => {
+                let at = which.checked_rem(self.under_way.len())?;
+                let ended = termination(self.under_way.remove(at), outcome);
+                return Some(Event::Ended(Box::new(ended)));
+            }
+            Step::Stop => {
+                self.is_stopping = true;
+                return Some(Event::Stop {
+                    cause: "SIGTERM".to_owned(),
+                });
+            }
+            Step::Scan => Request::Scan { workspace: None },
+            Step::Gate => Request::Gate { fix: false },
+            Step::Fix => Request::Fix {
+                selection: Selection::default(),
+            },
+            Step::FixOne(pid) => Request::Fix {
+                selection: named(pid),
+            },
+        };
+        self.asked.insert(ticket);
+        Some(Event::Asked {
+            ticket,
+            peer: PEER,
+            request,
+        })
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_order_of_events_breaks_a_promise(steps in vec(step(), 0..60)) {
+        let mut daemon = Daemon::new(Source::Daemon);
+        let mut world = World::default();
+        for (ticket, step) in (1..).zip(steps) {
+            if let Some(event) = world.event(step, ticket) {
+                world.watch(&mut daemon, event)?;
+            }
+            // Whoever runs the effects leaves here.
+            if world.exits > 0 {
+                return Ok(());
+            }
+        }
+        // Let everything that was begun end, and stop: everybody is answered, and it is over.
+        while world.scans_running > 0 || !world.under_way.is_empty() {
+            for step in [Step::Scanned(vec![]), Step::Ended(0, KILLED)] {
+                if let Some(event) = world.event(step, 0) {
+                    world.watch(&mut daemon, event)?;
+                }
+            }
+            if world.exits > 0 {
+                return Ok(());
+            }
+        }
+        prop_assert!(world.asked.is_empty(), "{:?} were never answered", world.asked);
+        if let Some(event) = world.event(Step::Stop, 0) {
+            world.watch(&mut daemon, event)?;
+        }
+        prop_assert_eq!(world.exits, 1);
+    }
+}

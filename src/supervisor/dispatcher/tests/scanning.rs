@@ -1,0 +1,157 @@
+//! Scans: one at a time, and each request gets one that began after it came.
+
+use super::*;
+
+fn scan_for(daemon: &mut Daemon, ticket: Ticket) -> Vec<String> {
+    daemon.ask(ticket, Request::Scan { workspace: None })
+}
+
+#[test]
+fn there_are_never_two_scans_at_once() {
+    let mut daemon = Daemon::new(Source::Daemon);
+    assert_eq!(daemon.take(Event::Tick), ["scan"]);
+    for _ in 0..3 {
+        assert_eq!(daemon.take(Event::Tick), [""; 0]);
+    }
+    // The ticks meanwhile are not made up for.
+    let effects = daemon.scanned(vec![]);
+    assert!(!effects.contains(&"scan".to_owned()), "{effects:?}");
+    assert_eq!(daemon.take(Event::Tick), ["scan"]);
+}
+
+#[test]
+fn requests_that_come_while_idle_are_served_by_the_scan_they_start() {
+    let mut daemon = Daemon::ready(vec![]);
+    assert_eq!(scan_for(&mut daemon, 1), ["scan"]);
+    assert_eq!(daemon.scanned(vec![alive(10)]), ["answer 1: ok"]);
+    assert_eq!(daemon.result(1)["scanned"], 1);
+    assert_eq!(daemon.result(1)["took_ms"], 12.0);
+}
+
+#[test]
+fn a_request_that_comes_during_a_scan_waits_for_the_next() {
+    let mut daemon = Daemon::scanning(vec![]);
+    assert_eq!(scan_for(&mut daemon, 1), [""; 0]);
+    assert_eq!(scan_for(&mut daemon, 2), [""; 0]);
+    // This one may have looked before they asked.
+    assert_eq!(daemon.scanned(vec![alive(10)]), ["scan"]);
+    assert_eq!(scan_for(&mut daemon, 3), [""; 0]);
+    assert_eq!(
+        daemon.scanned(vec![alive(10), alive(11)]),
+        ["answer 1: ok", "answer 2: ok", "scan"]
+    );
+    assert_eq!(daemon.result(1)["scanned"], 2);
+    assert_eq!(daemon.scanned(vec![]), ["answer 3: ok"]);
+    assert_eq!(daemon.take(Event::Tick), ["scan"]);
+}
+
+#[test]
+fn a_fix_that_comes_during_a_scan_acts_on_the_next() {
+    let mut daemon = Daemon::scanning(vec![orphan(10)]);
+    assert_eq!(daemon.fix(1, Selection::default()), [""; 0]);
+    assert_eq!(daemon.scanned(vec![orphan(10)]), ["scan"]);
+    // Meanwhile its workspace is back.
+    let effects = daemon.scanned(vec![alive(10)]);
+    assert_eq!(effects, ["record orphan.cleared 10", "answer 1: ok"]);
+    assert!(daemon.waves.is_empty());
+}
+
+#[test]
+fn a_scan_that_fails_answers_everybody_who_waited_for_it_and_nobody_else() {
+    let mut daemon = Daemon::ready(vec![orphan(10)]);
+    scan_for(&mut daemon, 1);
+    daemon.fix(2, Selection::default());
+    daemon.ask(3, Request::Gate { fix: true });
+    assert_eq!(
+        daemon.scan_failed(),
+        ["answer 1: no process table", "scan"],
+        "2 and 3 came while it ran"
+    );
+    assert_eq!(
+        daemon.scan_failed(),
+        ["answer 2: no process table", "answer 3: no process table"]
+    );
+    assert_eq!(
+        daemon.answers[&3],
+        Err(Refusal::Internal("no process table".to_owned()))
+    );
+    assert!(daemon.waves.is_empty(), "what was not seen is not ended");
+    let status = daemon.status();
+    assert_eq!(status["counters"]["failed_scans"], 2);
+    assert_eq!(status["counters"]["scans"], 1);
+    // What was known before is known still.
+    assert_eq!(pids_in(&status, "orphans"), [10]);
+    assert_eq!(daemon.take(Event::Tick), ["scan"]);
+}
+
+#[test]
+fn each_scan_is_given_what_the_earlier_ones_left_behind() {
+    let mut dispatcher = Dispatcher::new(identity(Source::Daemon), settings());
+    let mut memories = |event| {
+        dispatcher
+            .handle_event(event, now())
+            .into_iter()
+            .find_map(|effect| match effect {
+                Effect::Scan { memories } => Some(memories),
+                _ => None,
+            })
+    };
+    let seen = Event::Scanned {
+        observations: Ok(vec![orphan(10)]),
+        took: TOOK,
+    };
+    assert!(memories(Event::Tick).unwrap().is_empty());
+    memories(seen);
+    let given = memories(Event::Tick).unwrap();
+    let memory = &given[&orphan(10).record.identity];
+    assert!(memory.deletion.is_some());
+}
+
+#[test]
+fn a_scan_of_one_workspace_answers_with_that_one() {
+    let mut daemon = Daemon::ready(vec![]);
+    let workspace = Some("/home/me/other".into());
+    daemon.ask(1, Request::Scan { workspace });
+    let other = healthy().at("/home/me/other").observed(11);
+    daemon.scanned(vec![alive(10), other]);
+    assert_eq!(pids_in(daemon.result(1), "coordinators"), [11]);
+    assert_eq!(daemon.result(1)["scanned"], 1);
+}
+
+#[test]
+fn a_gate_without_fix_ends_nobody() {
+    let mut daemon = Daemon::ready(vec![]);
+    daemon.ask(1, Request::Gate { fix: false });
+    let effects = daemon.scanned(vec![orphan(10)]);
+    assert_eq!(effects, ["record orphan.detected 10", "answer 1: ok"]);
+    let result = daemon.result(1);
+    assert_eq!(result["gate"], "orphans");
+    assert_eq!(
+        (&result["ok"], &result["status"]),
+        (&json!(false), &json!("failed"))
+    );
+}
+
+#[test]
+fn an_orphan_that_was_ended_while_a_scan_ran_does_not_come_back_with_it() {
+    let mut daemon = Daemon::fixing(vec![orphan(10), alive(11)]);
+    assert_eq!(daemon.take(Event::Tick), ["scan"]);
+    daemon.fix(2, Selection::default());
+    daemon.ended(10, KILLED);
+    // This scan saw it alive, and ended later.
+    assert_eq!(daemon.scanned(vec![orphan(10), alive(11)]), ["scan"]);
+    assert_eq!(daemon.status()["orphans"], json!([]));
+    assert_eq!(daemon.scanned(vec![alive(11)]), ["answer 2: ok"]);
+    assert_eq!(daemon.waves.len(), 1);
+}
+
+#[test]
+fn one_that_could_not_be_ended_while_a_scan_ran_is_still_an_orphan() {
+    for outcome in [failed(), spared("workspace_unmounted")] {
+        let mut daemon = Daemon::fixing(vec![orphan(10)]);
+        daemon.take(Event::Tick);
+        daemon.ended(10, outcome);
+        assert_eq!(daemon.scanned(vec![orphan(10)]), [""; 0]);
+        assert_eq!(pids_in(&daemon.status(), "orphans"), [10]);
+    }
+}

@@ -1,0 +1,101 @@
+//! Leaving: nothing new begins, what is under way ends, and then it is over, once.
+
+use super::*;
+
+const LEAVE: [&str; 2] = ["record daemon.stopped", "exit"];
+
+#[test]
+fn whoever_waits_for_a_scan_is_told_that_it_is_over() {
+    let mut daemon = Daemon::ready(vec![orphan(10)]);
+    daemon.ask(1, Request::Scan { workspace: None });
+    daemon.fix(2, Selection::default());
+    daemon.ask(3, Request::Gate { fix: true });
+    assert_eq!(
+        daemon.stop(),
+        [
+            "answer 1: shutting down",
+            "answer 2: shutting down",
+            "answer 3: shutting down",
+            "record daemon.stopped",
+            "exit",
+        ]
+    );
+}
+
+#[test]
+fn terminations_under_way_finish_and_their_fix_is_answered() {
+    let mut daemon = Daemon::fixing(vec![orphan(10), orphan(11)]);
+    daemon.fix(2, Selection::default());
+    assert_eq!(daemon.stop(), ["answer 2: shutting down"]);
+    // The scan that was under way ends too, and starts nothing.
+    assert_eq!(daemon.scanned(vec![orphan(10), orphan(11)]), [""; 0]);
+    assert_eq!(daemon.ended(10, KILLED), ["record orphan.killed 10"]);
+    assert_eq!(
+        daemon.ended(11, failed()),
+        [
+            "record orphan.failed 11",
+            "answer 1: ok",
+            LEAVE[0],
+            LEAVE[1]
+        ]
+    );
+    assert_eq!(pids_in(daemon.result(1), "killed"), [10]);
+    assert_eq!(pids_in(daemon.result(1), "failed"), [11]);
+    assert_eq!(daemon.waves.len(), 1);
+}
+
+#[test]
+fn nothing_new_begins_once_it_is_stopping() {
+    let mut daemon = Daemon::fixing(vec![orphan(10)]);
+    daemon.stop();
+    assert_eq!(daemon.take(Event::Tick), [""; 0]);
+    assert_eq!(
+        daemon.fix(2, Selection::default()),
+        ["answer 2: shutting down"]
+    );
+    assert_eq!(daemon.ask(3, Request::Status), ["answer 3: ok"]);
+    assert_eq!(daemon.scanned(vec![orphan(10)]), [""; 0]);
+    assert_eq!(daemon.waves.len(), 1);
+}
+
+#[test]
+fn the_cause_recorded_is_the_first_one() {
+    let mut daemon = Daemon::fixing(vec![orphan(10)]);
+    daemon.stop();
+    daemon.take(Event::Stop {
+        cause: "SIGINT".to_owned(),
+    });
+    let identity = daemon.waves[0].targets[0].clone();
+    let effects = daemon
+        .dispatcher
+        .handle_event(Event::Ended(Box::new(termination(identity, KILLED))), now());
+    let cause = effects.into_iter().find_map(|effect| match effect {
+        Effect::Record(facts) => facts.into_iter().find_map(|fact| match fact {
+            Fact::DaemonStopped { pid, cause } => Some((pid, cause)),
+            _ => None,
+        }),
+        _ => None,
+    });
+    assert_eq!(cause, Some((DAEMON_PID, "SIGTERM".to_owned())));
+}
+
+#[test]
+fn it_leaves_exactly_once() {
+    // CONTRADICTION: `leave_if_done` wants a second `daemon.stopped` and exit with each event.
+    let mut daemon = Daemon::scanning(vec![orphan(10)]);
+    assert_eq!(daemon.stop(), LEAVE);
+    // Whatever is still in the queue changes nothing.
+    assert_eq!(daemon.stop(), [""; 0]);
+    assert_eq!(daemon.take(Event::Tick), [""; 0]);
+    assert_eq!(daemon.scanned(vec![orphan(10)]), [""; 0]);
+    assert_eq!(daemon.ask(2, Request::Status), ["answer 2: ok"]);
+}
+
+#[test]
+fn it_may_be_stopped_before_its_first_scan_is_done() {
+    let mut daemon = Daemon::new(Source::Daemon);
+    daemon.take(Event::Tick);
+    let effects = daemon.stop();
+    assert_eq!(effects.last().map(String::as_str), Some("exit"));
+    assert!(!effects.contains(&"ready".to_owned()));
+}
