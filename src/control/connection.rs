@@ -34,7 +34,7 @@ pub async fn serve(stream: UnixStream, peer: Peer, requests: Requests, stop: Can
         let answer = tokio::select! {
             Some(answer) = in_flight.next() => answer,
             line = lines.next(), if is_reading => match line {
-                Some(Ok(line)) => match take(line, peer, &requests, in_flight.len()) {
+                Some(Ok(line)) => match take(line, &peer, &requests, in_flight.len()) {
                     Taken::Answered(answer) => answer,
                     Taken::Asked(answer) => {
                         in_flight.push(answer);
@@ -70,7 +70,7 @@ enum Taken {
     Asked(BoxFuture<'static, Value>),
 }
 
-fn take(line: Line, peer: Peer, requests: &Requests, in_flight: usize) -> Taken {
+fn take(line: Line, peer: &Peer, requests: &Requests, in_flight: usize) -> Taken {
     let parsed = match line {
         Line::TooLong => Err((Value::Null, RpcError::line_too_long())),
         Line::Whole(bytes) => parse(&bytes),
@@ -87,7 +87,7 @@ fn take(line: Line, peer: Peer, requests: &Requests, in_flight: usize) -> Taken 
         Action::Ask(request) => {
             let (answer, answered) = oneshot::channel();
             let asked = Asked {
-                peer,
+                peer: peer.clone(),
                 request,
                 answer,
             };

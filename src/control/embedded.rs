@@ -12,6 +12,7 @@ use super::places::{Surroundings, state_lock};
 use super::protocol::{Action, RpcError, action};
 use crate::config::{self, Config, ConfigError};
 use crate::event_log::Rotation;
+use crate::os::facts::lineage;
 use crate::os::files::{FileError, Lock, create_private_directory};
 use crate::os::host::{check as check_host, environment, own_uid, raise_open_file_limit};
 use crate::supervisor::journal::Journal;
@@ -136,6 +137,7 @@ async fn ask(supervisor: Supervisor, request: Request) -> crate::supervisor::req
     let peer = Peer {
         uid: own_uid(),
         pid: Some(std::process::id()),
+        lineage: Arc::new(lineage(std::process::id())),
     };
     let asked = Asked {
         peer,

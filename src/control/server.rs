@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
@@ -11,6 +12,8 @@ use tokio_util::task::TaskTracker;
 use super::connection::{refuse, serve};
 use super::places::socket_lock;
 use super::protocol::RpcError;
+use crate::orphan::victims::Lineage;
+use crate::os::facts::lineage;
 use crate::os::files::{
     FileError, Lock, check_socket_directory, create_private_directory, remove_stale_socket,
 };
@@ -161,13 +164,17 @@ fn admit(
     stop: &CancellationToken,
 ) {
     let peer = match stream.peer_cred() {
-        Ok(credentials) => Peer {
-            uid: credentials.uid(),
-            pid: credentials
+        Ok(credentials) => {
+            let pid = credentials
                 .pid()
                 .and_then(|pid| u32::try_from(pid).ok())
-                .filter(|pid| *pid != 0),
-        },
+                .filter(|pid| *pid != 0);
+            Peer {
+                uid: credentials.uid(),
+                pid,
+                lineage: Arc::new(pid.map_or_else(Lineage::unknown, lineage)),
+            }
+        }
         // Without credentials nobody is served.
         Err(error) => {
             tracing::warn!(%error, "a peer without credentials was turned away");

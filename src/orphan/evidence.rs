@@ -106,8 +106,8 @@ pub enum PathState {
     Exists {
         /// What it is, if it is a directory on a file system that identifies files.
         directory: Option<FileId>,
-        /// Which mount it is on, if that is in the process's mount table.
-        mount: Option<MountKey>,
+        /// Which mount it is on.
+        mount: MountKey,
     },
     /// ENOENT or ENOTDIR.
     Missing {
@@ -170,9 +170,9 @@ impl Detachable {
 /// A mount as one process's mount table numbers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MountKey {
-    /// The mount id (mountinfo's first field; the file-system id on macOS).
+    /// The mount id (unique where the kernel has such; the file-system id on macOS).
     pub id: u64,
-    /// The device mounted there: mount ids are reused.
+    /// The device mounted there, where mount ids are reused.
     pub device: u64,
 }
 
@@ -235,6 +235,8 @@ pub struct Evidence {
     pub cwd_pid_file: PidFile,
     /// Directories that are a Trash in the daemon's view.
     pub trashes: Vec<PathBuf>,
+    /// When the process was started, in nanoseconds since the epoch by today's clock.
+    pub process_started_ns: Option<i128>,
 }
 
 impl Evidence {
@@ -257,6 +259,7 @@ impl Evidence {
             pid_file: PidFile::Unclear,
             cwd_pid_file: PidFile::Unclear,
             trashes: Vec::new(),
+            process_started_ns: None,
         }
     }
 
@@ -294,11 +297,14 @@ impl Evidence {
     #[must_use]
     pub fn log_fate(&self) -> Option<Fate> {
         let log = self.log.as_ref()?;
-        let in_place = log
-            .path
-            .ancestors()
-            .nth(3)
-            .is_some_and(|directory| self.is_workspace(directory));
+        // With links left, the kernel's mark "(deleted)" is part of the name: that name is gone,
+        // another link is not.
+        let in_place = log.path.file_name() == Some("coordinator.log".as_ref())
+            && log
+                .path
+                .ancestors()
+                .nth(3)
+                .is_some_and(|directory| self.is_workspace(directory));
         match self.fate(log, in_place) {
             // A file may have further links: only one in the Trash alone is thrown away.
             Fate::Trashed if log.links > 1 => Some(Fate::Moved),

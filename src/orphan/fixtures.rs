@@ -87,6 +87,7 @@ pub(crate) fn healthy() -> Case {
             pid_file: PidFile::NamesIt,
             cwd_pid_file: PidFile::Absent,
             trashes: vec![TRASH.into()],
+            process_started_ns: None,
         },
         memory: Memory::default(),
         rules: EphemeralRules {
@@ -107,7 +108,7 @@ pub(crate) fn without_witness() -> Case {
 pub(crate) fn exists(directory: Option<FileId>) -> PathState {
     PathState::Exists {
         directory,
-        mount: Some(MOUNT),
+        mount: MOUNT,
     }
 }
 
@@ -259,9 +260,15 @@ impl Case {
         }
     }
 
+    /// As a scan would have it that remembers what this case does.
     pub(crate) fn sighted(self, pid: Pid) -> Sighting {
-        let rules = self.rules.clone();
-        Registry::glance(None, self.observed(pid), &rules, now())
+        let (memory, rules) = (self.memory.clone(), self.rules.clone());
+        let known = Sighting {
+            memory,
+            sightings: 0,
+            ..Registry::glance(None, self.clone().observed(pid), &rules, now())
+        };
+        Registry::glance(Some(&known), self.observed(pid), &rules, now())
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::coordinator::WorkspaceArgument;
 use super::ephemeral::EphemeralRules;
-use super::evidence::{Access, Dangling, Evidence, Fate, PathState, PidFile};
+use super::evidence::{Access, Dangling, Evidence, Fate, FileId, MountState, PathState, PidFile};
 use super::memory::{Memory, ProvedDeletion};
 use super::verdict::{OrphanReason, UnknownReason, Verdict};
 
@@ -135,7 +135,7 @@ impl Case<'_> {
     fn fates(&self) -> [Option<Fate>; 2] {
         [
             self.evidence.cwd_fate(self.memory.cwd_at_workspace),
-            self.evidence.log_fate(),
+            self.memory.log_fate(self.evidence),
         ]
     }
 
@@ -193,7 +193,13 @@ impl Case<'_> {
         let PathState::Missing { detachable, .. } = &self.evidence.path else {
             return None;
         };
-        (self.proof().is_none() && detachable.is_some())
+        // On a detached mount the kernel's name of a cwd is cut short: it may be the workspace.
+        let cwd_is_detached = self
+            .evidence
+            .cwd
+            .as_ref()
+            .is_some_and(|cwd| cwd.mount == MountState::Detached);
+        (self.proof().is_none() && (detachable.is_some() || cwd_is_detached))
             .then_some(Verdict::Unknown(UnknownReason::Unmounted))
     }
 
@@ -242,9 +248,21 @@ impl Case<'_> {
             _ => false,
         };
         let proved = proof.of_workspace || younger_than_log;
-        let contradicted =
-            self.any_witness(Fate::InPlace) || !self.evidence.pid_file.names_somebody_else();
+        let contradicted = self.any_witness(Fate::InPlace)
+            || !self.evidence.pid_file.names_somebody_else()
+            || directory.is_some_and(|directory| self.stood_before_the_process(&directory));
         (proved && !contradicted).then_some(Verdict::Orphan(OrphanReason::Replaced))
+    }
+
+    /// Whether the directory that is there now was there before the process was: then it replaced
+    /// nothing under it. Started in a deleted directory, a process can outlive nobody's workspace.
+    fn stood_before_the_process(&self, directory: &FileId) -> bool {
+        // The start is in clock ticks, and both times come from a clock that may be set.
+        const SLACK_NS: i128 = 1_000_000_000;
+        matches!(
+            (directory.born_ns, self.evidence.process_started_ns),
+            (Some(born), Some(started)) if born + SLACK_NS < started
+        )
     }
 
     fn maybe_replaced(&self) -> Option<Verdict> {

@@ -13,6 +13,8 @@ pub struct Memory {
     pub mount: Option<MountKey>,
     /// The deletion of the original was proved.
     pub deletion: Option<ProvedDeletion>,
+    /// A log that was deleted while the original directory stood: by hand, so it tells nothing.
+    pub discredited_log: Option<FileId>,
 }
 
 /// What a verdict rests on, for records.
@@ -36,18 +38,56 @@ pub struct ProvedDeletion {
 impl Memory {
     /// Takes in what a look showed. To be called after [`super::judge::judge`].
     pub fn learn(&mut self, evidence: &Evidence) {
+        if self.is_log_deleted_alone(evidence) {
+            self.discredited_log = evidence.log.as_ref().map(|log| log.id);
+        }
         self.deletion = self
             .proof_in(evidence)
             .filter(|_| !self.is_withdrawn_by(evidence));
         let PathState::Exists { directory, mount } = &evidence.path else {
             return;
         };
-        self.mount = mount.or(self.mount);
         // What stands there after a proved deletion is not the original, whoever entered it.
         if self.deletion.is_none() {
             self.original = self.original.or(*directory);
             self.cwd_at_workspace = evidence.cwd_at_workspace().or(self.cwd_at_workspace);
         }
+        // Another directory than the original says nothing of the mount that the original is on.
+        if self.mount.is_none() || self.original == *directory {
+            self.mount = Some(*mount);
+        }
+    }
+
+    /// What became of the log, given what is known of it.
+    #[must_use]
+    pub fn log_fate(&self, evidence: &Evidence) -> Option<Fate> {
+        let known_by_hand = evidence.log.as_ref().map(|log| log.id) == self.discredited_log
+            && self.discredited_log.is_some();
+        match evidence.log_fate() {
+            Some(Fate::Deleted) if known_by_hand || self.is_log_deleted_alone(evidence) => {
+                Some(Fate::Unprovable)
+            }
+            fate => fate,
+        }
+    }
+
+    /// Whether the log is deleted and the directory at the path is the original all the same: it
+    /// is the one that was remembered, or older than the log, which was made in it.
+    fn is_log_deleted_alone(&self, evidence: &Evidence) -> bool {
+        let (Some(Fate::Deleted), Some(log)) = (evidence.log_fate(), &evidence.log) else {
+            return false;
+        };
+        let PathState::Exists {
+            directory: Some(directory),
+            ..
+        } = &evidence.path
+        else {
+            return false;
+        };
+        let is_older = directory.device == log.id.device
+            && matches!((directory.born_ns, log.id.born_ns), (Some(directory), Some(log)) if directory <= log);
+        let is_remembered = directory.born_ns.is_some() && self.original == Some(*directory);
+        log.filesystem.identifies_files() && (is_older || is_remembered)
     }
 
     /// The deletion that this look, or an earlier one, proves.
@@ -56,7 +96,7 @@ impl Memory {
         let log = evidence
             .log
             .as_ref()
-            .filter(|_| evidence.log_fate() == Some(Fate::Deleted));
+            .filter(|_| self.log_fate(evidence) == Some(Fate::Deleted));
         let now = (of_workspace || log.is_some()).then(|| ProvedDeletion {
             of_workspace,
             log: log

@@ -58,11 +58,47 @@ pub struct Row {
 /// The processes around one or more orphans, by pid.
 pub type Snapshot = BTreeMap<Pid, Row>;
 
+/// The daemon or a peer, and everybody above it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lineage {
+    /// Those that are known.
+    pub pids: BTreeSet<Pid>,
+    /// Where the chain broke, at a process that is gone or hidden: the start of the last one that
+    /// was seen. Whoever is above started no later.
+    pub open_above: Option<u64>,
+}
+
+impl Lineage {
+    /// The lineage of somebody of whom nothing is known: anybody may belong to it.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self {
+            pids: BTreeSet::new(),
+            open_above: Some(u64::MAX),
+        }
+    }
+
+    /// This one and another.
+    #[must_use]
+    pub fn with(mut self, other: &Self) -> Self {
+        self.pids.extend(&other.pids);
+        self.open_above = self.open_above.max(other.open_above);
+        self
+    }
+
+    /// Whether this process belongs to it, or may.
+    #[must_use]
+    pub fn may_hold(&self, process: &ProcessIdentity) -> bool {
+        self.pids.contains(&process.pid)
+            || self.open_above.is_some_and(|start| process.start <= start)
+    }
+}
+
 /// Who must not be touched, whatever the snapshot says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Protected {
     /// The daemon, the requesting peer, and the ancestors of both.
-    pub lineage: BTreeSet<Pid>,
+    pub lineage: Lineage,
     /// Kept by their owner.
     pub kept: BTreeSet<Pid>,
     /// Coordinators that this wave ends: other coordinators are protected.
@@ -160,7 +196,9 @@ pub struct LeftBehind {
 }
 
 impl LeftBehind {
-    fn new(row: &Row, why: Why) -> Self {
+    /// This process, left for this reason.
+    #[must_use]
+    pub fn new(row: &Row, why: Why) -> Self {
         Self {
             pid: row.identity.pid,
             cmdline: row.cmdline.clone(),
@@ -293,7 +331,7 @@ fn why_not(
     if pid == 1 {
         return Some(Why::Init);
     }
-    if protected.lineage.contains(&pid) {
+    if protected.lineage.may_hold(&row.identity) {
         return Some(Why::ProtectedAncestor);
     }
     if row.uids.iter().any(|uid| *uid != leader.uids[0]) {

@@ -3,7 +3,7 @@
 //! A sieve, not a judgement: sysinfo's argv lacks empty elements and may be older than an exec, so
 //! what passes here is read again, exactly and under a handle, before anything is made of it.
 
-use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
+use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
 
 use crate::orphan::coordinator::{CustomForm, may_be_coordinator};
 use crate::orphan::process::Pid;
@@ -27,7 +27,10 @@ pub fn candidates(forms: &[CustomForm]) -> Result<Vec<Pid>, ListError> {
     let mut pids: Vec<Pid> = system
         .processes()
         .values()
-        .filter(|process| may_be_coordinator(process.cmd(), forms))
+        // A zombie's argv is gone, but its threads may live on.
+        .filter(|process| {
+            may_be_coordinator(process.cmd(), forms) || process.status() == ProcessStatus::Zombie
+        })
         .map(|process| process.pid().as_u32())
         .collect();
     pids.sort_unstable();

@@ -3,11 +3,12 @@
 //!
 //! Owns all state of the daemon: the registry, the terminations under way, who waits for what.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
+use tokio::sync::watch;
 
 use super::event::{Effect, Event, Loaded, Ticket};
 use super::request::{Peer, Refusal, Request, Selection};
@@ -19,6 +20,7 @@ use crate::orphan::event::{Actor, Event as Fact};
 use crate::orphan::process::ProcessIdentity;
 use crate::orphan::registry::{Cleared, Observation, Registry, Transition};
 use crate::orphan::termination::{Termination, subject};
+use crate::orphan::victims::Lineage;
 use crate::wire::results::{self, Counters, FixReport, Identity, LastScan, Source, StatusReport};
 
 /// What a request waits for a scan with.
@@ -55,7 +57,8 @@ pub struct Dispatcher {
     scanned_for: Vec<(Ticket, Waiting)>,
     /// Came while a scan ran: waits for the next, which sees the world after the request.
     queued: Vec<(Ticket, Waiting)>,
-    ending: HashSet<ProcessIdentity>,
+    /// Each with whom its wave must not touch: who joins it is added.
+    ending: HashMap<ProcessIdentity, Arc<watch::Sender<Vec<Arc<Lineage>>>>>,
     /// Ended while a scan ran, which may have seen them alive before.
     ended_meanwhile: HashSet<ProcessIdentity>,
     fixing: Vec<Fixing>,
@@ -77,7 +80,7 @@ impl Dispatcher {
             is_scanning: false,
             scanned_for: Vec::new(),
             queued: Vec::new(),
-            ending: HashSet::new(),
+            ending: HashMap::new(),
             ended_meanwhile: HashSet::new(),
             fixing: Vec::new(),
             last_scan: None,
@@ -191,7 +194,7 @@ impl Dispatcher {
                     sighting,
                     cause: Cleared::Exited,
                     ..
-                } if self.ending.contains(&sighting.identity()) => {}
+                } if self.ending.contains_key(&sighting.identity()) => {}
                 Transition::Cleared {
                     sighting,
                     was,
@@ -358,11 +361,19 @@ impl Dispatcher {
         let open: HashSet<ProcessIdentity> =
             targets.iter().map(|target| target.identity()).collect();
         // A process that is being ended already is joined, not signalled a second time.
-        let fresh: Vec<_> = targets
-            .into_iter()
-            .filter(|target| self.ending.insert(target.identity()))
-            .collect();
+        let mut fresh = Vec::new();
+        for target in targets {
+            match self.ending.get(&target.identity()) {
+                Some(guarded) => guarded.send_modify(|all| all.push(Arc::clone(&peer.lineage))),
+                None => fresh.push(target),
+            }
+        }
         if !fresh.is_empty() {
+            let (guard, guarded) = watch::channel(vec![Arc::clone(&peer.lineage)]);
+            let guard = Arc::new(guard);
+            let identities = fresh.iter().map(|target| target.identity());
+            self.ending
+                .extend(identities.map(|identity| (identity, Arc::clone(&guard))));
             effects.push(Effect::Terminate(Wave {
                 targets: fresh,
                 actor: Actor::Peer {
@@ -370,10 +381,8 @@ impl Dispatcher {
                     pid: peer.pid,
                 },
                 audit: Audit::Wanted,
-                protected: [Some(self.identity.pid), peer.pid]
-                    .into_iter()
-                    .flatten()
-                    .collect(),
+                own_pid: self.identity.pid,
+                guarded,
                 settings: Arc::clone(&self.settings),
             }));
         }
@@ -470,7 +479,7 @@ impl Dispatcher {
     }
 
     fn status(&self, now: SystemTime) -> Value {
-        let ending: BTreeSet<ProcessIdentity> = self.ending.iter().copied().collect();
+        let ending: BTreeSet<ProcessIdentity> = self.ending.keys().copied().collect();
         results::status(&StatusReport {
             identity: &self.identity,
             registry: &self.registry,

@@ -1,19 +1,23 @@
 //! What a peer may ask of the supervisor, and what it gets.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::event_log::Query;
 use crate::orphan::process::Pid;
+use crate::orphan::victims::Lineage;
 
 /// Who asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// By the kernel's peer credentials.
     pub uid: u32,
     /// When it connected; used to protect it and its ancestors, never to authorise it.
     pub pid: Option<Pid>,
+    /// It and its ancestors when it connected: protected, also after it hung up.
+    pub lineage: Arc<Lineage>,
 }
 
 /// Which orphans a fix is about: all that match every list that is not empty.

@@ -340,15 +340,17 @@ fn explained(
         .as_ref()
         .map(|known| known.memory.clone())
         .unwrap_or_default();
-    let workspace = observation.evidence.workspace.clone();
+    let evidence = observation.evidence.clone();
     let sighting = Registry::glance(known.as_deref(), observation, &settings.ephemeral, now);
-    let held_back = match workspace.as_deref() {
-        Some(path) if settings.protects(path) => Some("its workspace is below a protected path"),
-        path if !settings.covers(path) => Some("its workspace is not below workspace_roots"),
-        _ if super::selection::is_young_ephemeral(&sighting, settings.ephemeral_min_age, now) => {
+    let held_back = match () {
+        () if settings.protects(&evidence) => Some("its workspace is below a protected path"),
+        () if !settings.covers(evidence.workspace.as_deref()) => {
+            Some("its workspace is not below workspace_roots")
+        }
+        () if super::selection::is_young_ephemeral(&sighting, settings.ephemeral_min_age, now) => {
             Some("it is younger than ephemeral_min_age; `--pid` or `--reason` overrides that")
         }
-        _ => None,
+        () => None,
     };
     let context = explain::Context {
         memory: &memory,

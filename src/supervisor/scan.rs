@@ -12,7 +12,7 @@ use futures_util::stream::{self, StreamExt};
 
 use super::settings::Settings;
 use crate::orphan::coordinator::{Coordinator, WorkspaceArgument, recognise};
-use crate::orphan::evidence::{Evidence, MountKey};
+use crate::orphan::evidence::{Access, Evidence, MountKey, PathState};
 use crate::orphan::memory::Memory;
 use crate::orphan::process::{Pid, ProcessIdentity, ProcessRecord};
 use crate::orphan::registry::Observation;
@@ -38,8 +38,8 @@ pub enum ScanError {
     #[error("the process table cannot be read: {0}")]
     Listing(#[from] ListError),
     /// There is not enough of something to look at every process.
-    #[error("the scan is incomplete: {0}")]
-    Shortage(#[source] PinError),
+    #[error("the scan is incomplete: out of descriptors or memory ({0})")]
+    Shortage(String),
     /// The last listing still hangs.
     #[error("an earlier look at the process table still has no answer")]
     ListingHangs,
@@ -93,17 +93,18 @@ impl Scanner {
                 .map_err(|_| ScanError::ListingTimedOut)?
                 .map_err(ScanError::Stopped)??
         };
-        let mut observations: Vec<Observation> = stream::iter(found)
+        let mut looks = stream::iter(found)
             .map(|(Pinned { handle, record }, coordinator)| async move {
                 let memory = memories.get(&record.identity);
                 let remembered = memory.and_then(|memory| memory.mount);
                 self.observe(&handle, record, coordinator, remembered, settings)
                     .await
             })
-            .buffer_unordered(PROBES_AT_ONCE)
-            .filter_map(|observation| async { observation })
-            .collect()
-            .await;
+            .buffer_unordered(PROBES_AT_ONCE);
+        let mut observations = Vec::new();
+        while let Some(look) = looks.next().await {
+            observations.extend(look?.filter(|seen| settings.covers_evidence(&seen.evidence)));
+        }
         observations.sort_by_key(|observation| observation.record.identity);
         Ok(observations)
     }
@@ -132,8 +133,9 @@ impl Scanner {
             .observe(&handle, record, coordinator, memory.mount, settings)
             .await
         {
-            Some(observation) => Look::Coordinator(Box::new(observation)),
-            None => Look::Gone,
+            Ok(Some(observation)) => Look::Coordinator(Box::new(observation)),
+            Ok(None) => Look::Gone,
+            Err(error) => Look::Unreadable(PinError::Unreadable(std::io::Error::other(error))),
         };
         (look, Some(handle))
     }
@@ -147,7 +149,7 @@ impl Scanner {
         coordinator: Coordinator,
         remembered: Option<MountKey>,
         settings: &Settings,
-    ) -> Option<Observation> {
+    ) -> Result<Option<Observation>, ScanError> {
         let evidence = match without_probing(&record, &coordinator, &settings.judged) {
             Some(evidence) => evidence,
             None => {
@@ -155,13 +157,22 @@ impl Scanner {
                     .await
             }
         };
-        let pid = record.identity.pid;
-        let unchanged = facts::argv(pid).is_ok_and(|argv| argv == record.argv);
-        (unchanged && handle.is_alive()).then_some(Observation {
+        // A verdict that rests on our own want of something would be about us.
+        if let Some(errno) = shortage_in(&evidence) {
+            return Err(ScanError::Shortage(errno.to_owned()));
+        }
+        let unchanged = match facts::argv(record.identity.pid) {
+            Ok(argv) => argv == record.argv,
+            Err(error) if facts::is_shortage(&error) => {
+                return Err(ScanError::Shortage(error.to_string()));
+            }
+            Err(_) => false,
+        };
+        Ok((unchanged && handle.is_alive()).then_some(Observation {
             record,
             coordinator,
             evidence,
-        })
+        }))
     }
 
     async fn probe(
@@ -266,6 +277,16 @@ pub(super) async fn on_blocking_pool<T: Send + 'static>(
     }
 }
 
+fn shortage_in(evidence: &Evidence) -> Option<&'static str> {
+    let errno = match (evidence.access, &evidence.path) {
+        (Access::Unreadable(errno), _) | (_, &PathState::Failed(errno)) => errno,
+        _ => return None,
+    };
+    ["EMFILE", "ENFILE", "ENOMEM"]
+        .contains(&errno)
+        .then_some(errno)
+}
+
 /// Pins and recognises, without touching a workspace.
 fn list(settings: &Settings) -> Result<Vec<(Pinned, Coordinator)>, ScanError> {
     let mut found = Vec::new();
@@ -274,7 +295,9 @@ fn list(settings: &Settings) -> Result<Vec<(Pinned, Coordinator)>, ScanError> {
             Ok(pinned) => pinned,
             Err(PinError::Gone) => continue,
             // What we did not see for want of descriptors is not gone.
-            Err(error) if error.is_shortage() => return Err(ScanError::Shortage(error)),
+            Err(error) if error.is_shortage() => {
+                return Err(ScanError::Shortage(error.to_string()));
+            }
             Err(error) => {
                 tracing::debug!(pid, %error, "a process that may be a coordinator cannot be read");
                 continue;

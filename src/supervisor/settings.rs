@@ -1,13 +1,13 @@
 //! The configuration in the shape that scanning and terminating need.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::{Config, Uids};
 use crate::orphan::coordinator::CustomForm;
 use crate::orphan::ephemeral::{EphemeralRoots, EphemeralRules};
-use crate::orphan::evidence::normalised;
+use crate::orphan::evidence::{Evidence, normalised, seen_from_outside};
 use crate::orphan::victims::Scope;
 use crate::os::evidence::JudgedUids;
 
@@ -54,7 +54,7 @@ impl Settings {
                 roots: EphemeralRoots::Below(config.orphan.temporary_roots(env)),
             },
             ephemeral_min_age: config.orphan.ephemeral_min_age,
-            protect: config.orphan.protect.clone(),
+            protect: with_real_paths(&config.orphan.protect),
             probe_timeout: config.scan.probe_timeout,
             scope: config.terminate.scope,
             sigterm_wait: config.terminate.sigterm_wait,
@@ -72,11 +72,40 @@ impl Settings {
         workspace.is_some_and(|workspace| is_below_any(workspace, &self.workspace_roots))
     }
 
-    /// Whether the owner said that this workspace is never to be touched.
+    /// The same once it is known where the path leads: `..` behind a link can lead out of a root.
     #[must_use]
-    pub fn protects(&self, workspace: &Path) -> bool {
-        is_below_any(workspace, &self.protect)
+    pub fn covers_evidence(&self, evidence: &Evidence) -> bool {
+        let climbs = |path: &PathBuf| path.components().any(|part| part == Component::ParentDir);
+        match (&evidence.workspace, &evidence.resolved) {
+            (Some(workspace), Some(resolved)) if climbs(workspace) => self.covers(Some(resolved)),
+            (Some(workspace), None) if climbs(workspace) => self.workspace_roots.is_empty(),
+            (workspace, _) => self.covers(workspace.as_deref()),
+        }
     }
+
+    /// Whether the owner said that this workspace is never to be touched: by its name, by where its
+    /// links lead, or by where what the process holds was last seen.
+    #[must_use]
+    pub fn protects(&self, evidence: &Evidence) -> bool {
+        let inside = [&evidence.workspace, &evidence.resolved]
+            .into_iter()
+            .flatten();
+        let outside = inside
+            .clone()
+            .map(|path| seen_from_outside(&evidence.root, path));
+        let held = [&evidence.cwd, &evidence.log].into_iter().flatten();
+        inside
+            .cloned()
+            .chain(outside)
+            .chain(held.map(|holding| holding.path.clone()))
+            .any(|path| is_below_any(&path, &self.protect))
+    }
+}
+
+/// Each path as it was written, and where it leads now.
+fn with_real_paths(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let real = paths.iter().filter_map(|path| path.canonicalize().ok());
+    paths.iter().cloned().chain(real).collect()
 }
 
 fn is_below_any(path: &Path, roots: &[PathBuf]) -> bool {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use self::case::{Case, Victim, await_exits_of, send, spare, who_stays};
@@ -26,10 +26,14 @@ use crate::orphan::judge::judge;
 use crate::orphan::process::Pid;
 use crate::orphan::registry::Sighting;
 use crate::orphan::termination::{Reach, Termination};
-use crate::orphan::victims::Relation;
+use crate::orphan::victims::{Lineage, Relation};
+use crate::os::facts;
 
 /// How long looking at the processes around the orphans may take.
 const SNAPSHOT_LIMIT: Duration = Duration::from_secs(10);
+
+/// How old a check may be when the signal goes out.
+const STALE_AFTER: Duration = Duration::from_millis(250);
 
 /// What a wave is to do.
 #[derive(Debug)]
@@ -40,8 +44,10 @@ pub struct Wave {
     pub actor: Actor,
     /// What an event log that cannot be written means.
     pub audit: Audit,
-    /// Processes whose lineage is protected: the daemon, the peer.
-    pub protected: Vec<Pid>,
+    /// The daemon's own pid: it and its ancestors are protected.
+    pub own_pid: Pid,
+    /// The peers that asked, with their ancestors; grows while the wave runs.
+    pub guarded: watch::Receiver<Vec<Arc<Lineage>>>,
     /// The configuration it runs under to its end.
     pub settings: Arc<Settings>,
 }
@@ -56,7 +62,8 @@ pub async fn run(
     let runner = Runner {
         started: Instant::now(),
         wave_actor: wave.actor,
-        protected_seeds: wave.protected,
+        own_pid: wave.own_pid,
+        guarded: wave.guarded,
         settings: wave.settings,
         scanner,
         journal,
@@ -102,7 +109,8 @@ pub fn lost(sighting: Sighting, actor: Actor) -> Termination {
 struct Runner {
     started: Instant,
     wave_actor: Actor,
-    protected_seeds: Vec<Pid>,
+    own_pid: Pid,
+    guarded: watch::Receiver<Vec<Arc<Lineage>>>,
     settings: Arc<Settings>,
     scanner: Scanner,
     journal: Journal,
@@ -115,12 +123,18 @@ impl Runner {
         if cases.is_empty() {
             return cases;
         }
+        let checked = Instant::now();
         let cases = join_all(cases.into_iter().map(|case| self.check(case))).await;
         let cases = self.report_ended(cases);
-        let cases = self.gather_victims(cases).await;
+        let cases = self.gather_victims(signal, cases).await;
         let mut cases = self.report_ended(cases);
         self.record(signal, &mut cases).await;
         let mut cases = self.report_ended(cases);
+        if checked.elapsed() > STALE_AFTER {
+            // One that hangs, or a slow disk, held up all of them: the world may have moved on.
+            let again = join_all(cases.into_iter().map(|case| self.check(case))).await;
+            cases = self.report_ended(again);
+        }
         for case in &mut cases {
             send(signal, case);
         }
@@ -192,8 +206,7 @@ impl Runner {
             let why = case.sighting.verdict.reason();
             return spare(case, &why);
         }
-        let workspace = case.sighting.observation.evidence.workspace.as_deref();
-        if workspace.is_some_and(|workspace| self.settings.protects(workspace)) {
+        if self.settings.protects(&case.sighting.observation.evidence) {
             return spare(case, "protected");
         }
         if case.victims.is_empty() {
@@ -207,16 +220,20 @@ impl Runner {
 
     /// Finds out who dies with each orphan, pins them and checks each again: the last part of the
     /// check. Before the second signal it takes in what pinned members have started meanwhile.
-    async fn gather_victims(&self, mut cases: Vec<Case>) -> Vec<Case> {
+    async fn gather_victims(&self, signal: Signal, mut cases: Vec<Case>) -> Vec<Case> {
         if cases.is_empty() {
             return cases;
         }
         let settings = Arc::clone(&self.settings);
-        let seeds = self.protected_seeds.clone();
+        let (own_pid, guarded) = (self.own_pid, self.guarded.borrow().clone());
         // The handles go to the blocking pool and come back; if they do not, nobody is signalled.
         let sent: Vec<GatheringCase> = cases.iter_mut().map(GatheringCase::take).collect();
-        let gathered =
-            on_blocking_pool(SNAPSHOT_LIMIT, move || gather_all(sent, &seeds, &settings)).await;
+        let gathered = on_blocking_pool(SNAPSHOT_LIMIT, move || {
+            let own = facts::lineage(own_pid);
+            let lineage = guarded.iter().fold(own, |all, peer| all.with(peer));
+            gather_all(sent, lineage, signal, &settings)
+        })
+        .await;
         let Some(gathered) = gathered else {
             return cases
                 .into_iter()

@@ -34,35 +34,40 @@ pub(super) struct ScanParams {
 pub(super) struct FixParams {
     #[serde(default)]
     pub(super) confirm: bool,
-    #[serde(default)]
-    workspaces: Vec<PathBuf>,
-    #[serde(default)]
-    workspaces_b64: Vec<String>,
-    #[serde(default)]
-    pids: Vec<Pid>,
-    #[serde(default)]
-    reasons: Vec<String>,
+    workspaces: Option<Vec<PathBuf>>,
+    workspaces_b64: Option<Vec<String>>,
+    pids: Option<Vec<Pid>>,
+    reasons: Option<Vec<String>>,
+}
+
+/// The elements of a list that was given. An empty one is refused: to a script it may mean nobody,
+/// and leaving the list out means everybody.
+fn given<T>(name: &str, list: Option<Vec<T>>) -> Result<Vec<T>, RpcError> {
+    match list {
+        Some(list) if list.is_empty() => Err(RpcError::invalid_params(format!(
+            "{name}: an empty list selects nothing; leave it out to select all"
+        ))),
+        list => Ok(list.unwrap_or_default()),
+    }
 }
 
 impl FixParams {
     pub(super) fn selection(self) -> Result<Selection, RpcError> {
-        let exact = self
-            .workspaces_b64
+        let exact = given("workspaces_b64", self.workspaces_b64)?
             .into_iter()
             .map(|text| decoded("workspaces_b64", &text));
-        let workspaces = self
-            .workspaces
+        let workspaces = given("workspaces", self.workspaces)?
             .into_iter()
             .map(Ok)
             .chain(exact)
             .map(|path| absolute("workspaces", path?))
             .collect::<Result<_, _>>()?;
-        let pids = self
-            .pids
+        let pids = given("pids", self.pids)?
             .into_iter()
             .map(valid_pid)
             .collect::<Result<_, _>>()?;
-        if let Some(unknown) = self.reasons.iter().find(|reason| !names_orphans(reason)) {
+        let reasons = given("reasons", self.reasons)?;
+        if let Some(unknown) = reasons.iter().find(|reason| !names_orphans(reason)) {
             return Err(RpcError::invalid_params(format!(
                 "reasons: {unknown:?} is no reason to be an orphan: there are {}",
                 ORPHAN_REASON_KINDS.join(", ")
@@ -71,7 +76,7 @@ impl FixParams {
         Ok(Selection {
             workspaces,
             pids,
-            reasons: self.reasons,
+            reasons,
         })
     }
 }

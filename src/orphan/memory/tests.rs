@@ -18,6 +18,7 @@ fn after_proof(case: Case) -> Memory {
         original: Some(ORIGINAL),
         mount: Some(MOUNT),
         deletion: Some(PROVED),
+        discredited_log: None,
     };
     memory.learn(&case.evidence);
     memory
@@ -40,6 +41,7 @@ fn a_healthy_look_teaches_where_everything_was() {
             original: Some(ORIGINAL),
             mount: Some(MOUNT),
             deletion: None,
+            discredited_log: None,
         }
     );
 }
@@ -95,11 +97,10 @@ fn the_mount_remembered_is_the_last_one_seen() {
             mount,
         })
     };
-    let mut memory = learnt(on(Some(MOUNT)));
+    let mut memory = learnt(on(MOUNT));
     let other = MountKey { id: 31, device: 8 };
-    memory.learn(&on(Some(other)).evidence);
+    memory.learn(&on(other).evidence);
     assert_eq!(memory.mount, Some(other));
-    memory.learn(&on(None).evidence);
     memory.learn(&without_witness().path(missing()).evidence);
     assert_eq!(memory.mount, Some(other));
 }

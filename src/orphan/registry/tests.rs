@@ -255,8 +255,7 @@ fn memory_goes_from_scan_to_scan() {
 }
 
 #[test]
-fn a_verdict_does_not_draw_on_what_is_learnt_from_the_same_look() {
-    // Nobody has seen this directory before: there is nothing it could have replaced.
+fn the_first_directory_seen_has_replaced_nothing_and_the_next_one_may_have() {
     let mut world = World::default();
     world.scan(vec![without_witness().observed(10)]);
     assert_eq!(world.only().verdict.reason(), "workspace_alive");

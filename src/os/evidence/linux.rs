@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -16,17 +17,17 @@ use super::{
     LOG_FILE, MOUNT_AREAS, PID_FILE, PID_FILE_LIMIT_BYTES, errno_name, parse_pid_file, trashes,
 };
 use crate::orphan::evidence::{
-    Access, Detachable, Evidence, Filesystem, Holding, MountKey, MountState, PathState, PidFile,
-    seen_from_outside,
+    Access, Dangling, Detachable, Evidence, Filesystem, Holding, MountKey, MountState, PathState,
+    PidFile, seen_from_outside,
 };
-use crate::orphan::process::{Pid, ProcessRecord};
+use crate::orphan::process::ProcessRecord;
+use crate::os::facts::place;
 
 pub(super) fn gather(
     record: &ProcessRecord,
     workspace: &Path,
     remembered: Option<MountKey>,
 ) -> Evidence {
-    let pid = record.identity.pid;
     let mut evidence = Evidence {
         access: Access::Judged,
         workspace: None,
@@ -39,8 +40,9 @@ pub(super) fn gather(
         pid_file: PidFile::Unclear,
         cwd_pid_file: PidFile::Absent,
         trashes: Vec::new(),
+        process_started_ns: nanoseconds(record.started_at),
     };
-    match look(pid, workspace, remembered, record.uid, &mut evidence) {
+    match look(record, workspace, remembered, &mut evidence) {
         Ok(()) => evidence,
         Err(error) => {
             evidence.access = Access::Unreadable(errno_name(&error));
@@ -49,21 +51,28 @@ pub(super) fn gather(
     }
 }
 
+/// A time as nanoseconds since the epoch.
+fn nanoseconds(at: SystemTime) -> Option<i128> {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    i128::try_from(since.as_nanos()).ok()
+}
+
 /// Fails only where the process itself may not be looked into.
 fn look(
-    pid: Pid,
+    record: &ProcessRecord,
     workspace: &Path,
     remembered: Option<MountKey>,
-    uid: u32,
     evidence: &mut Evidence,
 ) -> io::Result<()> {
-    evidence.root = kernel_link(&format!("/proc/{pid}/root"))?;
-    let root = Node::open_magic(&format!("/proc/{pid}/root"))?;
+    let pid = record.identity.pid;
+    let place = place(pid);
+    evidence.root = kernel_link(&format!("{place}/root"))?;
+    let root = Node::open_magic(&format!("{place}/root"))?;
     // Witnesses before the mount table: what is unmounted in between is then missing from it,
     // and counts as detached.
-    let cwd = Held::open(&format!("/proc/{pid}/cwd"))?;
-    let log = open_log(pid)?;
-    let mounts = MountTable::of(pid, &evidence.root)?;
+    let cwd = Held::open(&format!("{place}/cwd"))?;
+    let log = open_log(&place)?;
+    let mounts = MountTable::of(pid, &place, &evidence.root)?;
     let cwd_holding = cwd.describe(&mounts);
 
     let cwd_is_deleted = cwd_holding.links == 0;
@@ -82,14 +91,14 @@ fn look(
         // Nothing can be found from a deleted directory: this is what the process itself gets.
         evidence.resolved = Some(absolute);
         evidence.path = PathState::Missing {
-            dangling: crate::orphan::evidence::Dangling::No,
+            dangling: Dangling::No,
             detachable: None,
         };
         evidence.pid_file = PidFile::Absent;
         return Ok(());
     }
-    resolve(root, &absolute, remembered, pid, &mounts, evidence);
-    look_elsewhere(pid, &cwd.node, uid, &mounts, evidence);
+    resolve(root, &absolute, remembered, record, &mounts, evidence);
+    look_elsewhere(record, &cwd.node, &mounts, evidence);
     Ok(())
 }
 
@@ -127,7 +136,7 @@ impl Held {
             links,
             id: self.node.id(filesystem),
             filesystem,
-            mount: if self.node.mount(mounts).is_some() {
+            mount: if mounts.get(self.node.mount_id).is_some() {
                 MountState::Attached
             } else {
                 MountState::Detached
@@ -137,9 +146,9 @@ impl Held {
 }
 
 /// The coordinator's log: fd 1 or 2, if it is one by its name.
-fn open_log(pid: Pid) -> io::Result<Option<Held>> {
+fn open_log(place: &str) -> io::Result<Option<Held>> {
     for fd in [1, 2] {
-        let link = format!("/proc/{pid}/fd/{fd}");
+        let link = format!("{place}/fd/{fd}");
         let text = match kernel_link(&link) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -164,7 +173,7 @@ fn resolve(
     root: Node,
     absolute: &Path,
     remembered: Option<MountKey>,
-    pid: Pid,
+    record: &ProcessRecord,
     mounts: &MountTable,
     evidence: &mut Evidence,
 ) {
@@ -174,21 +183,30 @@ fn resolve(
             let is_directory = node.file_type() == FileType::Directory;
             evidence.resolved = Some(resolved);
             evidence.path = PathState::Exists {
-                directory: (is_directory && filesystem.identifies_files())
-                    .then(|| node.id(filesystem)),
-                mount: node.mount(mounts),
+                directory: (is_directory
+                    && node.stat.stx_nlink > 0
+                    && filesystem.identifies_files())
+                .then(|| node.id(filesystem)),
+                mount: node.mount(),
             };
-            evidence.pid_file = read_pid_file(&node, pid);
+            evidence.pid_file = if is_directory {
+                read_pid_file(&node, record)
+            } else {
+                // What is no directory holds no files.
+                PidFile::Absent
+            };
         }
         Walk::Missing {
             resolved,
             dangling,
             ancestor,
         } => {
-            let remembered = remembered.filter(|mount| !mounts.has(*mount));
+            let filesystem = ancestor.filesystem(mounts);
+            // Deleted where it was seen, or is what it was seen on not there any more?
+            let remembered = remembered.filter(|mount| *mount != ancestor.mount());
             evidence.path = PathState::Missing {
                 dangling,
-                detachable: detachable(&resolved, ancestor, remembered, mounts),
+                detachable: detachable(&resolved, filesystem, remembered, mounts),
             };
             evidence.resolved = Some(resolved);
             evidence.pid_file = PidFile::Absent;
@@ -212,7 +230,11 @@ fn detachable(
     if let Some(area) = MOUNT_AREAS.iter().find(|area| missing.starts_with(area)) {
         return Some(Detachable::MountArea(PathBuf::from(area)));
     }
-    fstab_points()
+    let Ok(points) = fstab_points() else {
+        // Unread, it may name anything.
+        return Some(Detachable::Fstab(PathBuf::from("/etc/fstab")));
+    };
+    points
         .into_iter()
         .find(|point| missing.starts_with(point) && !mounts.is_mount_point(point))
         .map(Detachable::Fstab)
@@ -220,7 +242,12 @@ fn detachable(
 
 /// What only matters when something is not where the workspace is: the Trash, and the pid file in
 /// a cwd that may be the moved workspace.
-fn look_elsewhere(pid: Pid, cwd: &Node, uid: u32, mounts: &MountTable, evidence: &mut Evidence) {
+fn look_elsewhere(
+    record: &ProcessRecord,
+    cwd: &Node,
+    mounts: &MountTable,
+    evidence: &mut Evidence,
+) {
     let is_elsewhere =
         |holding: &Holding, at: &Path| holding.links > 0 && !evidence.is_workspace(at);
     let cwd_elsewhere = evidence
@@ -232,19 +259,19 @@ fn look_elsewhere(pid: Pid, cwd: &Node, uid: u32, mounts: &MountTable, evidence:
         .as_ref()
         .is_some_and(|log| is_elsewhere(log, log.path.ancestors().nth(3).unwrap_or(&log.path)));
     if cwd_elsewhere {
-        evidence.cwd_pid_file = read_pid_file(cwd, pid);
+        evidence.cwd_pid_file = read_pid_file(cwd, record);
     }
     if cwd_elsewhere || log_elsewhere {
         let points: Vec<PathBuf> = mounts
             .points()
             .map(|point| seen_from_outside(&evidence.root, point))
             .collect();
-        evidence.trashes = trashes(uid, &points);
+        evidence.trashes = trashes(record.uid, &points);
     }
 }
 
 /// Reads the pid file in `directory` without following links, without blocking, 32 bytes at most.
-fn read_pid_file(directory: &Node, pid: Pid) -> PidFile {
+fn read_pid_file(directory: &Node, record: &ProcessRecord) -> PidFile {
     let [team, runtime, name] = PID_FILE.map(OsStr::new);
     let found = directory
         .lookup(team)
@@ -268,7 +295,9 @@ fn read_pid_file(directory: &Node, pid: Pid) -> PidFile {
     }
     match read_start(&runtime, name) {
         Ok(bytes) => match parse_pid_file(&bytes) {
-            Some(named) if named == pid => PidFile::NamesIt,
+            Some(named) if named == record.identity.pid => PidFile::NamesIt,
+            // A worker that a coordinator forked has its argv: the parent's name is no denial.
+            Some(named) if named == record.ppid => PidFile::Unclear,
             Some(named) => PidFile::NamesAnother(named),
             None => PidFile::Unclear,
         },

@@ -136,11 +136,9 @@ fn trashes(uid: u32, mount_points: &[PathBuf]) -> Vec<PathBuf> {
         .filter(|home| home.is_absolute());
     let in_homes = homes.flat_map(|home| [home.join(".local/share/Trash"), home.join(".Trash")]);
     let on_mounts = mount_points.iter().flat_map(|point| {
-        [
-            point.join(".Trash"),
-            point.join(format!(".Trash-{uid}")),
-            point.join(".Trashes"),
-        ]
+        let on_linux = [point.join(".Trash"), point.join(format!(".Trash-{uid}"))];
+        let on_macos = cfg!(target_os = "macos").then(|| point.join(".Trashes"));
+        on_linux.into_iter().chain(on_macos)
     });
     in_homes.chain(on_mounts).collect()
 }

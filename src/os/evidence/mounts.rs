@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::orphan::evidence::{Filesystem, MountKey};
+use crate::orphan::evidence::Filesystem;
 use crate::orphan::process::Pid;
 
 /// One mount.
@@ -18,7 +18,6 @@ pub(super) struct Mount {
     pub(super) filesystem: Filesystem,
     /// Whether it is procfs, whose links mean something else to each reader.
     pub(super) is_proc: bool,
-    device: u64,
 }
 
 /// All mounts that a process can reach from its root.
@@ -28,13 +27,14 @@ pub(super) struct MountTable {
 }
 
 impl MountTable {
-    /// Reads the table of `pid`, whose root is `root` in the daemon's view.
+    /// Reads the table of `pid`, which `/proc` shows at `place`, and whose root is `root` in the
+    /// daemon's view.
     ///
     /// A plain chroot's table lacks the mount that its root lies on: a process's own table shows
     /// only what can be reached from its root. The daemon's table fills the gap if it is of the
     /// same mount namespace, where mount ids mean the same.
-    pub(super) fn of(pid: Pid, root: &Path) -> io::Result<Self> {
-        let text = std::fs::read(format!("/proc/{pid}/mountinfo"))?;
+    pub(super) fn of(pid: Pid, place: &str, root: &Path) -> io::Result<Self> {
+        let text = std::fs::read(format!("{place}/mountinfo"))?;
         let mut table = Self::parse(&text);
         if root != Path::new("/") && shares_mount_namespace(pid) {
             table.add_from_above(Self::parse(&std::fs::read("/proc/self/mountinfo")?), root);
@@ -65,21 +65,6 @@ impl MountTable {
         self.by_id.get(&id)
     }
 
-    /// The mount with this id, as it can be recognised later: ids are reused, and stat's device is
-    /// not the mount's on btrfs.
-    pub(super) fn key(&self, id: u64) -> Option<MountKey> {
-        let mount = self.get(id)?;
-        Some(MountKey {
-            id,
-            device: mount.device,
-        })
-    }
-
-    /// Whether a mount that was seen before is still in the table.
-    pub(super) fn has(&self, key: MountKey) -> bool {
-        self.key(key.id) == Some(key)
-    }
-
     pub(super) fn is_mount_point(&self, path: &Path) -> bool {
         self.by_id.values().any(|mount| mount.point == path)
     }
@@ -99,8 +84,6 @@ fn parse_line(line: &[u8]) -> Option<(u64, Mount)> {
     let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
     let number = |field: &[u8]| std::str::from_utf8(field).ok()?.parse::<u64>().ok();
     let id = number(fields.first()?)?;
-    let device = std::str::from_utf8(fields.get(2)?).ok()?;
-    let (major, minor) = device.split_once(':')?;
     let separator = fields.iter().position(|field| *field == b"-")?;
     let kind = std::str::from_utf8(fields.get(separator + 1)?).ok()?;
     Some((
@@ -109,7 +92,6 @@ fn parse_line(line: &[u8]) -> Option<(u64, Mount)> {
             point: PathBuf::from(OsStr::from_bytes(&unescaped(fields.get(4)?))),
             filesystem: classify(kind),
             is_proc: kind == "proc",
-            device: rustix::fs::makedev(major.parse().ok()?, minor.parse().ok()?),
         },
     ))
 }
@@ -154,10 +136,13 @@ fn classify(kind: &str) -> Filesystem {
     }
 }
 
-/// The mount points that the file system table names.
-pub(super) fn fstab_points() -> Vec<PathBuf> {
-    let text = std::fs::read("/etc/fstab").unwrap_or_default();
-    parse_fstab(&text)
+/// The mount points that the file system table names; none where there is no such table.
+pub(super) fn fstab_points() -> io::Result<Vec<PathBuf>> {
+    match std::fs::read("/etc/fstab") {
+        Ok(text) => Ok(parse_fstab(&text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
 }
 
 fn parse_fstab(text: &[u8]) -> Vec<PathBuf> {
@@ -186,14 +171,7 @@ mod tests {
         let disk = table.get(36).unwrap();
         assert_eq!(disk.point, Path::new("/mnt/my disk"));
         assert_eq!(disk.filesystem, Filesystem::Local);
-        let key = table.key(36).unwrap();
-        assert_eq!(key.device, rustix::fs::makedev(98, 0));
-        assert!(table.has(key));
-        assert!(
-            !table.has(MountKey { device: 7, ..key }),
-            "its id was given to another mount"
-        );
-        assert_eq!(table.key(37), None);
+        assert_eq!(table.get(37), None);
         assert_eq!(table.get(40).unwrap().filesystem, Filesystem::Autofs);
         assert_eq!(table.get(41).unwrap().filesystem, Filesystem::Fuse);
         assert!(table.is_mount_point(Path::new("/net")));

@@ -21,6 +21,9 @@ use crate::orphan::evidence::{Dangling, FileId, Filesystem, MountKey};
 /// The longest path the kernel resolves, in bytes with its final NUL.
 const PATH_LIMIT_BYTES: usize = 4096;
 
+/// `STATX_MNT_ID_UNIQUE` of linux/stat.h.
+const STATX_MNT_ID_UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
+
 /// What resolving a path gave.
 pub(super) enum Walk {
     /// Something is there.
@@ -31,8 +34,8 @@ pub(super) enum Walk {
         resolved: PathBuf,
         /// Whether a symbolic link named the missing component.
         dangling: Dangling,
-        /// What the deepest existing ancestor lives on.
-        ancestor: Filesystem,
+        /// The deepest existing ancestor.
+        ancestor: Box<Node>,
     },
     /// Any other answer.
     Failed { errno: &'static str },
@@ -42,7 +45,8 @@ pub(super) enum Walk {
 pub(super) struct Node {
     pub(super) fd: OwnedFd,
     pub(super) stat: Statx,
-    mount_id: u64,
+    /// As in the mount table.
+    pub(super) mount_id: u64,
 }
 
 impl Node {
@@ -80,9 +84,21 @@ impl Node {
         rustix::fs::makedev(self.stat.stx_dev_major, self.stat.stx_dev_minor)
     }
 
-    /// The mount it is on, if that is in the table.
-    pub(super) fn mount(&self, mounts: &MountTable) -> Option<MountKey> {
-        mounts.key(self.mount_id)
+    /// The mount it is on, as it can be known again: mount ids are given to other mounts, unique
+    /// ones (Linux 6.8) are not.
+    pub(super) fn mount(&self) -> MountKey {
+        let flags = AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
+        let unique = rustix::fs::statx(&self.fd, "", flags, STATX_MNT_ID_UNIQUE)
+            .ok()
+            .filter(|stat| stat.stx_mask & STATX_MNT_ID_UNIQUE.bits() != 0)
+            .map(|stat| stat.stx_mnt_id);
+        match unique {
+            Some(id) => MountKey { id, device: 0 },
+            None => MountKey {
+                id: self.mount_id,
+                device: self.device(),
+            },
+        }
     }
 
     pub(super) fn filesystem(&self, mounts: &MountTable) -> Filesystem {
@@ -141,15 +157,10 @@ pub(super) fn walk(root: Node, path: &Path, mounts: &MountTable) -> Walk {
             continue;
         }
         let filesystem = here.filesystem(mounts);
-        let missing = |resolved: &Path, ahead: &VecDeque<Ahead>| Walk::Missing {
-            resolved: remaining(resolved, &name, ahead),
-            dangling: from,
-            ancestor: filesystem,
-        };
         // Looking further would mount something for a process that may be an orphan.
         let covered = || mounts.is_mount_point(&resolved.join(&name));
         if filesystem == Filesystem::Autofs && !covered() {
-            return missing(&resolved, &ahead);
+            return missing(here, remaining(&resolved, &name, &ahead), from);
         }
         if mounts.get(here.mount_id).is_some_and(|mount| mount.is_proc) {
             // `/proc/self` is somebody else to each reader.
@@ -158,7 +169,9 @@ pub(super) fn walk(root: Node, path: &Path, mounts: &MountTable) -> Walk {
         let next = match here.lookup(&name) {
             Ok(next) => next,
             Err(error) => match Errno::from_io_error(&error) {
-                Some(Errno::NOENT | Errno::NOTDIR) => return missing(&resolved, &ahead),
+                Some(Errno::NOENT | Errno::NOTDIR) => {
+                    return missing(here, remaining(&resolved, &name, &ahead), from);
+                }
                 _ => {
                     return Walk::Failed {
                         errno: errno_name(&error),
@@ -215,6 +228,14 @@ fn components(path: &Path, from: Dangling) -> impl Iterator<Item = Ahead> + '_ {
     })
 }
 
+fn missing(ancestor: Node, resolved: PathBuf, dangling: Dangling) -> Walk {
+    Walk::Missing {
+        resolved,
+        dangling,
+        ancestor: Box::new(ancestor),
+    }
+}
+
 /// Where a path would be whose component `name` is missing below `resolved`.
 fn remaining(resolved: &Path, name: &OsStr, ahead: &VecDeque<Ahead>) -> PathBuf {
     let mut path = resolved.join(name);
@@ -252,7 +273,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     fn resolve(root: &Path, path: &str) -> Walk {
-        let mounts = MountTable::of(std::process::id(), Path::new("/")).unwrap();
+        let mounts = MountTable::of(std::process::id(), "/proc/self", Path::new("/")).unwrap();
         let root = Node::open_magic(root.to_str().unwrap()).unwrap();
         walk(root, Path::new(path), &mounts)
     }
@@ -307,7 +328,10 @@ mod tests {
                     ancestor,
                 } => {
                     assert_eq!((resolved.to_str().unwrap(), dangling), (expected, link));
-                    assert_ne!(ancestor, Filesystem::Autofs);
+                    assert_eq!(
+                        ancestor.file_type() == FileType::Directory,
+                        path != "/file/sub"
+                    );
                 }
                 _ => panic!("{path} is missing"),
             }

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use super::{ARGV_LIMIT_BYTES, command_line, kind};
+use super::{ARGV_LIMIT_BYTES, command_line, is_shortage, kind};
 use crate::orphan::coordinator::CustomForm;
 use crate::orphan::process::{Pid, PidNamespace, ProcessIdentity, ProcessRecord, RunState};
 use crate::orphan::victims::Row;
@@ -122,7 +122,7 @@ pub(super) fn record(pid: Pid, unique: u64) -> io::Result<ProcessRecord> {
             .collect(),
         started_at: wall_clock(stat.start_ticks),
         rss_bytes: stat.rss_pages * rustix::param::page_size() as u64,
-        cwd: fs::read_link(format!("/proc/{pid}/cwd"))
+        cwd: fs::read_link(format!("{}/cwd", place(pid)))
             .ok()
             .map(without_deleted_mark),
         state: RunState(stat.state),
@@ -161,11 +161,47 @@ fn wall_clock(ticks: u64) -> SystemTime {
 }
 
 pub(super) fn argv(pid: Pid) -> io::Result<Vec<OsString>> {
+    let argv = argv_below(&format!("/proc/{pid}"))?;
+    if !argv.is_empty() {
+        return Ok(argv);
+    }
+    // A leader that has exited while its threads live on is a zombie without an argv. What the
+    // threads hold is the process's.
+    match place_of_live_thread(pid) {
+        Some(place) => argv_below(&place),
+        None => Ok(argv),
+    }
+}
+
+fn argv_below(place: &str) -> io::Result<Vec<OsString>> {
     let mut bytes = Vec::with_capacity(512);
-    fs::File::open(format!("/proc/{pid}/cmdline"))?
+    fs::File::open(format!("{place}/cmdline"))?
         .take(ARGV_LIMIT_BYTES)
         .read_to_end(&mut bytes)?;
     Ok(split_argv(&bytes))
+}
+
+/// The directory of `/proc` that shows what a process holds: its own, or a live thread's if the
+/// leader has exited before it.
+pub(super) fn place(pid: Pid) -> String {
+    let own = format!("/proc/{pid}");
+    match Stat::read(pid) {
+        Ok(stat) if stat.state == 'Z' => place_of_live_thread(pid).unwrap_or(own),
+        _ => own,
+    }
+}
+
+fn place_of_live_thread(pid: Pid) -> Option<String> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    threads
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<Pid>().ok())
+        .filter(|thread| *thread != pid)
+        .map(|thread| format!("/proc/{pid}/task/{thread}"))
+        .find(|place| argv_below(place).is_ok_and(|argv| !argv.is_empty()))
+}
+
+pub(super) fn parent_and_start(pid: Pid) -> io::Result<(Pid, u64)> {
+    Stat::read(pid).map(|stat| (stat.ppid, stat.start_ticks))
 }
 
 /// The kernel ends each element with NUL. Text without a final NUL was written over the argv by the
@@ -233,9 +269,14 @@ pub(super) fn family_table() -> io::Result<BTreeMap<Pid, (Pid, Pid)>> {
         let Some(pid) = name.to_str().and_then(|name| name.parse::<Pid>().ok()) else {
             continue;
         };
-        // One that is gone by now, or hidden, has no row.
-        if let Ok(stat) = Stat::read(pid) {
-            table.insert(pid, (stat.ppid, stat.pgid));
+        match Stat::read(pid) {
+            Ok(stat) => {
+                table.insert(pid, (stat.ppid, stat.pgid));
+            }
+            // Out of descriptors or memory: a table with holes would protect nobody in them.
+            Err(error) if is_shortage(&error) => return Err(error),
+            // One that is gone by now, or hidden, has no row.
+            Err(_) => {}
         }
     }
     Ok(table)

@@ -3,14 +3,14 @@
 //! What is read here belongs to a process only if its handle was opened before and is still alive
 //! after: [`pinned_record`] keeps that order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 
 use super::handle::{OpenError, ProcessHandle};
 use crate::orphan::coordinator::{CustomForm, recognise};
 use crate::orphan::process::{Pid, ProcessIdentity, ProcessRecord};
-use crate::orphan::victims::{Kind, Row, Snapshot, relatives};
+use crate::orphan::victims::{Kind, Lineage, Row, Snapshot, relatives};
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -47,12 +47,18 @@ impl PinError {
         let (Self::Unreadable(error) | Self::NoHandle(OpenError::Unavailable(error))) = self else {
             return false;
         };
-        use nix::errno::Errno;
-        let shortages = [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM];
-        error
-            .raw_os_error()
-            .is_some_and(|code| shortages.contains(&Errno::from_raw(code)))
+        is_shortage(error)
     }
+}
+
+/// Whether an error says that we are out of descriptors or memory.
+#[must_use]
+pub fn is_shortage(error: &io::Error) -> bool {
+    use nix::errno::Errno;
+    let shortages = [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM];
+    error
+        .raw_os_error()
+        .is_some_and(|code| shortages.contains(&Errno::from_raw(code)))
 }
 
 /// A process, pinned, with facts that are certainly its own.
@@ -138,7 +144,13 @@ pub fn snapshot_around(
     pids.insert(orphan);
     pids.into_iter()
         .filter_map(|pid| {
-            let handle = ProcessHandle::open(pid).ok()?;
+            let handle = match ProcessHandle::open(pid) {
+                Ok(handle) => handle,
+                Err(OpenError::Gone) => return None,
+                Err(OpenError::Unavailable(_)) => {
+                    return Some((pid, opaque_row(pid, 0, family.get(&pid)?)));
+                }
+            };
             match pinned_row(&handle, pid, forms) {
                 Ok(row) => Some((pid, row)),
                 Err(PinError::Gone) => None,
@@ -166,15 +178,29 @@ fn opaque_row(pid: Pid, unique: u64, (ppid, pgid): &(Pid, Pid)) -> Row {
     }
 }
 
-/// `pid`, its parent, that one's parent and so on.
+/// `pid`, its parent, that one's parent and so on, up to pid 1 or the edge of this pid namespace, or
+/// to where a process is gone or hidden.
 #[must_use]
-pub fn lineage(pid: Pid, family: &BTreeMap<Pid, (Pid, Pid)>) -> BTreeSet<Pid> {
-    let mut found = BTreeSet::new();
+pub fn lineage(pid: Pid) -> Lineage {
+    let mut found = Lineage::default();
     let mut next = pid;
-    while next != 0 && found.insert(next) {
-        next = family.get(&next).map_or(0, |(ppid, _)| *ppid);
+    let mut last_start = u64::MAX;
+    while next != 0 && found.pids.insert(next) && next != 1 {
+        match platform::parent_and_start(next) {
+            Ok((parent, start)) => (next, last_start) = (parent, start),
+            Err(_) => {
+                found.open_above = Some(last_start);
+                return found;
+            }
+        }
     }
     found
+}
+
+/// Where `/proc` shows what a process holds.
+#[cfg(target_os = "linux")]
+pub(super) fn place(pid: Pid) -> String {
+    platform::place(pid)
 }
 
 /// How many live threads a process has, what each waits for, where the system tells: for the
@@ -203,8 +229,19 @@ fn kind(comm: &str, argv: &[OsString], forms: &[CustomForm]) -> Kind {
     if comm.starts_with("tmux: client") {
         return Kind::Ordinary;
     }
-    if comm.starts_with("tmux") || named(&["tmux", "screen", "SCREEN", "zellij", "dtach", "abduco"])
-    {
+    let multiplexers = [
+        "tmux",
+        "tmate",
+        "screen",
+        "SCREEN",
+        "zellij",
+        "dtach",
+        "abduco",
+        "wezterm-mux-server",
+        "mosh-server",
+        "shpool",
+    ];
+    if comm.starts_with("tmux") || named(&multiplexers) {
         return Kind::Multiplexer;
     }
     if comm.starts_with("sshd") || program.starts_with("sshd") || named(&["dropbear"]) {
@@ -230,7 +267,13 @@ fn kind(comm: &str, argv: &[OsString], forms: &[CustomForm]) -> Kind {
         "conmon",
         "docker-init",
     ];
-    if named(&managers) || comm.starts_with("containerd-shim") {
+    // supervisord and its like are scripts: the interpreter has their name as its first argument.
+    let script = argv
+        .get(1)
+        .map(|script| script.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let script = script.rsplit('/').next().unwrap_or_default();
+    if named(&managers) || managers.contains(&script) || comm.starts_with("containerd-shim") {
         return Kind::ServiceManager;
     }
     Kind::Ordinary

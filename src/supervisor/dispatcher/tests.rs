@@ -26,10 +26,20 @@ const TOOK: Duration = Duration::from_millis(12);
 const KILLED: Outcome = Outcome::Killed {
     sigkill_required: false,
 };
-const PEER: Peer = Peer {
-    uid: 1000,
-    pid: Some(600),
-};
+fn peer() -> Peer {
+    Peer {
+        uid: 1000,
+        pid: Some(600),
+        lineage: Arc::new(lineage_of(&[600, 1])),
+    }
+}
+
+fn lineage_of(pids: &[Pid]) -> Lineage {
+    Lineage {
+        pids: pids.iter().copied().collect(),
+        open_above: None,
+    }
+}
 
 fn settings() -> Arc<Settings> {
     Arc::new(Settings::new(&Config::default(), &|_| None, 1000))
@@ -156,7 +166,7 @@ impl Daemon {
     fn ask(&mut self, ticket: Ticket, request: Request) -> Vec<String> {
         self.take(Event::Asked {
             ticket,
-            peer: PEER,
+            peer: peer(),
             request,
         })
     }
@@ -218,8 +228,8 @@ fn termination(sighting: Sighting, outcome: Outcome) -> Termination {
         elapsed: Duration::from_millis(70),
         unrecorded: false,
         actor: Actor::Peer {
-            uid: PEER.uid,
-            pid: PEER.pid,
+            uid: peer().uid,
+            pid: peer().pid,
         },
     }
 }

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::case::{Case, Victim};
 use crate::orphan::escalation::Input;
+use crate::orphan::event::Signal;
 use crate::orphan::process::{Pid, ProcessIdentity};
 use crate::orphan::victims::{
-    LeftBehind, Member, Protected, Row, Victims, Why, select, still_belongs,
+    LeftBehind, Lineage, Member, Protected, Row, Victims, Why, select, still_belongs,
 };
 use crate::os::facts;
 use crate::os::handle::ProcessHandle;
@@ -15,10 +16,11 @@ use crate::supervisor::settings::Settings;
 
 /// The part of a case that goes to the blocking pool.
 pub(super) struct GatheringCase {
-    sighting_pid: Pid,
+    identity: ProcessIdentity,
     victims: Vec<Victim>,
     leader_row: Option<Row>,
     pinned: BTreeSet<Pid>,
+    left_before: Vec<LeftBehind>,
     left_behind: Vec<LeftBehind>,
     spare: Option<&'static str>,
 }
@@ -26,10 +28,11 @@ pub(super) struct GatheringCase {
 impl GatheringCase {
     pub(super) fn take(case: &mut Case) -> Self {
         Self {
-            sighting_pid: case.identity().pid,
+            identity: case.identity(),
             pinned: case.pinned(),
             victims: std::mem::take(&mut case.victims),
             leader_row: case.leader_row.take(),
+            left_before: case.left_behind.clone(),
             left_behind: Vec::new(),
             spare: None,
         }
@@ -54,7 +57,8 @@ impl GatheringCase {
 /// Finds and pins the victims of all cases on one look at the process table. Blocking.
 pub(super) fn gather_all(
     mut cases: Vec<GatheringCase>,
-    seeds: &[Pid],
+    lineage: Lineage,
+    signal: Signal,
     settings: &Settings,
 ) -> Vec<GatheringCase> {
     let Ok(family) = facts::family_table() else {
@@ -63,13 +67,23 @@ pub(super) fn gather_all(
         }
         return cases;
     };
+    for case in &mut cases {
+        if lineage.may_hold(&case.identity) {
+            let is_known = lineage.pids.contains(&case.identity.pid);
+            let why = if is_known {
+                Why::ProtectedAncestor.word()
+            } else {
+                "lineage_unknown"
+            };
+            case.spare = Some(why);
+        }
+    }
+    // One that is spared is a coordinator like any other: protected, with all that is below it.
+    let ending = cases.iter().filter(|case| case.spare.is_none());
     let protected = Protected {
-        lineage: seeds
-            .iter()
-            .flat_map(|pid| facts::lineage(*pid, &family))
-            .collect(),
         kept: BTreeSet::new(),
-        targets: cases.iter().map(|case| case.sighting_pid).collect(),
+        targets: ending.map(|case| case.identity.pid).collect(),
+        lineage,
     };
     // Who belongs to two orphans ends with the first.
     let mut claimed: HashSet<ProcessIdentity> = cases
@@ -77,20 +91,16 @@ pub(super) fn gather_all(
         .flat_map(|case| &case.victims)
         .filter_map(|victim| victim.member.map(|member| member.identity))
         .collect();
-    for case in &mut cases {
-        if protected.lineage.contains(&case.sighting_pid) {
-            case.spare = Some(Why::ProtectedAncestor.word());
-            continue;
-        }
+    for case in cases.iter_mut().filter(|case| case.spare.is_none()) {
         recheck_members(case, settings);
-        take_in(case, &family, &protected, settings, &mut claimed);
+        take_in(case, signal, &family, &protected, settings, &mut claimed);
     }
     cases
 }
 
 /// Members that were pinned before: still the same owner, still nothing to be protected.
 fn recheck_members(case: &mut GatheringCase, settings: &Settings) {
-    let orphan = case.sighting_pid;
+    let orphan = case.identity.pid;
     let Some(uid) = case
         .leader_row
         .as_ref()
@@ -114,14 +124,18 @@ fn recheck_members(case: &mut GatheringCase, settings: &Settings) {
 }
 
 /// Pins whoever belongs to the orphan now and is not pinned yet.
+///
+/// Before SIGKILL only children that members have started meanwhile are new: whoever else turns up
+/// has had no SIGTERM, and was perhaps left behind before it.
 fn take_in(
     case: &mut GatheringCase,
+    signal: Signal,
     family: &BTreeMap<Pid, (Pid, Pid)>,
     protected: &Protected,
     settings: &Settings,
     claimed: &mut HashSet<ProcessIdentity>,
 ) {
-    let orphan = case.sighting_pid;
+    let orphan = case.identity.pid;
     let mut family = Cow::Borrowed(family);
     let leader_is_alive = case
         .victims
@@ -146,15 +160,35 @@ fn take_in(
         members,
         left_behind,
     } = select(&snapshot, orphan, settings.scope, protected);
+    let left: BTreeSet<Pid> = left_behind.iter().map(|one| one.pid).collect();
+    for victim in case.victims.iter_mut().skip(1) {
+        // Pinned before, and by now it is protected, or below somebody who is.
+        victim.spared |= left.contains(&victim.pid);
+    }
+    let left_before: BTreeSet<Pid> = case.left_before.iter().map(|one| one.pid).collect();
+    let still_there: BTreeSet<Pid> = case
+        .victims
+        .iter()
+        .filter(|victim| victim.is_open() && victim.handle.is_alive())
+        .map(|victim| victim.pid)
+        .collect();
     case.left_behind = left_behind;
     let uid = case
         .leader_row
         .as_ref()
         .and_then(|row| row.uids.first().copied());
     let mut pinned = case.pinned.clone();
+    let mut parents = still_there;
     for member in members {
         let pid = member.identity.pid;
         if pinned.contains(&pid) || !claimed.insert(member.identity) {
+            continue;
+        }
+        let is_new_child = parents.contains(&member.ppid) && !left_before.contains(&pid);
+        if signal == Signal::Kill && !is_new_child {
+            if let Some(row) = snapshot.get(&pid) {
+                case.left_behind.push(LeftBehind::new(row, Why::Changed));
+            }
             continue;
         }
         match (
@@ -163,6 +197,7 @@ fn take_in(
         ) {
             (Ok(Some(handle)), _) => {
                 pinned.insert(pid);
+                parents.insert(pid);
                 case.victims.push(Victim::new(handle, pid, Some(member)));
             }
             (Err(why), Some(row)) => case.left_behind.push(LeftBehind {

@@ -137,9 +137,7 @@ fn what_was_remembered_is_part_of_the_evidence() {
     let case = without_witness()
         .path(exists(Some(RECREATED)))
         .remembering(|memory| memory.deletion = Some(PROVED));
-    let memory = case.memory.clone();
-    let mut sighting = case.sighted(10);
-    sighting.memory = memory;
+    let sighting = case.sighted(10);
     let (_, fields) = fields(&Event::Detected {
         subject: subject(&sighting),
         grounds: sighting.grounds(),

@@ -34,6 +34,11 @@ fn a_coordinator_is_explained_up_to_the_rule_that_applied() {
         without_witness().path(missing()),
         without_witness().cwd(Seen::Deleted),
         without_witness().cwd(Seen::Detached),
+        // Only what is remembered tells these.
+        without_witness().cwd(Seen::Moved),
+        without_witness()
+            .path(exists(Some(RECREATED)))
+            .remembering(|memory| memory.deletion = Some(PROVED)),
         without_witness().at("/tmp/team-agent-test-1/ws"),
     ] {
         let (sighting, result) = explained(case, None);

@@ -209,8 +209,6 @@ fn each_reason_to_be_left_behind_has_a_word_of_its_own() {
 
 #[test]
 fn one_spared_from_the_start_has_the_keys_of_the_others() {
-    // CONTRADICTION: "Each is the entry plus `status`, `sigkill_required`, `signaled`, …"; those
-    // that no termination was started for lack all but `status`.
     let mut report = FixReport::new(scan_of(&[alive(11)]));
     report.spare(&alive(11), "workspace_alive", now());
     let result = report.into_result();

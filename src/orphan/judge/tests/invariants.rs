@@ -143,6 +143,7 @@ prop_compose! {
             pid_file,
             cwd_pid_file,
             trashes: vec![TRASH.into()],
+            process_started_ns: None,
         }
     }
 }
@@ -158,6 +159,7 @@ prop_compose! {
             original,
             mount: Some(MOUNT),
             deletion: deletion.map(|(of_workspace, log)| ProvedDeletion { of_workspace, log }),
+            discredited_log: None,
         }
     }
 }
@@ -189,7 +191,7 @@ impl Case {
     fn fates(&self) -> Vec<Fate> {
         [
             self.evidence.cwd_fate(self.memory.cwd_at_workspace),
-            self.evidence.log_fate(),
+            self.memory.log_fate(&self.evidence),
         ]
         .into_iter()
         .flatten()

@@ -217,8 +217,6 @@ fn a_lazy_unmount_is_no_deletion_whatever_is_made_at_the_path() {
 
 #[test]
 fn a_process_that_enters_the_recreated_directory_does_not_make_it_the_original() {
-    // CONTRADICTION: memory.rs learns the new directory as `cwd_at_workspace` before it asks
-    // whether that is back.
     let entered = healthy()
         .then(deleted())
         .then(witness_gone().with(|evidence| evidence.cwd = Some(holding(WORKSPACE, RECREATED))));

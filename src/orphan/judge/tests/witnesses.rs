@@ -31,11 +31,10 @@ fn check(path: &PathState, expected: &Matrix) {
 
 #[test]
 fn witnesses_decide_what_a_missing_path_means() {
+    // A link count that proves nothing does not contradict one that does.
     check(
         &missing(),
         &[
-            // CONTRADICTION at deleted + unprovable, both ways: a witness is deleted, so the row
-            // `workspace_path_missing` applies; a link count that proves nothing denies nothing.
             // log: absent, in place, deleted, trashed, moved, detached, unprovable
             [GONE, ENOENT, GONE, TRASH, MOVED, MOUNT, ENOENT],
             [ENOENT, ENOENT, ENOENT, MOVED, MOVED, MOUNT, ENOENT],

@@ -98,7 +98,7 @@ fn grow(seeds: &[Seed], leads: bool, scope: Scope) -> World {
         if is_target {
             protected.targets.insert(pid);
         } else if seed.in_lineage {
-            protected.lineage.insert(pid);
+            protected.lineage.pids.insert(pid);
         } else if seed.is_kept {
             protected.kept.insert(pid);
         }
@@ -161,7 +161,7 @@ impl World {
             return false;
         }
         pid == 1
-            || self.protected.lineage.contains(&pid)
+            || self.protected.lineage.pids.contains(&pid)
             || self.protected.kept.contains(&pid)
             || row.uids != leader.uids
             || row.kind != Kind::Ordinary

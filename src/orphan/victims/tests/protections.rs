@@ -43,7 +43,10 @@ fn what_a_process_is_protects_it_and_all_below_it() {
 #[test]
 fn the_daemon_and_the_peer_and_their_ancestors_are_protected() {
     let protected = Protected {
-        lineage: BTreeSet::from([101]),
+        lineage: Lineage {
+            pids: BTreeSet::from([101]),
+            open_above: None,
+        },
         ..nothing_special()
     };
     assert_protected(Why::ProtectedAncestor, &around(|_| {}), &protected);
@@ -113,7 +116,6 @@ fn outside_the_group_a_terminal_or_another_unit_protects() {
 #[test]
 fn below_a_process_on_a_terminal_or_in_another_unit_nobody_dies_in_any_scope() {
     // The orphan's group again, below a process outside of it that is protected.
-    // CONTRADICTION: `why_not` asks for the scope first, and being out of it bars nobody below.
     for bend in [
         (|row: &mut Row| row.on_terminal = true) as fn(&mut Row),
         |row| row.unit = Some("tmux.scope".into()),
@@ -162,7 +164,6 @@ fn protection_goes_down_through_every_generation_and_scope_does_not() {
 
 #[test]
 fn protection_goes_down_through_another_target() {
-    // CONTRADICTION: `select` passes over a target without handing its parent's bar down.
     // tmux in the orphan's group, below it another orphan with a child of its own.
     let tmux = Row {
         kind: Kind::Multiplexer,
@@ -189,7 +190,10 @@ fn the_reason_given_first_is_the_strongest() {
         ..row(pid, ORPHAN, pid)
     };
     let protected = Protected {
-        lineage: BTreeSet::from([101]),
+        lineage: Lineage {
+            pids: BTreeSet::from([101]),
+            open_above: None,
+        },
         kept: BTreeSet::from([101, 102, 103]),
         ..nothing_special()
     };
@@ -230,7 +234,6 @@ fn what_is_left_behind_comes_with_its_command_line() {
 
 #[test]
 fn in_a_cycle_of_recycled_pids_nobody_is_signalled() {
-    // CONTRADICTION: `parents_first` says so and `select` judges each of them like anybody else.
     let with_start = |pid, ppid, start| {
         let mut row = row(pid, ppid, ORPHAN);
         row.identity.start = start;

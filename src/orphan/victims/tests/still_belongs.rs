@@ -92,6 +92,5 @@ fn a_descendant_of_nobody_pinned_does_not() {
     assert!(!belongs(Relation::Descendant, &[ORPHAN], |now| now.ppid = 1));
     assert!(!belongs(Relation::Descendant, &[ORPHAN], |now| now.ppid = 50));
     // The parent is there, but was not pinned: it turned out to be something else.
-    // CONTRADICTION: `now.ppid == member.ppid` suffices there.
     assert!(!belongs(Relation::Descendant, &[ORPHAN], |_| {}));
 }

@@ -149,7 +149,7 @@ impl World {
         self.asked.insert(ticket);
         Some(Event::Asked {
             ticket,
-            peer: PEER,
+            peer: peer(),
             request,
         })
     }

@@ -165,8 +165,7 @@ fn what_the_daemon_ends_itself_is_killed_and_not_cleared() {
 
 #[test]
 fn one_that_is_spared_because_its_workspace_is_back_is_cleared_too() {
-    // CONTRADICTION: `note` drops the transition for good while a termination is under way, also
-    // when that ends in `spared`: the log then has `orphan.detected` without an end.
+    // What the log calls detected it calls cleared, killed or failed in the end.
     let mut daemon = Daemon::fixing(vec![orphan(10)]);
     daemon.take(Event::Tick);
     let mut effects = daemon.scanned(vec![alive(10)]);

@@ -32,8 +32,31 @@ fn a_wave_runs_for_the_peer_and_protects_it_and_the_daemon() {
             pid: Some(600)
         }
     );
-    assert_eq!(wave.protected, [DAEMON_PID, 600]);
+    assert_eq!(wave.own_pid, DAEMON_PID);
+    assert_eq!(*wave.guarded.borrow(), [peer().lineage]);
     assert_eq!(wave.audit, Audit::Wanted, "somebody asked for it");
+}
+
+#[test]
+fn a_second_peer_joins_the_wave_and_is_protected_from_then_on() {
+    let mut daemon = Daemon::fixing(vec![orphan(10)]);
+    let second = Peer {
+        lineage: Arc::new(lineage_of(&[700])),
+        ..peer()
+    };
+    daemon.take(Event::Asked {
+        ticket: 9,
+        peer: second.clone(),
+        request: Request::Fix {
+            selection: Selection::default(),
+        },
+    });
+    daemon.scanned(vec![orphan(10)]);
+    assert_eq!(daemon.waves.len(), 1, "joined, not begun anew");
+    assert_eq!(
+        *daemon.waves[0].guarded.borrow(),
+        [peer().lineage, second.lineage]
+    );
 }
 
 #[test]
@@ -41,13 +64,17 @@ fn a_peer_without_a_pid_still_leaves_the_daemon_protected() {
     let mut daemon = Daemon::ready(vec![]);
     daemon.take(Event::Asked {
         ticket: 1,
-        peer: Peer { uid: 0, pid: None },
+        peer: Peer {
+            uid: 0,
+            pid: None,
+            lineage: Arc::new(Lineage::unknown()),
+        },
         request: Request::Fix {
             selection: Selection::default(),
         },
     });
     daemon.scanned(vec![orphan(10)]);
-    assert_eq!(daemon.waves[0].protected, [DAEMON_PID]);
+    assert_eq!(daemon.waves[0].own_pid, DAEMON_PID);
     assert_eq!(daemon.waves[0].actor, Actor::Peer { uid: 0, pid: None });
 }
 

@@ -81,7 +81,6 @@ fn the_cause_recorded_is_the_first_one() {
 
 #[test]
 fn it_leaves_exactly_once() {
-    // CONTRADICTION: `leave_if_done` wants a second `daemon.stopped` and exit with each event.
     let mut daemon = Daemon::scanning(vec![orphan(10)]);
     assert_eq!(daemon.stop(), LEAVE);
     // Whatever is still in the queue changes nothing.
