@@ -8,5 +8,7 @@ pub mod facts;
 pub mod files;
 pub mod handle;
 pub mod host;
+#[cfg(target_os = "macos")]
+mod libproc;
 pub mod processes;
 pub mod signals;

@@ -4,17 +4,27 @@
 //! and under a time limit, see [`crate::supervisor::scan`]. Says what is there, not what it means.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::orphan::coordinator::{Coordinator, WorkspaceArgument};
-use crate::orphan::evidence::{Access, Evidence, MountKey, PathState};
+use crate::orphan::evidence::{Access, Evidence, MountKey, PathState, PidFile};
 use crate::orphan::process::{PidNamespace, ProcessRecord};
+
+mod fstab;
+mod probe;
+mod walk;
+
+// What the kernel and the disk are asked differs: each platform has its own mount table, its own
+// place in the tree and its own way to a process's belongings.
+#[cfg_attr(target_os = "linux", path = "linux/mounts.rs")]
+#[cfg_attr(target_os = "macos", path = "macos/mounts.rs")]
+mod mounts;
+#[cfg_attr(target_os = "linux", path = "linux/node.rs")]
+#[cfg_attr(target_os = "macos", path = "macos/node.rs")]
+mod node;
 
 #[cfg(target_os = "linux")]
 mod linux;
-#[cfg(target_os = "linux")]
-mod mounts;
-#[cfg(target_os = "linux")]
-mod walk;
 #[cfg(target_os = "linux")]
 use linux as platform;
 
@@ -22,6 +32,9 @@ use linux as platform;
 mod macos;
 #[cfg(target_os = "macos")]
 use macos as platform;
+#[cfg(any(target_os = "macos", test))]
+#[path = "macos/kinds.rs"]
+mod kinds;
 
 /// Whose coordinators are judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,8 +60,6 @@ const PID_FILE: [&str; 3] = [".team", "runtime", "coordinator.pid"];
 const LOG_FILE: &str = ".team/runtime/coordinator.log";
 /// The longest pid file that is believed, in bytes.
 const PID_FILE_LIMIT_BYTES: usize = 32;
-/// The longest chain of symbolic links the kernel follows, path_resolution(7).
-const SYMLINK_LIMIT: u32 = 40;
 /// Where volumes are mounted and unmounted by hand or by a desktop.
 const MOUNT_AREAS: [&str; 5] = ["/media", "/run/media", "/mnt", "/net", "/Volumes"];
 
@@ -105,7 +116,33 @@ pub fn workspace_path(record: &ProcessRecord, coordinator: &Coordinator) -> Opti
 /// Blocking, without a limit of its own. `remembered` is the mount the workspace was seen on.
 #[must_use]
 pub fn gather(record: &ProcessRecord, workspace: &Path, remembered: Option<MountKey>) -> Evidence {
-    platform::gather(record, workspace, remembered)
+    let mut evidence = Evidence {
+        access: Access::Judged,
+        workspace: None,
+        relative: workspace.is_relative(),
+        resolved: None,
+        root: PathBuf::from("/"),
+        cwd: None,
+        log: None,
+        path: PathState::NotProbed,
+        pid_file: PidFile::Unclear,
+        cwd_pid_file: PidFile::Absent,
+        trashes: Vec::new(),
+        process_started_ns: nanoseconds(record.started_at),
+    };
+    match platform::look(record, workspace, remembered, &mut evidence) {
+        Ok(()) => evidence,
+        Err(error) => {
+            evidence.access = Access::Unreadable(errno_name(&error));
+            evidence
+        }
+    }
+}
+
+/// A time as nanoseconds since the epoch.
+fn nanoseconds(at: SystemTime) -> Option<i128> {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    i128::try_from(since.as_nanos()).ok()
 }
 
 /// A pid file's text: a decimal number, perhaps with white space around it.
@@ -154,6 +191,7 @@ fn errno_name(error: &std::io::Error) -> &'static str {
         nix::errno::Errno::ENOENT => "ENOENT",
         nix::errno::Errno::ENOTDIR => "ENOTDIR",
         nix::errno::Errno::ESRCH => "ESRCH",
+        nix::errno::Errno::EBADF => "EBADF",
         nix::errno::Errno::ELOOP => "ELOOP",
         nix::errno::Errno::ENAMETOOLONG => "ENAMETOOLONG",
         nix::errno::Errno::EIO => "EIO",

@@ -6,23 +6,14 @@
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Statx, StatxFlags};
 use rustix::io::Errno;
 
+use super::errno_name;
 use super::mounts::MountTable;
-use super::{SYMLINK_LIMIT, errno_name};
-use crate::orphan::evidence::{Dangling, FileId, Filesystem, MountKey};
-
-/// The longest path the kernel resolves, in bytes with its final NUL.
-const PATH_LIMIT_BYTES: usize = 4096;
-
-/// `STATX_MNT_ID_UNIQUE` of linux/stat.h.
-const STATX_MNT_ID_UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
+use super::node::{Node, PATH_LIMIT_BYTES, SYMLINK_LIMIT};
+use crate::orphan::evidence::{Dangling, Filesystem};
 
 /// What resolving a path gave.
 pub(super) enum Walk {
@@ -39,95 +30,6 @@ pub(super) enum Walk {
     },
     /// Any other answer.
     Failed { errno: &'static str },
-}
-
-/// An open file or directory that nobody reads from: a place in the tree.
-pub(super) struct Node {
-    pub(super) fd: OwnedFd,
-    pub(super) stat: Statx,
-    /// As in the mount table.
-    pub(super) mount_id: u64,
-}
-
-impl Node {
-    /// Opens what `path` names, following it: for the kernel's own links below `/proc/PID`.
-    pub(super) fn open_magic(path: &str) -> io::Result<Self> {
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        Self::of(rustix::fs::openat(CWD, path, flags, Mode::empty())?)
-    }
-
-    /// Opens `name` in this directory without following it.
-    pub(super) fn lookup(&self, name: &OsStr) -> io::Result<Self> {
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Self::of(rustix::fs::openat(&self.fd, name, flags, Mode::empty())?)
-    }
-
-    fn of(fd: OwnedFd) -> io::Result<Self> {
-        // Cached attributes do: what a network or FUSE server would say is not believed anyway,
-        // and asking one may take for ever.
-        let flags = AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
-        let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME | StatxFlags::MNT_ID;
-        let stat = rustix::fs::statx(&fd, "", flags, wanted)?;
-        let mount_id = if stat.stx_mask & StatxFlags::MNT_ID.bits() != 0 {
-            stat.stx_mnt_id
-        } else {
-            mount_id_from_fdinfo(&fd)?
-        };
-        Ok(Self { fd, stat, mount_id })
-    }
-
-    pub(super) fn file_type(&self) -> FileType {
-        FileType::from_raw_mode(self.stat.stx_mode.into())
-    }
-
-    pub(super) fn device(&self) -> u64 {
-        rustix::fs::makedev(self.stat.stx_dev_major, self.stat.stx_dev_minor)
-    }
-
-    /// The mount it is on, as it can be known again: mount ids are given to other mounts, unique
-    /// ones (Linux 6.8) are not.
-    pub(super) fn mount(&self) -> MountKey {
-        let flags = AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
-        let unique = rustix::fs::statx(&self.fd, "", flags, STATX_MNT_ID_UNIQUE)
-            .ok()
-            .filter(|stat| stat.stx_mask & STATX_MNT_ID_UNIQUE.bits() != 0)
-            .map(|stat| stat.stx_mnt_id);
-        match unique {
-            Some(id) => MountKey { id, device: 0 },
-            None => MountKey {
-                id: self.mount_id,
-                device: self.device(),
-            },
-        }
-    }
-
-    pub(super) fn filesystem(&self, mounts: &MountTable) -> Filesystem {
-        mounts
-            .get(self.mount_id)
-            .map_or(Filesystem::Other, |mount| mount.filesystem)
-    }
-
-    /// Which file this is; its birth time only where it can be trusted.
-    pub(super) fn id(&self, filesystem: Filesystem) -> FileId {
-        let born = self.stat.stx_btime;
-        // Zero stands for one that was never recorded.
-        let recorded = self.stat.stx_mask & StatxFlags::BTIME.bits() != 0 && born.tv_sec > 0;
-        FileId {
-            device: self.device(),
-            inode: self.stat.stx_ino,
-            born_ns: (recorded && filesystem.identifies_files())
-                .then(|| i128::from(born.tv_sec) * 1_000_000_000 + i128::from(born.tv_nsec)),
-        }
-    }
-}
-
-/// The mount id of an open file, for kernels before 5.8.
-fn mount_id_from_fdinfo(fd: &OwnedFd) -> io::Result<u64> {
-    use std::os::fd::AsRawFd;
-    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd()))?;
-    text.lines()
-        .find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok())
-        .ok_or_else(|| io::Error::from(Errno::OPNOTSUPP))
 }
 
 /// A component that is still to be walked, and where it came from.
@@ -162,7 +64,7 @@ pub(super) fn walk(root: Node, path: &Path, mounts: &MountTable) -> Walk {
         if filesystem == Filesystem::Autofs && !covered() {
             return missing(here, remaining(&resolved, &name, &ahead), from);
         }
-        if mounts.get(here.mount_id).is_some_and(|mount| mount.is_proc) {
+        if here.is_on_procfs(mounts) {
             // `/proc/self` is somebody else to each reader.
             return Walk::Failed { errno: "EXDEV" };
         }
@@ -179,7 +81,7 @@ pub(super) fn walk(root: Node, path: &Path, mounts: &MountTable) -> Walk {
                 }
             },
         };
-        if next.file_type() != FileType::Symlink {
+        if !next.is_symlink() {
             above.push(std::mem::replace(&mut here, next));
             resolved.push(&name);
             continue;
@@ -188,11 +90,11 @@ pub(super) fn walk(root: Node, path: &Path, mounts: &MountTable) -> Walk {
         if links_followed > SYMLINK_LIMIT {
             return Walk::Failed { errno: "ELOOP" };
         }
-        let target = match rustix::fs::readlinkat(&next.fd, "", Vec::new()) {
-            Ok(target) => PathBuf::from(OsString::from_vec(target.into_bytes())),
-            Err(errno) => {
+        let target = match next.link_target() {
+            Ok(target) => target,
+            Err(error) => {
                 return Walk::Failed {
-                    errno: errno_name(&errno.into()),
+                    errno: errno_name(&error),
                 };
             }
         };
@@ -249,33 +151,20 @@ fn remaining(resolved: &Path, name: &OsStr, ahead: &VecDeque<Ahead>) -> PathBuf 
     path
 }
 
-/// The text of one of the kernel's links, and whether its target is said to be deleted.
-pub(super) fn kernel_link(path: &str) -> io::Result<PathBuf> {
-    let text = rustix::fs::readlinkat(CWD, path, Vec::new())?;
-    Ok(PathBuf::from(OsString::from_vec(text.into_bytes())))
-}
-
-/// The path a kernel link means, given that its target has no links left: the mark that the kernel
-/// appends is not part of it.
-pub(super) fn last_known(path: PathBuf, links: u64) -> PathBuf {
-    if links > 0 {
-        return path;
-    }
-    match path.as_os_str().as_bytes().strip_suffix(b" (deleted)") {
-        Some(stem) => PathBuf::from(OsStr::from_bytes(stem)),
-        None => path,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
 
     fn resolve(root: &Path, path: &str) -> Walk {
-        let mounts = MountTable::of(std::process::id(), "/proc/self", Path::new("/")).unwrap();
-        let root = Node::open_magic(root.to_str().unwrap()).unwrap();
-        walk(root, Path::new(path), &mounts)
+        #[cfg(target_os = "linux")]
+        let (mounts, root) = (
+            MountTable::of(std::process::id(), "/proc/self", Path::new("/")),
+            Node::open_magic(root.to_str().unwrap()),
+        );
+        #[cfg(target_os = "macos")]
+        let (mounts, root) = (MountTable::of(Path::new("/")), Node::at(root.to_owned()));
+        walk(root.unwrap(), Path::new(path), &mounts.unwrap())
     }
 
     fn found(root: &Path, path: &str) -> Option<PathBuf> {
@@ -328,10 +217,7 @@ mod tests {
                     ancestor,
                 } => {
                     assert_eq!((resolved.to_str().unwrap(), dangling), (expected, link));
-                    assert_eq!(
-                        ancestor.file_type() == FileType::Directory,
-                        path != "/file/sub"
-                    );
+                    assert_eq!(ancestor.is_directory(), path != "/file/sub");
                 }
                 _ => panic!("{path} is missing"),
             }
@@ -355,20 +241,14 @@ mod tests {
                 _ => panic!("{name} expected"),
             }
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn nothing_is_looked_up_on_procfs() {
         assert!(matches!(
             resolve(Path::new("/"), "/proc/self/cwd"),
             Walk::Failed { errno: "EXDEV" }
         ));
-    }
-
-    #[test]
-    fn the_deleted_mark_is_part_of_a_name_unless_the_link_count_says_otherwise() {
-        let marked = PathBuf::from("/w (deleted)");
-        assert_eq!(last_known(marked.clone(), 2), marked);
-        assert_eq!(last_known(marked, 0), Path::new("/w"));
-        assert_eq!(
-            last_known("/w (deleted) (deleted)".into(), 0),
-            Path::new("/w (deleted)")
-        );
     }
 }

@@ -8,10 +8,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use super::{ARGV_LIMIT_BYTES, command_line, is_shortage, kind};
+use super::{command_line, is_shortage, kind};
 use crate::orphan::coordinator::CustomForm;
 use crate::orphan::process::{Pid, PidNamespace, ProcessIdentity, ProcessRecord, RunState};
 use crate::orphan::victims::Row;
+
+/// The largest argv that is read, in bytes: more than the kernel lets exec pass (6 MiB).
+const ARGV_LIMIT_BYTES: u64 = 8 << 20;
 
 /// The fields of `/proc/PID/stat` that matter here.
 #[derive(Debug, PartialEq, Eq)]

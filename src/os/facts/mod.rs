@@ -21,9 +21,8 @@ use linux as platform;
 mod macos;
 #[cfg(target_os = "macos")]
 use macos as platform;
-
-/// The largest argv that is read, in bytes: more than the kernel lets exec pass (6 MiB).
-const ARGV_LIMIT_BYTES: u64 = 8 << 20;
+#[cfg(any(target_os = "macos", test))]
+mod procargs;
 
 /// Why a process could not be pinned and read.
 #[derive(Debug, thiserror::Error)]

@@ -11,6 +11,8 @@ mod linux;
 pub use linux::ProcessHandle;
 
 #[cfg(target_os = "macos")]
+mod by_version;
+#[cfg(target_os = "macos")]
 mod macos;
 #[cfg(target_os = "macos")]
 pub use macos::ProcessHandle;

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::fstab::unescaped;
 use crate::orphan::evidence::Filesystem;
 use crate::orphan::process::Pid;
 
@@ -96,30 +97,6 @@ fn parse_line(line: &[u8]) -> Option<(u64, Mount)> {
     ))
 }
 
-/// Space, tab, newline and backslash stand as `\ooo` in mountinfo and fstab.
-pub(super) fn unescaped(field: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((first, after)) = rest.split_first() {
-        let octal = after
-            .get(..3)
-            .filter(|_| *first == b'\\')
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match octal {
-            Some(byte) => {
-                out.push(byte);
-                rest = &after[3..];
-            }
-            None => {
-                out.push(*first);
-                rest = after;
-            }
-        }
-    }
-    out
-}
-
 /// File systems by name. What is not known here is not believed.
 fn classify(kind: &str) -> Filesystem {
     match kind {
@@ -134,28 +111,6 @@ fn classify(kind: &str) -> Filesystem {
         fuse if fuse.starts_with("fuse") => Filesystem::Fuse,
         _ => Filesystem::Other,
     }
-}
-
-/// The mount points that the file system table names; none where there is no such table.
-pub(super) fn fstab_points() -> io::Result<Vec<PathBuf>> {
-    match std::fs::read("/etc/fstab") {
-        Ok(text) => Ok(parse_fstab(&text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
-}
-
-fn parse_fstab(text: &[u8]) -> Vec<PathBuf> {
-    text.split(|byte| *byte == b'\n')
-        .filter(|line| !line.trim_ascii_start().starts_with(b"#"))
-        .filter_map(|line| {
-            line.split(u8::is_ascii_whitespace)
-                .filter(|field| !field.is_empty())
-                .nth(1)
-        })
-        .map(|point| PathBuf::from(OsStr::from_bytes(&unescaped(point))))
-        .filter(|point| point.is_absolute() && point != Path::new("/"))
-        .collect()
 }
 
 #[cfg(test)]
@@ -176,11 +131,5 @@ mod tests {
         assert_eq!(table.get(41).unwrap().filesystem, Filesystem::Fuse);
         assert!(table.is_mount_point(Path::new("/net")));
         assert_eq!(table.points().count(), 3);
-    }
-
-    #[test]
-    fn the_file_system_table_gives_its_mount_points() {
-        let text = b"# c\nUUID=1 / ext4 defaults 0 1\n/dev/b\t/srv/a\\040b  xfs noauto 0 0\nx none swap sw 0 0\n\n";
-        assert_eq!(parse_fstab(text), [PathBuf::from("/srv/a b")]);
     }
 }

@@ -1,0 +1,175 @@
+//! What is at the workspace's path, and whether its parts are elsewhere: the part of the look that is
+//! the same on every platform.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+use super::fstab::fstab_points;
+use super::mounts::MountTable;
+use super::node::Node;
+use super::walk::{Walk, walk};
+use super::{MOUNT_AREAS, PID_FILE, parse_pid_file, trashes};
+use crate::orphan::evidence::{
+    Dangling, Detachable, Evidence, Filesystem, Holding, MountKey, PathState, PidFile,
+    seen_from_outside,
+};
+use crate::orphan::process::ProcessRecord;
+
+/// A relative workspace is meant from the cwd; both in the process's own view.
+pub(super) fn absolute(workspace: &Path, cwd: &Path, root: &Path) -> PathBuf {
+    if workspace.is_absolute() {
+        return workspace.to_path_buf();
+    }
+    let inside = Path::new("/").join(cwd.strip_prefix(root).unwrap_or(cwd));
+    // `.` and `./` are dropped, `..` stays: what it leads to, the walk finds out.
+    inside.join(workspace).components().collect()
+}
+
+/// What a process finds that asks for a relative path in a deleted directory: nothing.
+pub(super) fn find_nothing(evidence: &mut Evidence) {
+    evidence.resolved.clone_from(&evidence.workspace);
+    evidence.path = PathState::Missing {
+        dangling: Dangling::No,
+        detachable: None,
+    };
+    evidence.pid_file = PidFile::Absent;
+}
+
+/// Looks at what is at the workspace's path, as the process itself resolves it.
+pub(super) fn resolve(
+    root: Node,
+    absolute: &Path,
+    remembered: Option<MountKey>,
+    record: &ProcessRecord,
+    mounts: &MountTable,
+    evidence: &mut Evidence,
+) {
+    match walk(root, absolute, mounts) {
+        Walk::Found { node, resolved } => {
+            let filesystem = node.filesystem(mounts);
+            let is_directory = node.is_directory();
+            evidence.resolved = Some(resolved);
+            evidence.path = PathState::Exists {
+                directory: (is_directory && node.links() > 0 && filesystem.identifies_files())
+                    .then(|| node.id(filesystem)),
+                mount: node.mount(),
+            };
+            evidence.pid_file = if is_directory {
+                read_pid_file(&node, record)
+            } else {
+                // What is no directory holds no files.
+                PidFile::Absent
+            };
+        }
+        Walk::Missing {
+            resolved,
+            dangling,
+            ancestor,
+        } => {
+            let filesystem = ancestor.filesystem(mounts);
+            // Deleted where it was seen, or is what it was seen on not there any more?
+            let remembered = remembered.filter(|mount| *mount != ancestor.mount());
+            evidence.path = PathState::Missing {
+                dangling,
+                detachable: detachable(&resolved, filesystem, remembered, mounts),
+            };
+            evidence.resolved = Some(resolved);
+            evidence.pid_file = PidFile::Absent;
+        }
+        Walk::Failed { errno } => evidence.path = PathState::Failed(errno),
+    }
+}
+
+fn detachable(
+    missing: &Path,
+    ancestor: Filesystem,
+    remembered: Option<MountKey>,
+    mounts: &MountTable,
+) -> Option<Detachable> {
+    if remembered.is_some() {
+        return Some(Detachable::RememberedMount);
+    }
+    if ancestor.comes_and_goes() {
+        return Some(Detachable::Ancestor(ancestor));
+    }
+    if let Some(area) = MOUNT_AREAS.iter().find(|area| missing.starts_with(area)) {
+        return Some(Detachable::MountArea(PathBuf::from(area)));
+    }
+    let Ok(points) = fstab_points() else {
+        // Unread, it may name anything.
+        return Some(Detachable::Fstab(PathBuf::from("/etc/fstab")));
+    };
+    points
+        .into_iter()
+        .find(|point| missing.starts_with(point) && !mounts.is_mount_point(point))
+        .map(Detachable::Fstab)
+}
+
+/// What only matters when something is not where the workspace is: the Trash, and the pid file in
+/// a cwd that may be the moved workspace.
+///
+/// `cwd` is the process's working directory, where it can be looked into.
+pub(super) fn look_elsewhere(
+    record: &ProcessRecord,
+    cwd: Option<&Node>,
+    mounts: &MountTable,
+    evidence: &mut Evidence,
+) {
+    let is_elsewhere =
+        |holding: &Holding, at: &Path| holding.links > 0 && !evidence.is_workspace(at);
+    let cwd_elsewhere = evidence
+        .cwd
+        .as_ref()
+        .is_some_and(|cwd| is_elsewhere(cwd, &cwd.path));
+    let log_elsewhere = evidence
+        .log
+        .as_ref()
+        .is_some_and(|log| is_elsewhere(log, log.path.ancestors().nth(3).unwrap_or(&log.path)));
+    if cwd_elsewhere && let Some(cwd) = cwd {
+        evidence.cwd_pid_file = read_pid_file(cwd, record);
+    }
+    if cwd_elsewhere || log_elsewhere {
+        let points: Vec<PathBuf> = mounts
+            .points()
+            .map(|point| seen_from_outside(&evidence.root, point))
+            .collect();
+        evidence.trashes = trashes(record.uid, &points);
+    }
+}
+
+/// Reads the pid file in `directory` without following links, without blocking, 32 bytes at most.
+fn read_pid_file(directory: &Node, record: &ProcessRecord) -> PidFile {
+    let [team, runtime, name] = PID_FILE.map(OsStr::new);
+    let found = directory
+        .lookup(team)
+        .and_then(|team| team.lookup(runtime))
+        .and_then(|runtime| {
+            let place = runtime.lookup(name)?;
+            Ok((runtime, place))
+        });
+    let (runtime, place) = match found {
+        Ok(found) => found,
+        Err(error) => {
+            return match Errno::from_io_error(&error) {
+                Some(Errno::NOENT) => PidFile::Absent,
+                // A link or a file where a directory should be: no statement either way.
+                _ => PidFile::Unclear,
+            };
+        }
+    };
+    if !place.is_regular_file() {
+        return PidFile::Unclear;
+    }
+    match runtime.read_start(name) {
+        Ok(bytes) => match parse_pid_file(&bytes) {
+            Some(named) if named == record.identity.pid => PidFile::NamesIt,
+            // A worker that a coordinator forked has its argv: the parent's name is no denial.
+            Some(named) if named == record.ppid => PidFile::Unclear,
+            Some(named) => PidFile::NamesAnother(named),
+            None => PidFile::Unclear,
+        },
+        Err(_) => PidFile::Unclear,
+    }
+}
