@@ -52,10 +52,6 @@ const _: () = assert!(size_of::<libc::proc_taskinfo>() == 96);
 const _: () = assert!(size_of::<libc::proc_vnodepathinfo>() == 2352);
 const _: () = assert!(size_of::<libc::proc_fdinfo>() == 8);
 
-/// `PROC_PIDUNIQIDENTIFIERINFO`
-const UNIQUE_IDENTIFIER: c_int = 17;
-/// `PROC_PIDFDVNODEPATHINFO`
-const VNODE_OF_FD: c_int = 2;
 /// `VREG` of sys/vnode.h
 const REGULAR_FILE: c_int = 1;
 /// The size of `struct kinfo_proc`, sys/sysctl.h, for 64-bit programs.
@@ -64,7 +60,7 @@ const KINFO_PROC_BYTES: usize = 648;
 /// and gives only the tail of what a smaller one does not hold.
 const ARGUMENTS_LIMIT_BYTES: usize = (1 << 20) + size_of::<c_int>();
 
-/// What `proc_pidinfo` tells about a process in one fixed-size struct.
+/// What `proc_pidinfo` and its like tell in one fixed-size struct.
 ///
 /// # Safety
 /// A C struct of integers, for which any bytes are a value, as large as what the kernel writes for
@@ -80,9 +76,9 @@ pub(super) unsafe trait Answer {
 
 #[expect(unsafe_code, reason = "see Answer")]
 mod answers {
-    use super::{Answer, UNIQUE_IDENTIFIER, UniqueIdentifier, c_int};
+    use super::{Answer, UniqueIdentifier, VnodeOfFd, c_int};
 
-    // SAFETY: for these five: sys/proc_info.h gives this struct for this flavor, integers only; their
+    // SAFETY: for these six: sys/proc_info.h gives this struct for this flavor, integers only; their
     // sizes are asserted above.
     unsafe impl Answer for libc::proc_bsdinfo {
         const FLAVOR: c_int = libc::PROC_PIDTBSDINFO;
@@ -101,7 +97,13 @@ mod answers {
     }
     // SAFETY: as above.
     unsafe impl Answer for UniqueIdentifier {
-        const FLAVOR: c_int = UNIQUE_IDENTIFIER;
+        /// `PROC_PIDUNIQIDENTIFIERINFO`
+        const FLAVOR: c_int = 17;
+    }
+    // SAFETY: as above.
+    unsafe impl Answer for VnodeOfFd {
+        /// `PROC_PIDFDVNODEPATHINFO` of `proc_pidfdinfo`
+        const FLAVOR: c_int = 2;
     }
 }
 
@@ -111,19 +113,11 @@ mod answers {
 /// ESRCH if there is none or it is a zombie, EPERM if it may not be looked into.
 pub(super) fn pid_info<T: Answer>(pid: Pid) -> io::Result<T> {
     let pid = raw(pid)?;
-    let mut answer = MaybeUninit::<T>::zeroed();
+    let (mut answer, size) = (MaybeUninit::<T>::zeroed(), length::<T>(1)?);
     #[expect(unsafe_code, reason = "libproc has no safe form")]
     let written = {
         // SAFETY: the buffer is writable and as long as is said; the kernel writes no more.
-        unsafe {
-            libc::proc_pidinfo(
-                pid,
-                T::FLAVOR,
-                0,
-                answer.as_mut_ptr().cast(),
-                length::<T>(1)?,
-            )
-        }
+        unsafe { libc::proc_pidinfo(pid, T::FLAVOR, 0, answer.as_mut_ptr().cast(), size) }
     };
     filled::<T>(answer, written)
 }
@@ -134,26 +128,14 @@ pub(super) fn pid_info<T: Answer>(pid: Pid) -> io::Result<T> {
 /// EBADF if it is closed or no vnode; also if it is one whose file system was torn away.
 pub(super) fn vnode_of_fd(pid: Pid, fd: c_int) -> io::Result<Vnode> {
     let pid = raw(pid)?;
-    let mut answer = MaybeUninit::<VnodeOfFd>::zeroed();
+    let flavor = VnodeOfFd::FLAVOR;
+    let (mut answer, size) = (MaybeUninit::<VnodeOfFd>::zeroed(), length::<VnodeOfFd>(1)?);
     #[expect(unsafe_code, reason = "libproc has no safe form")]
     let written = {
         // SAFETY: the buffer is writable and as long as is said; the kernel writes no more.
-        unsafe {
-            libc::proc_pidfdinfo(
-                pid,
-                fd,
-                VNODE_OF_FD,
-                answer.as_mut_ptr().cast(),
-                length::<VnodeOfFd>(1)?,
-            )
-        }
+        unsafe { libc::proc_pidfdinfo(pid, fd, flavor, answer.as_mut_ptr().cast(), size) }
     };
-    #[expect(unsafe_code, reason = "the struct was filled by the kernel")]
-    let answer = {
-        complete::<VnodeOfFd>(written)?;
-        // SAFETY: integers only, zeroed before, and written by the kernel to its end.
-        unsafe { answer.assume_init() }
-    };
+    let answer = filled::<VnodeOfFd>(answer, written)?;
     Ok(Vnode::from(&answer.vnode))
 }
 
