@@ -22,7 +22,17 @@ pub struct AuditError(pub String);
 
 struct Batch {
     events: Vec<(SystemTime, Event)>,
-    flushed: Option<oneshot::Sender<Result<(), AuditError>>>,
+    wanted: Wanted,
+    done: Option<oneshot::Sender<Result<(), AuditError>>>,
+}
+
+/// How far a batch has to get before it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// Whoever reads the log finds it.
+    InTheLog,
+    /// It survives a crash of the machine.
+    OnDisk,
 }
 
 /// A way to the event log that can be cloned.
@@ -46,9 +56,9 @@ impl Journal {
                     tracing::error!(%error, events = batch.events.len(), "events were not recorded");
                     log = None;
                 }
-                if let Some(flushed) = batch.flushed {
+                if let Some(done) = batch.done {
                     // Nobody waits any more: the record stands all the same.
-                    let _ = flushed.send(result);
+                    let _ = done.send(result);
                 }
             }
         });
@@ -64,7 +74,7 @@ impl Journal {
 
     /// Records what happened, without waiting.
     pub fn record(&self, events: Vec<Event>) {
-        self.send(events, None);
+        self.send(events, Wanted::InTheLog, None);
     }
 
     /// Records what is about to happen and waits until it is on disk, with one flush for all.
@@ -72,8 +82,18 @@ impl Journal {
     /// # Errors
     /// If any of it is not certainly on disk.
     pub async fn record_and_flush(&self, events: Vec<Event>) -> Result<(), AuditError> {
-        let (flushed, answer) = oneshot::channel();
-        self.send(events, Some(flushed));
+        self.send_and_wait(events, Wanted::OnDisk).await
+    }
+
+    /// Waits until everything that was recorded before is in the log, or certainly is not.
+    pub async fn settled(&self) {
+        // Whether it could be written was said where it failed.
+        let _ = self.send_and_wait(Vec::new(), Wanted::InTheLog).await;
+    }
+
+    async fn send_and_wait(&self, events: Vec<Event>, wanted: Wanted) -> Result<(), AuditError> {
+        let (done, answer) = oneshot::channel();
+        self.send(events, wanted, Some(done));
         match tokio::time::timeout(FLUSH_LIMIT, answer).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(AuditError("its writer is gone".to_owned())),
@@ -84,11 +104,20 @@ impl Journal {
         }
     }
 
-    fn send(&self, events: Vec<Event>, flushed: Option<oneshot::Sender<Result<(), AuditError>>>) {
+    fn send(
+        &self,
+        events: Vec<Event>,
+        wanted: Wanted,
+        done: Option<oneshot::Sender<Result<(), AuditError>>>,
+    ) {
         let now = SystemTime::now();
         let events = events.into_iter().map(|event| (now, event)).collect();
-        // A writer that is gone answers by dropping `flushed`.
-        let _ = self.batches.send(Batch { events, flushed });
+        // A writer that is gone answers by dropping `done`.
+        let _ = self.batches.send(Batch {
+            events,
+            wanted,
+            done,
+        });
     }
 }
 
@@ -109,6 +138,9 @@ fn write(
     rotation: Rotation,
     batch: &Batch,
 ) -> Result<(), AuditError> {
+    if batch.events.is_empty() {
+        return Ok(());
+    }
     let log = match log {
         Some(log) => log,
         None => log.insert(EventLog::open(state_dir, rotation).map_err(words)?),
@@ -126,7 +158,7 @@ fn write(
         })
         .collect();
     log.append(&records).map_err(words)?;
-    if batch.flushed.is_some() {
+    if batch.wanted == Wanted::OnDisk {
         log.sync().map_err(words)?;
     }
     Ok(())

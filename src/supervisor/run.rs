@@ -129,12 +129,17 @@ impl Supervisor {
                 },
             };
             let effects = engine.dispatcher.handle_event(event, SystemTime::now());
+            let mut has_recorded = false;
             for effect in effects {
+                has_recorded |= matches!(effect, Effect::Record(_));
                 match effect {
                     Effect::Exit => return,
                     Effect::Use(loaded) => {
                         ticks = ticks.map(|_| ticks_every(loaded.interval));
                         engine.settings = loaded.settings;
+                    }
+                    Effect::Answer { ticket, answer } if has_recorded => {
+                        engine.answer_after_records(ticket, answer);
                     }
                     other => engine.perform(other),
                 }
@@ -228,6 +233,18 @@ impl Engine {
             // The loop's own.
             Effect::Use(_) | Effect::Exit => {}
         }
+    }
+
+    /// Who is told how something ended finds it in the event log.
+    fn answer_after_records(&mut self, ticket: Ticket, answer: Answer) {
+        let Some(waiting) = self.waiting.remove(&ticket) else {
+            return;
+        };
+        let journal = self.journal.clone();
+        tokio::spawn(async move {
+            journal.settled().await;
+            let _ = waiting.send(answer);
+        });
     }
 
     fn load_config(&self, ticket: Option<Ticket>) {
