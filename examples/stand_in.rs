@@ -14,7 +14,9 @@
 //! |---|---|
 //! | `STAND_IN_IGNORE_TERM` | on: SIGTERM changes nothing |
 //! | `STAND_IN_EXIT_MS` | exit this long after SIGTERM |
+//! | `STAND_IN_LEAVE_THREAD` | on: at SIGTERM only the main thread exits, another lives on (Linux) |
 //! | `STAND_IN_SETSID` | on: lead a session and group of its own |
+//! | `STAND_IN_CHROOT` | a directory that becomes the root (and the cwd) first of all |
 //! | `STAND_IN_CHDIR` | on: the workspace becomes the cwd |
 //! | `STAND_IN_FORK` | on: start a copy and exit, which leaves the copy to init |
 //! | `STAND_IN_PDEATHSIG` | on: die with the parent (Linux) |
@@ -24,9 +26,13 @@
 //! | `STAND_IN_CHILD_ARGV` | what they call themselves instead, one argument a line |
 //! | `STAND_IN_CHILD_SETSID` | on: each child leads a session of its own |
 //! | `STAND_IN_CHILD_IGNORE_TERM` | on: SIGTERM changes nothing for them |
+//! | `STAND_IN_CHILD_FORK` | on: the children are left to init |
+//! | `STAND_IN_CHILD_EXEC` | `STAND_IN_EXEC` for them |
 //! | `STAND_IN_GRANDCHILDREN` | each child starts so many of its own |
+//! | `STAND_IN_GRANDCHILD_IGNORE_TERM` | on: SIGTERM changes nothing for those |
 //! | `STAND_IN_CHILD_ON_TERM` | on: start one more child when SIGTERM arrives; its ready file is `$STAND_IN_READY.late` |
 //! | `STAND_IN_EXEC` | at SIGUSR1 become this instead, one argument a line |
+//! | `STAND_IN_ASK` | a daemon's socket: at SIGUSR1 a child asks it for a fix and hangs up at once |
 //! | `STAND_IN_REAL` | on: keep files as a real coordinator does, see [`keep_files`] |
 //! | `STAND_IN_TICK_MS` | how often it writes them (200); 0: never again |
 //! | `STAND_IN_WORKSPACE` | the workspace, if not that of the last `--workspace` argument |
@@ -34,8 +40,9 @@
 use std::env;
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::{self, OpenOptions};
-use std::io;
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -53,8 +60,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // Not `eprintln!`: by now stderr may be the log that stands in for a coordinator's.
-            let _ =
-                io::Write::write_all(&mut io::stderr(), format!("stand_in: {error}\n").as_bytes());
+            let _ = io::stderr().write_all(format!("stand_in: {error}\n").as_bytes());
             ExitCode::FAILURE
         }
     }
@@ -65,11 +71,18 @@ fn run() -> io::Result<ExitCode> {
         again(env::args_os())?.env_remove(name("FORK")).spawn()?;
         return Ok(ExitCode::SUCCESS);
     }
+    if on("ASKING") {
+        return ask_and_hang_up();
+    }
     nix::unistd::alarm::set(number("TTL")?.unwrap_or(DEFAULT_TTL_S));
     if on("SETSID") {
         rustix::process::setsid()?;
     }
     take_name_and_fate()?;
+    if let Some(root) = env::var_os(name("CHROOT")) {
+        nix::unistd::chroot(root.as_os_str())?;
+        env::set_current_dir("/")?;
+    }
 
     // Blocked, not handled: every one is taken from the queue in `wait_for_signals`.
     let mut signals = SigSet::empty();
@@ -116,12 +129,20 @@ fn wait_for_signals(
                 if on("IGNORE_TERM") {
                     continue;
                 }
+                if on("LEAVE_THREAD") {
+                    leave_thread()?;
+                }
                 thread::sleep(Duration::from_millis(
                     number("EXIT_MS")?.unwrap_or(0).into(),
                 ));
                 return Ok(ExitCode::SUCCESS);
             }
             Signal::SIGUSR1 => {
+                if env::var_os(name("ASK")).is_some() {
+                    let mut client = again(["client".into()])?;
+                    client.env(name("ASKING"), "1").status()?;
+                    continue;
+                }
                 if let Some(argv) = lines("EXEC") {
                     let mut other = again(argv)?;
                     for (key, _) in env::vars_os() {
@@ -136,6 +157,40 @@ fn wait_for_signals(
             _ => children.retain_mut(|child| !matches!(child.try_wait(), Ok(Some(_)))),
         }
     }
+}
+
+/// Asks for a fix once the daemon has seen who asks, and does not wait for the answer.
+fn ask_and_hang_up() -> io::Result<ExitCode> {
+    let socket = env::var_os(name("ASK")).unwrap_or_default();
+    let mut stream = UnixStream::connect(socket)?;
+    stream.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"version\"}\n")?;
+    BufReader::new(&stream).read_line(&mut String::new())?;
+    let fix = br#"{"jsonrpc":"2.0","id":2,"method":"fix","params":{"confirm":true}}"#;
+    stream.write_all(&[fix, &b"\n"[..]].concat())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Exits the calling thread alone: the process stays, as a zombie with a thread that lives.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "only the system call ends one thread of many")]
+fn leave_thread() -> io::Result<()> {
+    use nix::libc;
+    thread::Builder::new().spawn(|| {
+        loop {
+            thread::park();
+        }
+    })?;
+    // SAFETY: the thread ends in the call; what it holds is never looked at again, and nobody
+    // waits for it.
+    unsafe {
+        libc::syscall(libc::SYS_exit, 0);
+    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn leave_thread() -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// What a coordinator writes: its pid file and its log once, the log being its fd 1 and 2, and at
@@ -209,6 +264,8 @@ fn child(id: u32, ready: Option<&Path>, workspace: &Path) -> io::Result<Command>
     for own in [
         "CHDIR",
         "CHILD_ARGV",
+        "CHILD_EXEC",
+        "CHILD_FORK",
         "CHILD_IGNORE_TERM",
         "CHILD_ON_TERM",
         "CHILD_SETSID",
@@ -216,7 +273,9 @@ fn child(id: u32, ready: Option<&Path>, workspace: &Path) -> io::Result<Command>
         "EXEC",
         "EXIT_MS",
         "GRANDCHILDREN",
+        "GRANDCHILD_IGNORE_TERM",
         "IGNORE_TERM",
+        "LEAVE_THREAD",
         "READY",
         "REAL",
         "SETSID",
@@ -226,7 +285,10 @@ fn child(id: u32, ready: Option<&Path>, workspace: &Path) -> io::Result<Command>
     for (from, to) in [
         ("CHILD_SETSID", "SETSID"),
         ("CHILD_IGNORE_TERM", "IGNORE_TERM"),
+        ("CHILD_FORK", "FORK"),
+        ("CHILD_EXEC", "EXEC"),
         ("GRANDCHILDREN", "CHILDREN"),
+        ("GRANDCHILD_IGNORE_TERM", "CHILD_IGNORE_TERM"),
     ] {
         if let Some(value) = env::var_os(name(from)) {
             command.env(name(to), value);

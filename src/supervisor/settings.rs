@@ -112,3 +112,6 @@ fn is_below_any(path: &Path, roots: &[PathBuf]) -> bool {
     let path = normalised(path);
     roots.iter().any(|root| path.starts_with(root))
 }
+
+#[cfg(test)]
+mod tests;

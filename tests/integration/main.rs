@@ -22,6 +22,8 @@ mod arrows;
 #[cfg(target_os = "linux")]
 mod ephemeral;
 #[cfg(target_os = "linux")]
+mod evidence_that_lies;
+#[cfg(target_os = "linux")]
 mod judging;
 #[cfg(target_os = "linux")]
 mod look_alikes;
@@ -31,14 +33,22 @@ mod moved;
 mod not_judged;
 #[cfg(target_os = "linux")]
 mod recognising;
+#[cfg(target_os = "linux")]
+mod volumes;
 
 // Ending the orphans, and nobody else.
+#[cfg(target_os = "linux")]
+mod attacks;
 #[cfg(target_os = "linux")]
 mod failing;
 #[cfg(target_os = "linux")]
 mod fixing;
 #[cfg(target_os = "linux")]
 mod gate;
+#[cfg(target_os = "linux")]
+mod nested;
+#[cfg(target_os = "linux")]
+mod peers;
 #[cfg(target_os = "linux")]
 mod waves;
 #[cfg(target_os = "linux")]

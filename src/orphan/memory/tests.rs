@@ -1,5 +1,7 @@
 //! What a look leaves behind, and what it takes back.
 
+mod logs;
+
 use super::*;
 use crate::orphan::evidence::{Access, Filesystem, Holding, MountState};
 use crate::orphan::fixtures::*;

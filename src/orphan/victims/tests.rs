@@ -1,6 +1,7 @@
 //! Who dies with an orphan: the scopes, the protections, and both against a naive model.
 
 mod forest;
+mod lineage;
 mod protections;
 mod scopes;
 mod still_belongs;

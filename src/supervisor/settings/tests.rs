@@ -1,0 +1,125 @@
+//! Which workspaces are the daemon's business, and which are never to be touched.
+
+use std::os::unix::fs::symlink;
+
+use super::*;
+use crate::orphan::fixtures::*;
+
+fn settings(bend: impl FnOnce(&mut Config)) -> Settings {
+    let mut config = Config::default();
+    bend(&mut config);
+    Settings::new(&config, &|_| None, 1000)
+}
+
+fn protecting(path: impl Into<PathBuf>) -> Settings {
+    settings(|config| config.orphan.protect = vec![path.into()])
+}
+
+fn below(root: &str) -> Settings {
+    settings(|config| config.coordinator.workspace_roots = vec![root.into()])
+}
+
+/// The workspace as the argv gives it and where that leads, with nothing held.
+fn leading(workspace: &str, resolved: Option<&str>) -> Evidence {
+    let case = without_witness().with(|evidence| {
+        evidence.workspace = Some(workspace.into());
+        evidence.resolved = resolved.map(PathBuf::from);
+    });
+    case.evidence
+}
+
+#[test]
+fn a_workspace_at_or_below_a_protected_path_is_protected_by_its_name() {
+    let settings = protecting("/precious");
+    for workspace in ["/precious", "/precious/ws", "/other/../precious/ws"] {
+        assert!(settings.protects(&leading(workspace, None)), "{workspace}");
+    }
+    for workspace in ["/", "/precious-not", "/other", "/precious/../other"] {
+        assert!(!settings.protects(&leading(workspace, None)), "{workspace}");
+    }
+}
+
+#[test]
+fn it_is_protected_by_where_its_links_lead() {
+    let settings = protecting("/precious");
+    assert!(settings.protects(&leading("/link/ws", Some("/precious/ws"))));
+    assert!(settings.protects(&leading("/link/../ws", Some("/precious/ws"))));
+    assert!(!settings.protects(&leading("/link/ws", Some("/other/ws"))));
+    // And one that leads out of there is protected all the same.
+    assert!(settings.protects(&leading("/precious/link", Some("/other/ws"))));
+}
+
+#[test]
+fn it_is_protected_by_where_what_the_process_holds_was_last_seen() {
+    let settings = protecting("/precious");
+    let holding_there = holding("/precious/ws", ORIGINAL);
+    let evidence = leading("/link/ws", None);
+    assert!(!settings.protects(&evidence));
+    assert!(settings.protects(&Evidence {
+        cwd: Some(holding_there),
+        ..evidence.clone()
+    }));
+    assert!(settings.protects(&Evidence {
+        log: Some(log_in("/precious/ws")),
+        ..evidence
+    }));
+}
+
+#[test]
+fn in_a_chroot_a_protected_path_is_meant_from_inside_and_from_outside() {
+    let inside = |protect: &str| {
+        let evidence = Evidence {
+            root: "/jail".into(),
+            ..leading("/link/ws", Some("/home/ws"))
+        };
+        protecting(protect).protects(&evidence)
+    };
+    assert!(inside("/jail/home"));
+    assert!(inside("/home"));
+    assert!(!inside("/jail/other"));
+}
+
+#[test]
+fn a_protected_path_that_is_a_link_protects_what_it_leads_to_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().canonicalize().unwrap();
+    let (target, link) = (folder.join("target"), folder.join("link"));
+    std::fs::create_dir(&target).unwrap();
+    symlink(&target, &link).unwrap();
+    let settings = protecting(&link);
+    for below in [&target, &link] {
+        let workspace = below.join("ws");
+        assert!(settings.protects(&leading(workspace.to_str().unwrap(), None)));
+    }
+    let beside = folder.join("other");
+    assert!(!settings.protects(&leading(beside.to_str().unwrap(), None)));
+}
+
+#[test]
+fn without_roots_every_workspace_is_covered() {
+    let settings = settings(|_| {});
+    assert!(settings.covers_evidence(&leading("/a/../b", None)));
+    assert!(settings.covers_evidence(&leading("/a", Some("/b"))));
+}
+
+#[test]
+fn a_workspace_that_climbs_is_covered_by_where_it_leads() {
+    let settings = below("/home");
+    for (workspace, resolved, covered) in [
+        // By its name, wherever a link in it leads.
+        ("/home/ws", Some("/home/ws"), true),
+        ("/home/link", Some("/srv/ws"), true),
+        ("/home/ws", None, true),
+        ("/srv/link", Some("/home/ws"), false),
+        // Behind a link, `..` is another directory than its name says.
+        ("/home/link/../ws", Some("/home/ws"), true),
+        ("/home/link/../ws", Some("/srv/ws"), false),
+        ("/home/link/../ws", None, false),
+    ] {
+        assert_eq!(
+            settings.covers_evidence(&leading(workspace, resolved)),
+            covered,
+            "{workspace} → {resolved:?}"
+        );
+    }
+}

@@ -1,0 +1,113 @@
+//! Attacks on the promise that nobody but an orphan, and who belongs to it, is ever signalled: what
+//! the daemon saw is made untrue at the worst moment, again and again.
+//!
+//! They go through the library rather than the binaries, because what matters lies between two
+//! steps of one wave. `benches/attacks.rs` does the same for much longer.
+
+mod ground;
+mod races;
+mod reuse;
+
+use team_agentd::orphan::victims::Scope;
+
+use self::ground::{Dice, Ground};
+use self::reuse::{HEIRS, Place};
+use crate::support::{in_private_pid_namespace, skip};
+
+/// Each as often as it takes to have come about this often altogether.
+fn again_and_again(
+    times: usize,
+    mut ground: Ground,
+    mut attack: impl FnMut(&mut Ground, usize) -> bool,
+) {
+    if !Ground::pids_can_be_chosen() {
+        return skip("a kernel that lets pids be chosen");
+    }
+    let mut succeeded = 0;
+    for number in 0.. {
+        succeeded += usize::from(attack(&mut ground, number));
+        if succeeded == times {
+            break;
+        }
+        assert!(
+            number < 2 * times + 10,
+            "{succeeded} of {number} came about"
+        );
+    }
+    ground.assert_survivors_untouched();
+}
+
+#[test]
+fn whoever_has_the_pid_of_an_orphan_that_is_gone_before_the_wave_is_never_signalled() {
+    in_private_pid_namespace(|| {
+        again_and_again(600, Ground::new(), |ground, number| {
+            reuse::between_scan_and_signal(ground, HEIRS[number % HEIRS.len()])
+        });
+    });
+}
+
+#[test]
+fn whoever_gets_the_pid_of_an_orphan_in_the_middle_of_a_wave_is_never_signalled() {
+    in_private_pid_namespace(|| {
+        let mut dice = Dice(1);
+        again_and_again(900, Ground::new(), |ground, number| {
+            reuse::at_any_moment(ground, HEIRS[number % HEIRS.len()], &mut dice)
+        });
+    });
+}
+
+#[test]
+fn whoever_gets_the_pid_of_an_orphan_after_its_sigterm_gets_no_sigkill() {
+    in_private_pid_namespace(|| {
+        let ground = Ground::new().scope(Scope::Tree);
+        again_and_again(250, ground, |ground, number| {
+            reuse::between_sigterm_and_sigkill(ground, HEIRS[number % HEIRS.len()])
+        });
+    });
+}
+
+#[test]
+fn whoever_gets_the_pid_of_a_member_after_its_sigterm_gets_no_sigkill() {
+    in_private_pid_namespace(|| {
+        again_and_again(250, Ground::new(), |ground, number| {
+            let place = [Place::Inside, Place::Outside][number % 2];
+            reuse::of_a_member(ground, place)
+        });
+    });
+}
+
+#[test]
+fn a_number_that_strangers_take_while_the_process_table_is_read_does_not_make_members_of_them() {
+    in_private_pid_namespace(|| {
+        if !Ground::pids_can_be_chosen() {
+            return skip("a kernel that lets pids be chosen");
+        }
+        let mut ground = Ground::new().scope(Scope::Tree);
+        races::a_number_that_is_taken_while_the_table_is_read(&mut ground, &mut Dice(2), 20);
+        ground.assert_survivors_untouched();
+    });
+}
+
+#[test]
+fn a_group_that_changes_hands_while_its_members_are_read_is_left_alone() {
+    in_private_pid_namespace(|| {
+        if !Ground::pids_can_be_chosen() {
+            return skip("a kernel that lets pids be chosen");
+        }
+        let mut ground = Ground::new();
+        races::a_group_that_changes_hands_while_its_members_are_read(&mut ground, &mut Dice(3), 10);
+        ground.assert_survivors_untouched();
+    });
+}
+
+#[test]
+fn a_parent_that_changes_hands_while_the_process_table_is_read_passes_nothing_on_to_its_child() {
+    in_private_pid_namespace(|| {
+        if !Ground::pids_can_be_chosen() {
+            return skip("a kernel that lets pids be chosen");
+        }
+        let mut ground = Ground::new().scope(Scope::Tree);
+        races::a_parent_that_changes_hands_while_the_table_is_read(&mut ground, &mut Dice(4), 20);
+        ground.assert_survivors_untouched();
+    });
+}

@@ -1,0 +1,87 @@
+//! Orphans within an orphan's group, of which one is spared: then so is what is below it.
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::support::{
+    Recipe, Settings, World, entry_of, in_private_pid_namespace, is_alive, pids, signal,
+};
+
+/// An orphan, in its group another one, and below that a worker: the pids of the last two are
+/// `children`, in this order.
+fn one_in_another(world: &World) -> Recipe {
+    let inner = world.path("inner");
+    let inner = format!(
+        "python3\n-m\nteam_agent.coordinator\n--workspace\n{}",
+        inner.display()
+    );
+    world
+        .orphan("outer")
+        .with("CHILDREN", 1)
+        .with("CHILD_ARGV", inner)
+        .with("GRANDCHILDREN", 1)
+}
+
+#[test]
+fn below_a_nested_orphan_that_comes_back_to_life_between_the_signals_nobody_is_killed() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = world.daemon_with(&Settings {
+            sigterm_wait: "5s",
+            ..Settings::default()
+        });
+        let survivors = world.survivors();
+        let outer = one_in_another(&world)
+            .stubborn()
+            .with("CHILD_IGNORE_TERM", 1)
+            .with("GRANDCHILD_IGNORE_TERM", 1)
+            .start();
+        let [inner, worker] = outer.children[..] else {
+            panic!("one in another, with a worker: {:?}", outer.children);
+        };
+        let mut connection = daemon.connect();
+        connection.request("fix", &json!({"confirm": true}));
+        for pid in [outer.pid, inner] {
+            world.event_log().wait_for_signal(pid, "SIGTERM");
+        }
+        world.directory("inner");
+        let fix = connection.read().expect("a reply")["result"].take();
+        assert_eq!(pids(&fix["killed"]), [outer.pid], "{fix:#}");
+        entry_of(&fix["spared"], inner);
+        assert!(outer.has_exited());
+        assert!(is_alive(inner), "alive again: {fix:#}");
+        assert!(is_alive(worker), "the worker of a live one: {fix:#}");
+        assert!(world.event_log().signals(inner, "SIGKILL").is_empty());
+        survivors.assert_alive();
+    });
+}
+
+#[test]
+fn below_a_nested_orphan_that_is_spared_as_an_ancestor_of_the_client_nobody_is_signalled() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let _daemon = world.daemon();
+        let survivors = world.survivors();
+        // Left to init, so that the outer one is no ancestor of the client's.
+        let outer = one_in_another(&world)
+            .with("CHILD_FORK", 1)
+            .with("ASK", world.socket().display())
+            .start();
+        let [inner, worker] = outer.children[..] else {
+            panic!("one in another, with a worker: {:?}", outer.children);
+        };
+        signal(inner, Signal::USR1);
+        let log = world.event_log();
+        let spared = log.wait_for(inner, "orphan.spared");
+        assert!(
+            spared.to_string().contains("protected_ancestor"),
+            "{spared:#}"
+        );
+        log.wait_for(outer.pid, "orphan.killed");
+        assert!(outer.has_exited());
+        log.assert_never_signalled(inner);
+        assert!(is_alive(inner));
+        assert!(is_alive(worker), "below somebody who was spared");
+        survivors.assert_alive();
+    });
+}
