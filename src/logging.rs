@@ -2,19 +2,31 @@
 
 use std::io::IsTerminal;
 
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
 
 /// Which logs are wanted, when the environment does not say.
 const DEFAULT_FILTER: &str = "info";
 
+/// Keeps the log's writer at work; the last lines go out when it is dropped.
+#[must_use]
+pub struct Logging {
+    _writer: WorkerGuard,
+}
+
 /// Starts logging. `TEAM_AGENTD_LOG` filters, as in `team_agentd=debug`.
-pub fn start() {
+///
+/// Lines go through a bounded queue to a thread of their own, which drops what it cannot write: a
+/// full disk, or a pipe that nobody reads, must not stop a kill halfway.
+pub fn start() -> Logging {
+    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
     let filter = EnvFilter::try_from_env("TEAM_AGENTD_LOG")
         .unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
-        .with_writer(std::io::stderr)
+        .with_writer(writer)
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     // systemd sets JOURNAL_STREAM: the journal has a clock of its own.
     if std::env::var_os("JOURNAL_STREAM").is_some() {
@@ -22,4 +34,5 @@ pub fn start() {
     } else {
         builder.init();
     }
+    Logging { _writer: guard }
 }

@@ -53,7 +53,7 @@ enum StartError {
 
 fn main() -> ExitCode {
     let args = DaemonArgs::parse();
-    logging::start();
+    let _logging = logging::start();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
@@ -92,9 +92,9 @@ async fn run(args: DaemonArgs) -> Result<(), StartError> {
     let state_dir = surroundings
         .state_dir(args.state_dir.as_deref())
         .ok_or(StartError::NoStateDirectory)?;
-    let listener = Listener::bind_first(&surroundings.sockets(args.socket.as_deref()))?;
     create_private_directory(&state_dir)?;
     let _state_lock = Lock::take(&state_lock(&state_dir))?;
+    let listener = Listener::bind_first(&surroundings.sockets(args.socket.as_deref()))?;
     let rotation = Rotation {
         rotate_bytes: config.events.rotate_bytes,
         keep: config.events.keep,

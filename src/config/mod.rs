@@ -18,17 +18,32 @@ mod error;
 mod read;
 mod show;
 mod syntax;
+/// The longest configuration that is read, in bytes.
+const FILE_LIMIT_BYTES: u64 = 1 << 20;
+
+/// A configuration is a regular file of a sensible size: a FIFO would never end, nor would `/dev/zero`.
+fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_following(path)?
+        .take(FILE_LIMIT_BYTES + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_LIMIT_BYTES {
+        return Err(io::Error::other("longer than 1 MiB"));
+    }
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests;
 
 use std::ffi::OsString;
-use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::orphan::coordinator::CustomForm;
 use crate::orphan::victims::Scope;
+use crate::os::files::open_following;
 
 pub use document::Origins;
 pub use duration::{DurationError, parse_duration, render_duration};
@@ -306,7 +321,7 @@ impl Config {
     ///
     /// As [`Config::load`].
     pub fn load_with_origins(path: &Path) -> Result<(Self, Origins), ConfigError> {
-        let bytes = fs::read(path).map_err(|source| match source.kind() {
+        let bytes = read_whole(path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => ConfigError::Missing {
                 path: path.to_owned(),
             },

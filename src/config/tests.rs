@@ -851,7 +851,7 @@ fn a_file_that_cannot_be_loaded_is_named() {
     fs::create_dir(&file).unwrap();
     assert_eq!(
         Config::load(&file).unwrap_err().to_string(),
-        format!("{shown}: cannot be read: Is a directory (os error 21)")
+        format!("{shown}: cannot be read: not a regular file")
     );
     fs::remove_dir(&file).unwrap();
     fs::write(&file, b"[orphan]\nprotect = [\n\"/\xff\"]\n").unwrap();

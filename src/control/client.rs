@@ -83,10 +83,17 @@ impl Client {
         };
         let places = surroundings.sockets(explicit);
         for _ in 0..START_CHECKS {
+            let mut unreachable = None;
             for socket in &places {
-                if let Some(client) = Self::try_connect(socket).await? {
-                    return Ok(client);
+                match Self::try_connect(socket).await {
+                    Ok(Some(client)) => return Ok(client),
+                    Ok(None) => {}
+                    // The next place may answer; only then this one does not matter.
+                    Err(error) => unreachable = unreachable.or(Some(error)),
                 }
+            }
+            if let Some(error) = unreachable {
+                return Err(error);
             }
             if !places
                 .iter()

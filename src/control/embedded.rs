@@ -15,9 +15,10 @@ use crate::event_log::Rotation;
 use crate::os::facts::lineage;
 use crate::os::files::{FileError, Lock, create_private_directory};
 use crate::os::host::{check as check_host, environment, own_uid, raise_open_file_limit};
+use crate::os::signals::{Asked as Signalled, SignalStream};
 use crate::supervisor::journal::Journal;
 use crate::supervisor::request::{Peer, Request};
-use crate::supervisor::run::{Asked, Supervisor};
+use crate::supervisor::run::{Asked, Command, Supervisor};
 use crate::supervisor::settings::Settings;
 use crate::wire::results::{Identity, Source};
 
@@ -144,10 +145,23 @@ async fn ask(supervisor: Supervisor, request: Request) -> crate::supervisor::req
         request,
         answer,
     };
+    let (ready, _) = oneshot::channel();
+    let (commands, commanded) = mpsc::channel(1);
+    let kills = matches!(
+        asked.request,
+        Request::Fix { .. } | Request::Gate { fix: true }
+    );
+    // Once signals went out, Ctrl-C ends nothing halfway: what is under way is finished first.
+    let signals = kills.then(SignalStream::listen).and_then(Result::ok);
+    if let Some(mut signals) = signals {
+        tokio::spawn(async move {
+            while let Some(Signalled::Stop(name)) = signals.next().await {
+                let _ = commands.send(Command::Stop(name.to_owned())).await;
+            }
+        });
+    }
     // The channel has room for this one, and the supervisor has not begun.
     let _ = requests.try_send(asked);
-    let (ready, _) = oneshot::channel();
-    let (_commands, commanded) = mpsc::channel(1);
     let run = supervisor.run(incoming, commanded, ready);
     let wait = async {
         let answer = answered.await;

@@ -97,6 +97,7 @@ impl From<Refusal> for RpcError {
         let message = refusal.to_string();
         match refusal {
             Refusal::ShuttingDown => Self::shutting_down(),
+            Refusal::TooBusy(_) => Self::new(-32002, "too_busy", message),
             Refusal::NoSuchProcess(_) => Self::new(-32602, "no_such_process", message),
             Refusal::ConfigRejected(_) => Self::new(-32603, "config_rejected", message),
             Refusal::Internal(_) => Self::internal(message),
@@ -149,7 +150,9 @@ pub fn parse(line: &[u8]) -> Result<Call, Malformed> {
         ));
     };
     let id = match object.remove("id") {
-        Some(id @ (Value::String(_) | Value::Number(_))) => id,
+        Some(id @ Value::String(_)) => id,
+        // A number that would not come back as it was sent is no name for anything.
+        Some(Value::Number(id)) if id.is_i64() || id.is_u64() => Value::Number(id),
         Some(_) => {
             return Err((
                 Value::Null,

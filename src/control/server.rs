@@ -1,6 +1,6 @@
 //! The listening end: one daemon a socket, peers by the kernel's credentials.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,6 +62,7 @@ pub enum ListenError {
 pub struct Listener {
     listener: UnixListener,
     socket: PathBuf,
+    bound: Option<(u64, u64)>,
     _lock: Lock,
 }
 
@@ -112,6 +113,7 @@ impl Listener {
         Ok(Self {
             listener,
             socket: socket.to_path_buf(),
+            bound: identity_of(socket),
             _lock: lock,
         })
     }
@@ -139,7 +141,10 @@ impl Listener {
             }
         }
         // Nobody new finds it, and the next daemon does not have to clean up.
-        if let Err(error) = std::fs::remove_file(&self.socket) {
+        // Another daemon's, where the directory was made anew, is left.
+        if identity_of(&self.socket) == self.bound
+            && let Err(error) = std::fs::remove_file(&self.socket)
+        {
             tracing::debug!(%error, "the socket was gone already");
         }
         drop(requests);
@@ -154,6 +159,12 @@ impl Listener {
             );
         }
     }
+}
+
+/// Device and inode of a file.
+fn identity_of(path: &Path) -> Option<(u64, u64)> {
+    let metadata = std::fs::symlink_metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 fn admit(

@@ -28,6 +28,11 @@ pub enum Input {
         /// Why, in a stable word.
         why: String,
     },
+    /// The check could not be made, for a reason of our own.
+    CheckUnavailable {
+        /// What was in the way.
+        detail: String,
+    },
     /// Every process of this escalation has exited.
     Gone,
     /// The record is on disk.
@@ -89,6 +94,8 @@ pub enum Failure {
     PermissionDenied,
     /// The event log could not be written.
     AuditUnavailable,
+    /// It got SIGTERM, and could not be checked again for SIGKILL.
+    CheckUnavailable,
 }
 
 impl Failure {
@@ -99,6 +106,7 @@ impl Failure {
             Self::AliveAfterSigkill => "alive_after_sigkill",
             Self::PermissionDenied => "permission_denied",
             Self::AuditUnavailable => "audit_unavailable",
+            Self::CheckUnavailable => "check_unavailable",
         }
     }
 }
@@ -160,6 +168,19 @@ impl Escalation {
             (Checking(_) | Recording(_) | Sending(_), Input::CheckFailed { why }) => {
                 Done(Outcome::Spared { why })
             }
+            // Before SIGTERM nothing was done yet; after it the orphan is neither ended nor spared.
+            (
+                Checking(Signal::Term) | Recording(Signal::Term) | Sending(Signal::Term),
+                Input::CheckUnavailable { detail },
+            ) => Done(Outcome::Spared { why: detail }),
+            (
+                Checking(Signal::Kill) | Recording(Signal::Kill) | Sending(Signal::Kill),
+                Input::CheckUnavailable { detail },
+            ) => Done(Outcome::Failed {
+                error: Failure::CheckUnavailable,
+                detail: Some(detail),
+                sigkill_attempted: false,
+            }),
             (Recording(signal), Input::Recorded) => Sending(*signal),
             (Recording(signal), Input::NotRecorded) => match self.audit {
                 Audit::Wanted => Sending(*signal),
@@ -217,6 +238,9 @@ mod tests {
             Input::CheckPassed,
             Input::CheckFailed {
                 why: "workspace_alive".into(),
+            },
+            Input::CheckUnavailable {
+                detail: "process_unreadable".into(),
             },
             Input::Gone,
             Input::Recorded,
@@ -337,7 +361,7 @@ mod tests {
                 explore(&next, seen, depth + 1, paths);
             }
         }
-        for (audit, expected) in [(Audit::Required, 19), (Audit::Wanted, 40)] {
+        for (audit, expected) in [(Audit::Required, 25), (Audit::Wanted, 52)] {
             let mut paths = 0;
             explore(&Escalation::new(audit), Seen::default(), 0, &mut paths);
             assert_eq!(paths, expected, "{audit:?}");

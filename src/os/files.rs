@@ -103,6 +103,25 @@ pub fn open_regular(path: &Path, options: &mut OpenOptions) -> io::Result<File> 
     }
 }
 
+/// Opens a regular file for reading, where a link may lead to it; never waits for a FIFO's writer.
+///
+/// # Errors
+/// The system's, and `InvalidInput` for what is no regular file.
+pub fn open_following(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not a regular file",
+        ))
+    }
+}
+
 /// Removes a socket that nobody listens on any more. Call it only with the lock beside it held.
 ///
 /// # Errors
@@ -164,7 +183,7 @@ impl Lock {
     pub fn is_held(path: &Path) -> bool {
         // Asked by trying: the shared lock is gone again before this returns, and whoever takes
         // the lock in this moment tries again.
-        File::open(path)
+        open_regular(path, OpenOptions::new().read(true))
             .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 }

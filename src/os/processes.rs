@@ -33,6 +33,23 @@ pub fn candidates(forms: &[CustomForm]) -> Result<Vec<Pid>, ListError> {
         })
         .map(|process| process.pid().as_u32())
         .collect();
+    // sysinfo leaves out what it cannot open, for want of descriptors too: whoever /proc lists
+    // beside its table is looked at closely, and there a shortage is an error.
+    let table = system.processes();
+    pids.extend(listed().filter(|pid| !table.contains_key(&sysinfo::Pid::from_u32(*pid))));
     pids.sort_unstable();
     Ok(pids)
+}
+
+#[cfg(target_os = "linux")]
+fn listed() -> impl Iterator<Item = Pid> {
+    std::fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn listed() -> impl Iterator<Item = Pid> {
+    std::iter::empty()
 }

@@ -2,7 +2,7 @@
 //!
 //! Runs on a thread of its own, because a disk may block; what arrives together is flushed together.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -49,17 +49,26 @@ impl Journal {
         let (batches, mut incoming) = mpsc::unbounded_channel::<Batch>();
         let state_dir = state_dir.to_path_buf();
         let writer = std::thread::spawn(move || {
-            let mut log = None;
+            let mut writer = Writer {
+                log: None,
+                state_dir,
+                rotation,
+                owed: Vec::new(),
+                rotation_problem: None,
+            };
             while let Some(batch) = incoming.blocking_recv() {
-                let result = write(&mut log, &state_dir, rotation, &batch);
+                let result = writer.write(batch.events, batch.wanted);
                 if let Err(error) = &result {
-                    tracing::error!(%error, events = batch.events.len(), "events were not recorded");
-                    log = None;
+                    tracing::error!(%error, "events were not recorded");
                 }
                 if let Some(done) = batch.done {
                     // Nobody waits any more: the record stands all the same.
                     let _ = done.send(result);
                 }
+            }
+            // What could not be written then may fit now.
+            if let Err(error) = writer.write(Vec::new(), Wanted::OnDisk) {
+                tracing::error!(%error, lost = writer.owed.len(), "events are lost");
             }
         });
         (Self { batches }, writer)
@@ -122,9 +131,9 @@ impl Journal {
 }
 
 /// The error with the system's words behind it.
-fn words(error: EventLogError) -> AuditError {
+pub(super) fn words(error: &EventLogError) -> AuditError {
     let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
+    let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         text = format!("{text}: {cause}");
         source = cause.source();
@@ -132,34 +141,83 @@ fn words(error: EventLogError) -> AuditError {
     AuditError(text)
 }
 
-fn write(
-    log: &mut Option<EventLog>,
-    state_dir: &Path,
+/// How many records are kept for when the event log can be written again.
+const OWED_LIMIT: usize = 10_000;
+
+/// The event log, and what it is owed.
+struct Writer {
+    log: Option<EventLog>,
+    state_dir: PathBuf,
     rotation: Rotation,
-    batch: &Batch,
-) -> Result<(), AuditError> {
-    if batch.events.is_empty() {
-        return Ok(());
-    }
-    let log = match log {
-        Some(log) => log,
-        None => log.insert(EventLog::open(state_dir, rotation).map_err(words)?),
-    };
-    let records: Vec<Record> = batch
-        .events
-        .iter()
-        .map(|(at, event)| {
-            let (event, fields) = wire::event::record(event);
-            Record {
-                ts: Timestamp::try_from(*at).unwrap_or(Timestamp::UNIX_EPOCH),
-                event,
-                fields,
+    /// What happened and could not be written yet, oldest first.
+    owed: Vec<Record>,
+    rotation_problem: Option<String>,
+}
+
+impl Writer {
+    fn write(
+        &mut self,
+        events: Vec<(SystemTime, Event)>,
+        wanted: Wanted,
+    ) -> Result<(), AuditError> {
+        let records: Vec<Record> = events
+            .iter()
+            .map(|(at, event)| record(*at, event))
+            .collect();
+        if records.is_empty() && self.owed.is_empty() {
+            return Ok(());
+        }
+        let owed = self.owed.len();
+        self.owed.extend(records);
+        let result = self.write_owed(wanted);
+        if result.is_err() {
+            self.log = None;
+            if wanted == Wanted::OnDisk {
+                // Announcements: whether what they announce happens is decided by this answer.
+                self.owed.truncate(owed.min(self.owed.len()));
             }
-        })
-        .collect();
-    log.append(&records).map_err(words)?;
-    if batch.wanted == Wanted::OnDisk {
-        log.sync().map_err(words)?;
+            self.owed.truncate(OWED_LIMIT);
+        }
+        result
     }
-    Ok(())
+
+    fn write_owed(&mut self, wanted: Wanted) -> Result<(), AuditError> {
+        let log = match &mut self.log {
+            Some(log) => log,
+            None => self.log.insert(
+                EventLog::open(&self.state_dir, self.rotation).map_err(|error| words(&error))?,
+            ),
+        };
+        let appended = log.append(&self.owed);
+        let problem = log.rotation_failure().map(words).map(|error| error.0);
+        if let Some(problem) = problem
+            .as_ref()
+            .filter(|_| problem != self.rotation_problem)
+        {
+            tracing::error!(%problem, "the event log is not rotated and goes on growing");
+        }
+        self.rotation_problem = problem;
+        match appended {
+            Ok(()) => self.owed.clear(),
+            Err(error) => {
+                if let EventLogError::Append { recorded, .. } = &error {
+                    self.owed.drain(..(*recorded).min(self.owed.len()));
+                }
+                return Err(words(&error));
+            }
+        }
+        if wanted == Wanted::OnDisk {
+            log.sync().map_err(|error| words(&error))?;
+        }
+        Ok(())
+    }
+}
+
+fn record(at: SystemTime, event: &Event) -> Record {
+    let (event, fields) = wire::event::record(event);
+    Record {
+        ts: Timestamp::try_from(at).unwrap_or(Timestamp::UNIX_EPOCH),
+        event,
+        fields,
+    }
 }

@@ -74,6 +74,9 @@ pub enum Refusal {
     /// The new configuration cannot be used; the old one goes on.
     #[error("the configuration is kept as it was: {0}")]
     ConfigRejected(String),
+    /// More of this at once than the daemon does.
+    #[error("too many {0} at once: try again later")]
+    TooBusy(&'static str),
     /// Something failed on the way.
     #[error("{0}")]
     Internal(String),

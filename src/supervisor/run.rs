@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::json;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use super::dispatcher::Dispatcher;
 use super::event::{Effect, Event, Loaded, Ticket};
-use super::journal::Journal;
+use super::journal::{Journal, words};
 use super::request::{Answer, Peer, Refusal, Request};
 use super::scan::{Look, Scanner, on_blocking_pool};
 use super::settings::Settings;
@@ -21,6 +21,8 @@ use crate::orphan::process::Pid;
 use crate::orphan::registry::{Observation, Registry, Sighting};
 use crate::wire::{explain, results};
 
+/// How many requests may read the event log at the same time.
+const EVENT_READS_AT_ONCE: usize = 4;
 /// How long reading the event log may take.
 const EVENTS_LIMIT: Duration = Duration::from_secs(10);
 
@@ -98,6 +100,7 @@ impl Supervisor {
             state_dir: self.state_dir,
             keep_segments: self.keep_segments,
             events,
+            event_reads: Arc::new(Semaphore::new(EVENT_READS_AT_ONCE)),
             waiting: HashMap::new(),
             next_ticket: 0,
             ready: Some(ready),
@@ -173,6 +176,7 @@ struct Engine {
     state_dir: PathBuf,
     keep_segments: u32,
     events: mpsc::UnboundedSender<Event>,
+    event_reads: Arc<Semaphore>,
     waiting: HashMap<Ticket, oneshot::Sender<Answer>>,
     next_ticket: Ticket,
     ready: Option<oneshot::Sender<()>>,
@@ -328,14 +332,20 @@ impl Engine {
         let Some(answer) = self.waiting.remove(&ticket) else {
             return;
         };
+        // Each may read megabytes and take a thread that a kill needs.
+        let Ok(turn) = Arc::clone(&self.event_reads).try_acquire_owned() else {
+            let _ = answer.send(Err(Refusal::TooBusy("reads of the event log")));
+            return;
+        };
         let (state_dir, keep) = (self.state_dir.clone(), self.keep_segments);
         tokio::spawn(async move {
             let read = on_blocking_pool(EVENTS_LIMIT, move || {
+                let _turn = turn;
                 event_log::read(&state_dir, keep, &query)
             });
             let result = match read.await {
                 Some(Ok(events)) => Ok(json!({ "events": events })),
-                Some(Err(error)) => Err(Refusal::Internal(error.to_string())),
+                Some(Err(error)) => Err(Refusal::Internal(words(&error).0)),
                 None => Err(Refusal::Internal(
                     "the event log gave no answer in time".to_owned(),
                 )),

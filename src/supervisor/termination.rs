@@ -183,7 +183,9 @@ impl Runner {
             Look::NotOne(_) | Look::Gone => return spare(case, "program_changed"),
             Look::Unreadable(error) => {
                 tracing::warn!(pid = identity.pid, %error, "an orphan could not be checked again");
-                return spare(case, "process_unreadable");
+                let detail = "process_unreadable".to_owned();
+                case.escalation.advance(Input::CheckUnavailable { detail });
+                return case;
             }
         };
         if observation.record.identity != identity {
@@ -237,7 +239,11 @@ impl Runner {
         let Some(gathered) = gathered else {
             return cases
                 .into_iter()
-                .map(|case| spare(case, "process_table_unreadable"))
+                .map(|mut case| {
+                    let detail = "process_table_unreadable".to_owned();
+                    case.escalation.advance(Input::CheckUnavailable { detail });
+                    case
+                })
                 .collect();
         };
         for (case, found) in cases.iter_mut().zip(gathered) {
@@ -320,7 +326,7 @@ impl Runner {
             match error {
                 Failure::AliveAfterSigkill => *detail = who_stays(&case),
                 Failure::AuditUnavailable => detail.clone_from(&case.unrecorded),
-                Failure::PermissionDenied => {}
+                Failure::PermissionDenied | Failure::CheckUnavailable => {}
             }
         }
         let members = case.victims.get(1..).unwrap_or_default();

@@ -316,6 +316,7 @@ pub fn gate_refused() -> Value {
     json!({
         "ok": false,
         "gate": "orphans",
+        "fix": true,
         "status": "refused",
         "reason": "fix_requires_confirm",
         "action": RUN_GATE_WITH_CONFIRM,

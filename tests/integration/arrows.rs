@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const MAY_KNOW: [(&str, &[&str]); 9] = [
     ("orphan", &[]),
     ("os", &["orphan"]),
-    ("config", &["orphan"]),
+    ("config", &["orphan", "os"]),
     ("event_log", &["os"]),
     ("wire", &["orphan"]),
     ("logging", &[]),

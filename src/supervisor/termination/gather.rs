@@ -8,7 +8,7 @@ use crate::orphan::escalation::Input;
 use crate::orphan::event::Signal;
 use crate::orphan::process::{Pid, ProcessIdentity};
 use crate::orphan::victims::{
-    LeftBehind, Lineage, Member, Protected, Row, Victims, Why, select, still_belongs,
+    LeftBehind, Lineage, Member, Protected, Relation, Row, Victims, Why, select, still_belongs,
 };
 use crate::os::facts;
 use crate::os::handle::ProcessHandle;
@@ -179,6 +179,7 @@ fn take_in(
         .and_then(|row| row.uids.first().copied());
     let mut pinned = case.pinned.clone();
     let mut parents = still_there;
+    let pinned_before = case.victims.len();
     for member in members {
         let pid = member.identity.pid;
         if pinned.contains(&pid) || !claimed.insert(member.identity) {
@@ -208,7 +209,51 @@ fn take_in(
             (Ok(None), _) | (Err(_), None) => {}
         }
     }
-    case.pinned = pinned;
+    drop_strangers(case, orphan, pinned_before);
+    case.pinned = case.victims.iter().map(|victim| victim.pid).collect();
+}
+
+/// Lets go of those just pinned whose place was perhaps a stranger's: the table and the rows were
+/// read one after the other, and meanwhile a group can be emptied and its number taken, or a
+/// parent's. Whoever still lives now has had its pid all the while, and so has a group its number.
+fn drop_strangers(case: &mut GatheringCase, orphan: Pid, pinned_before: usize) {
+    let lives = |pid: Pid, victims: &[Victim]| {
+        victims
+            .iter()
+            .any(|victim| victim.pid == pid && victim.handle.is_alive())
+    };
+    let group_holds = case.victims[..pinned_before.min(case.victims.len())]
+        .iter()
+        .any(|victim| {
+            let is_in_group = victim
+                .member
+                .is_none_or(|member| member.relation == Relation::Group);
+            is_in_group && victim.handle.is_alive()
+        });
+    let mut index = pinned_before;
+    while index < case.victims.len() {
+        let is_ours = case.victims[index]
+            .member
+            .is_some_and(|member| match member.relation {
+                Relation::Group => group_holds,
+                Relation::Descendant => lives(member.ppid, &case.victims),
+            });
+        if is_ours {
+            index += 1;
+        } else {
+            let stranger = case.victims.remove(index);
+            tracing::debug!(
+                pid = stranger.pid,
+                orphan,
+                "not certainly a member: left behind"
+            );
+            case.left_behind.push(LeftBehind {
+                pid: stranger.pid,
+                cmdline: String::new(),
+                why: Why::Changed,
+            });
+        }
+    }
 }
 
 /// Whether the pid of an exited group leader still means its group: nobody has it (while a group has
