@@ -1,0 +1,19 @@
+//! What the benches stand on: a private process table, a daemon in it, and stand-ins for
+//! coordinators. Knows nothing of the project's own code: what is measured is the release build,
+//! through its socket, as a user would.
+
+mod namespace;
+mod processes;
+mod stage;
+
+pub(crate) use namespace::{enter, is_inside};
+pub(crate) use processes::{
+    count_processes, cpu_of_children, cpu_of_threads, has_exited, memory, wait_until,
+};
+pub(crate) use stage::{Coordinator, Stage};
+
+/// Whatever goes wrong ends the bench, in words.
+pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Nothing that is started here lives longer, the bench included.
+pub(crate) const TTL_S: u32 = 240;

@@ -1,0 +1,80 @@
+//! What is known of processes from the outside: whether they live, what they cost.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+use rustix::process::Pid;
+
+use super::Result;
+
+/// What takes longer than this has gone wrong.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) -> Result<()> {
+    let give_up = Instant::now() + PATIENCE;
+    while !condition() {
+        if Instant::now() > give_up {
+            return Err(format!("waited in vain until {what}").into());
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
+}
+
+/// Whether it has exited. A zombie has.
+pub(crate) fn has_exited(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name before it is in parentheses and may hold anything.
+    let state = stat
+        .rsplit(") ")
+        .next()
+        .and_then(|rest| rest.chars().next());
+    matches!(state, None | Some('Z' | 'X'))
+}
+
+pub(crate) fn count_processes() -> Result<usize> {
+    let is_pid = |name: OsString| {
+        name.into_string()
+            .is_ok_and(|name| name.parse::<u32>().is_ok())
+    };
+    let entries = fs::read_dir("/proc")?.flatten();
+    Ok(entries.filter(|entry| is_pid(entry.file_name())).count())
+}
+
+/// A line of `/proc/PID/status`, such as `VmRSS`, in MB.
+pub(crate) fn memory(pid: u32, field: &str) -> Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let value = status.lines().find_map(|line| {
+        let kilobytes = line.strip_prefix(field)?.strip_prefix(':')?;
+        kilobytes.trim().strip_suffix(" kB")?.parse::<f64>().ok()
+    });
+    Ok(value.ok_or_else(|| format!("no {field}"))? * 1024.0 / 1e6)
+}
+
+/// The time each thread of a process has spent on a CPU. The kernel's sum for the whole process
+/// (`/proc/PID/stat`) comes in steps of 10 ms, too coarse for what a daemon does.
+pub(crate) fn cpu_of_threads(pid: u32) -> Result<HashMap<OsString, Duration>> {
+    let mut threads = HashMap::new();
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let thread = thread?;
+        // One that has just ended has no part in what comes.
+        let Ok(schedstat) = fs::read_to_string(thread.path().join("schedstat")) else {
+            continue;
+        };
+        let nanoseconds = schedstat.split(' ').next().unwrap_or_default().parse()?;
+        threads.insert(thread.file_name(), Duration::from_nanos(nanoseconds));
+    }
+    Ok(threads)
+}
+
+/// The CPU time of all children that have been waited for.
+pub(crate) fn cpu_of_children() -> Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let microseconds = (usage.user_time() + usage.system_time()).num_microseconds();
+    Ok(Duration::from_micros(u64::try_from(microseconds)?))
+}

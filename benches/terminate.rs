@@ -1,0 +1,352 @@
+//! How long orphans take to end, and what watching costs: `cargo bench --bench terminate`.
+//!
+//! The daemon is the release build, asked through its socket. Beside it, on stand-ins of the same
+//! kind, what the original does about it: one orphan after the other, with a poll every 0.1 s, and
+//! a process table from `ps`. Prints Markdown; docs/performance.md says what the figures mean.
+//! `-- --only NAME` measures one part of [`PARTS`].
+#![expect(clippy::print_stdout, reason = "this program's business is a table")]
+#![expect(clippy::print_stderr, reason = "and to say how far it got")]
+
+mod support;
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use serde_json::json;
+
+use self::support::{
+    Coordinator, Result, Stage, TTL_S, count_processes, cpu_of_children, cpu_of_threads, enter,
+    has_exited, is_inside, memory, wait_until,
+};
+
+type Part = fn(&mut Stage) -> Result<Vec<String>>;
+
+/// What can be measured: the name that `--only` takes, the head of its table, the measurement.
+const PARTS: [(&str, &str, Part); 7] = [
+    ("stubborn", ENDING, |stage| ending(stage, &STUBBORN)),
+    ("obedient", ENDING, |stage| ending(stage, &OBEDIENT)),
+    ("families", ENDING, |stage| ending(stage, &FAMILIES)),
+    ("reaction", FIGURES, reaction),
+    ("version", FIGURES, version),
+    ("scan", SCANNING, scanning),
+    ("size", SIZES, sizes),
+];
+const ENDING: &str = "\
+| 35 orphans that … | ours ÷ original | ours | an orphan | original | an orphan | the original leaves |
+|---|---|---|---|---|---|---|";
+const FIGURES: &str = "\
+| how long | median | p99 | worst | of |
+|---|---|---|---|---|";
+const SCANNING: &str = "\
+| one scan, 35 coordinators | ours ÷ `ps` | ours | `ps` |
+|---|---|---|---|";
+const SIZES: &str = "\
+| how large | MB |
+|---|---|";
+
+const ORPHANS: usize = 35;
+const SCANS: usize = 50;
+const WARM_UP: usize = 3;
+const REACTIONS: usize = 100;
+const ROUND_TRIPS: usize = 2_000;
+const SLEEPERS: usize = 2_000;
+
+/// The original's waits, and the daemon's.
+const SIGTERM_WAIT: Duration = Duration::from_secs(3);
+const SIGKILL_WAIT: Duration = Duration::from_secs(2);
+/// The original's pause between two looks.
+const POLL_PAUSE: Duration = Duration::from_millis(100);
+
+/// A kind of orphan, and how many of them the original is measured on.
+struct Kind {
+    what: &'static str,
+    temper: (&'static str, &'static str),
+    for_the_original: usize,
+}
+
+const STUBBORN: Kind = Kind {
+    what: "ignore SIGTERM",
+    temper: ("IGNORE_TERM", "1"),
+    // 3.1 s each.
+    for_the_original: 3,
+};
+const OBEDIENT: Kind = Kind {
+    what: "obey SIGTERM",
+    temper: ("IGNORE_TERM", "0"),
+    for_the_original: ORPHANS,
+};
+const FAMILIES: Kind = Kind {
+    what: "obey SIGTERM, each with a child in its group",
+    temper: ("CHILDREN", "1"),
+    for_the_original: ORPHANS,
+};
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = env::args_os().skip(1).collect();
+    // `cargo test --all-targets` runs this program too, without that word.
+    if !arguments.iter().any(|argument| argument == "--bench") {
+        eprintln!("nothing was measured: this is for `cargo bench --bench terminate`");
+        return ExitCode::SUCCESS;
+    }
+    let run = || match (wanted(&arguments)?, is_inside()?) {
+        (parts, Some(folder)) => measure(&parts, &folder),
+        (_, None) => enter(&arguments),
+    };
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("terminate: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn wanted(arguments: &[OsString]) -> Result<Vec<(&'static str, Part)>> {
+    let mut arguments = arguments.iter().filter(|argument| *argument != "--bench");
+    let only = match arguments.next() {
+        None => None,
+        Some(option) if option == "--only" => Some(arguments.next().cloned().unwrap_or_default()),
+        Some(other) => return Err(format!("{other:?} is no option; --only NAME is").into()),
+    };
+    let is_wanted = |name: &str| only.as_ref().is_none_or(|only| only == name);
+    let parts = PARTS.iter().filter(|(name, ..)| is_wanted(name));
+    let parts: Vec<_> = parts.map(|(_, head, part)| (*head, *part)).collect();
+    if parts.is_empty() || arguments.next().is_some() {
+        let names = PARTS.map(|(name, ..)| name).join(", ");
+        return Err(format!("--only takes one of {names}").into());
+    }
+    Ok(parts)
+}
+
+fn measure(parts: &[(&'static str, Part)], folder: &Path) -> Result<()> {
+    let mut stage = Stage::set(folder, SIGTERM_WAIT, SIGKILL_WAIT)?;
+    let mut tables: Vec<(&str, Vec<String>)> = Vec::new();
+    for (head, part) in parts {
+        let rows = part(&mut stage)?;
+        match tables.last_mut() {
+            Some((last, table)) if last == head => table.extend(rows),
+            _ => tables.push((head, rows)),
+        }
+    }
+    stage.assert_survivor()?;
+    for (head, rows) in tables {
+        println!("{head}\n{}\n", rows.join("\n"));
+    }
+    Ok(())
+}
+
+/// From the request to the answer, which includes a fresh scan, every check and the records, against
+/// the original's loop alone.
+fn ending(stage: &mut Stage, kind: &Kind) -> Result<Vec<String>> {
+    eprintln!("==> {ORPHANS} orphans that {}", kind.what);
+    // Left to pid 1, which reaps them at once: for the original a zombie is alive.
+    let traits = [("FORK", "1"), kind.temper];
+    let orphans = stage.orphans(ORPHANS, &traits)?;
+    let began = Instant::now();
+    let result = stage.fix()?;
+    let ours = began.elapsed().as_secs_f64();
+    let killed = result["killed"].as_array().map_or(0, Vec::len);
+    if killed != ORPHANS || !orphans.iter().all(Coordinator::is_gone) {
+        return Err(format!("not all {ORPHANS} have ended: {result}").into());
+    }
+
+    let fewer = kind.for_the_original;
+    eprintln!("    the original's way, on {fewer} of them");
+    let orphans = stage.orphans(fewer, &traits)?;
+    let began = Instant::now();
+    for orphan in &orphans {
+        end_as_the_original(orphan.pid)?;
+    }
+    let original = began.elapsed().as_secs_f64() * ORPHANS as f64 / fewer as f64;
+    let children = orphans.iter().flat_map(|orphan| &orphan.children);
+    let left: Vec<Pid> = children.copied().filter(|pid| !has_exited(*pid)).collect();
+    for pid in &left {
+        kill_process(*pid, Signal::KILL)?;
+    }
+    let note = match fewer {
+        ORPHANS => String::new(),
+        _ => format!(" ({fewer} measured, × {ORPHANS}/{fewer})"),
+    };
+    Ok(vec![format!(
+        "| {} | {:.4} | {ours:.3} s | {:.4} s | {original:.1} s{note} | {:.3} s | {} children |",
+        kind.what,
+        ours / original,
+        ours / ORPHANS as f64,
+        original / ORPHANS as f64,
+        left.len()
+    )])
+}
+
+/// A process that leads its own group is signalled alone by the original.
+fn end_as_the_original(pid: Pid) -> Result<()> {
+    for (signal, limit) in [(Signal::TERM, SIGTERM_WAIT), (Signal::KILL, SIGKILL_WAIT)] {
+        match kill_process(pid, signal) {
+            Err(Errno::SRCH) => return Ok(()),
+            sent => sent?,
+        }
+        let deadline = Instant::now() + limit;
+        while Instant::now() < deadline {
+            if test_kill_process(pid).is_err() {
+                return Ok(());
+            }
+            thread::sleep(POLL_PAUSE);
+        }
+        if test_kill_process(pid).is_err() {
+            return Ok(());
+        }
+    }
+    Err(format!("{pid} is alive after SIGKILL").into())
+}
+
+/// From an orphan's exit, as a parent that waits for it sees it, to the answer on the socket.
+fn reaction(stage: &mut Stage) -> Result<Vec<String>> {
+    eprintln!("==> from the exit to the answer");
+    let mut times = Vec::new();
+    for _ in 0..REACTIONS {
+        // It takes its time to exit, so that the daemon has nothing else left to do.
+        for mut orphan in stage.orphans(1, &[("EXIT_MS", "20")])? {
+            let parent = thread::spawn(move || orphan.process.wait().map(|_| Instant::now()));
+            let result = stage.fix()?;
+            let answered = Instant::now();
+            let exited = parent.join().map_err(|_| "the parent panicked")??;
+            if result["killed"][0]["sigkill_required"] != false {
+                return Err(format!("one obedient orphan was to end: {result}").into());
+            }
+            times.push(answered.saturating_duration_since(exited));
+        }
+    }
+    Ok(vec![row("an orphan's exit → the result of `fix`", times)])
+}
+
+fn version(stage: &mut Stage) -> Result<Vec<String>> {
+    eprintln!("==> round trips");
+    let mut times = Vec::new();
+    for _ in 0..ROUND_TRIPS {
+        let began = Instant::now();
+        stage.call("version", &json!({}))?;
+        times.push(began.elapsed());
+    }
+    Ok(vec![row("a `version` round trip", times)])
+}
+
+fn row(what: &str, mut times: Vec<Duration>) -> String {
+    times.sort_unstable();
+    let count = times.len();
+    let [median, p99, worst] = [count / 2, count * 99 / 100, count - 1].map(|at| ms(times[at]));
+    format!("| {what} | {median} | {p99} | {worst} | {count} |")
+}
+
+fn ms(time: Duration) -> String {
+    format!("{:.3} ms", time.as_secs_f64() * 1e3)
+}
+
+fn scanning(stage: &mut Stage) -> Result<Vec<String>> {
+    // With the survivor, that makes 35.
+    let healthy = stage.start(ORPHANS - 1, &[("FORK", "1")])?;
+    let mut rows = scan_rows(stage)?;
+    let many = r#"i=0; while [ "$i" -lt "$1" ]; do sleep "$2" & i=$((i+1)); done; wait"#;
+    let mut shell = Command::new("sh")
+        .args(["-c", many, "sh", &SLEEPERS.to_string(), &TTL_S.to_string()])
+        .stdin(Stdio::null())
+        .spawn()?;
+    let all = SLEEPERS + healthy.len();
+    wait_until("all sleep", || {
+        count_processes().is_ok_and(|count| count > all)
+    })?;
+    rows.extend(scan_rows(stage)?);
+    shell.kill()?;
+    shell.wait()?;
+    Ok(rows)
+}
+
+fn scan_rows(stage: &mut Stage) -> Result<Vec<String>> {
+    let count = count_processes()?;
+    eprintln!("==> scans of {count} processes");
+    for _ in 0..WARM_UP {
+        let scan = stage.scan()?;
+        if scan["scanned"] != ORPHANS || scan["orphans"] != json!([]) {
+            return Err(format!("{ORPHANS} healthy coordinators were to be found: {scan}").into());
+        }
+        list_with_ps()?;
+    }
+    let (mut scans, mut listings) = (Costs::default(), Costs::default());
+    // Taken in turns, so that both share whatever else the machine does.
+    for _ in 0..SCANS {
+        // Threads that end for want of work take their sum with them, but not so soon.
+        let threads = cpu_of_threads(stage.daemon)?;
+        let began = Instant::now();
+        stage.scan()?;
+        scans.wall.push(began.elapsed());
+        let children = cpu_of_children()?;
+        let began = Instant::now();
+        list_with_ps()?;
+        listings.wall.push(began.elapsed());
+        listings
+            .cpu
+            .push(cpu_of_children()?.saturating_sub(children));
+        let spent = cpu_of_threads(stage.daemon)?
+            .into_iter()
+            .map(|(thread, time)| {
+                let before = threads.get(&thread).copied().unwrap_or_default();
+                time.saturating_sub(before)
+            });
+        scans.cpu.push(spent.sum());
+    }
+    stage.note_memory(&format!("after {SCANS} scans of {count} processes"))?;
+    let row = |what, ours, ps| {
+        let (ours, ps) = (median(ours), median(ps));
+        let ratio = ours.as_secs_f64() / ps.as_secs_f64();
+        let (ours, ps) = (ms(ours), ms(ps));
+        format!("| {what}, {count} processes | {ratio:.2} | {ours} | {ps} |")
+    };
+    Ok(vec![
+        row("CPU", scans.cpu, listings.cpu),
+        row("wall", scans.wall, listings.wall),
+    ])
+}
+
+/// What each look at the process table took.
+#[derive(Default)]
+struct Costs {
+    wall: Vec<Duration>,
+    cpu: Vec<Duration>,
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+/// As the original does, short of reading through the lines.
+fn list_with_ps() -> io::Result<()> {
+    let ps = Command::new("ps")
+        .args(["-Awwo", "pid=,etime=,command="])
+        .output()?;
+    let complete = ps.status.success() && !ps.stdout.is_empty();
+    complete
+        .then_some(())
+        .ok_or(io::ErrorKind::InvalidData.into())
+}
+
+fn sizes(stage: &mut Stage) -> Result<Vec<String>> {
+    let row = |what: &str, mb: f64| format!("| {what} | {mb:.1} |");
+    let resident = stage.resident.iter();
+    let mut rows: Vec<_> = resident
+        .map(|(when, mb)| row(&format!("the daemon's resident memory, {when}"), *mb))
+        .collect();
+    let most = memory(stage.daemon, "VmHWM")?;
+    rows.push(row("the daemon's resident memory, at most", most));
+    for program in ["team-agentd", "team-agentctl"] {
+        let size = fs::metadata(stage.release.join(program))?.len();
+        rows.push(row(&format!("the binary `{program}`"), size as f64 / 1e6));
+    }
+    Ok(rows)
+}
