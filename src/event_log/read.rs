@@ -71,7 +71,7 @@ pub fn read(state_dir: &Path, keep: u32, query: &Query) -> Result<Vec<Value>, Ev
 /// through all segments there are.
 ///
 /// # Errors
-/// `Read`, when a segment that exists cannot be read.
+/// `Read`, when the current segment exists and cannot be read; an archive is passed over.
 pub fn unfinished(state_dir: &Path) -> Result<Vec<Value>, EventLogError> {
     let mut decided = HashSet::new();
     let mut signals = Vec::new();
@@ -189,6 +189,10 @@ pub(super) fn each_line_from_end(
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(_) if matches!(archives, Archives::Leftovers { above } if number > above) => {}
+            // What one archive hides is no reason not to say what the others show.
+            Err(error) if matches!(archives, Archives::All) && number > 0 => {
+                tracing::warn!(path = %path.display(), %error, "an archive cannot be read");
+            }
             Err(error) => return Err(failed(error)),
         }
         if matches!(archives, Archives::None) {
