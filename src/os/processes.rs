@@ -9,14 +9,22 @@ use crate::orphan::coordinator::{CustomForm, may_be_coordinator};
 use crate::orphan::process::Pid;
 
 /// Why the process table could not be listed.
-pub type ListError = sysinfo::Error;
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// sysinfo cannot work on this machine.
+    #[error(transparent)]
+    Sysinfo(#[from] sysinfo::Error),
+    /// The system said no.
+    #[error(transparent)]
+    System(#[from] std::io::Error),
+}
 
 /// The pids of all processes that may be coordinators, in ascending order.
 ///
 /// Blocking: reads the command line of every process.
 ///
 /// # Errors
-/// If sysinfo cannot work on this machine.
+/// See [`ListError`].
 pub fn candidates(forms: &[CustomForm]) -> Result<Vec<Pid>, ListError> {
     // A fresh table each time: a kept one would hold argvs from before an exec.
     let mut system = System::new()?;
@@ -36,20 +44,30 @@ pub fn candidates(forms: &[CustomForm]) -> Result<Vec<Pid>, ListError> {
     // sysinfo leaves out what it cannot open, for want of descriptors too: whoever /proc lists
     // beside its table is looked at closely, and there a shortage is an error.
     let table = system.processes();
-    pids.extend(listed().filter(|pid| !table.contains_key(&sysinfo::Pid::from_u32(*pid))));
+    pids.extend(
+        listed()?
+            .into_iter()
+            .filter(|pid| !table.contains_key(&sysinfo::Pid::from_u32(*pid))),
+    );
     pids.sort_unstable();
     Ok(pids)
 }
 
 #[cfg(target_os = "linux")]
-fn listed() -> impl Iterator<Item = Pid> {
-    std::fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+fn listed() -> std::io::Result<Vec<Pid>> {
+    let mut pids = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        pids.extend(
+            entry?
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse::<Pid>().ok()),
+        );
+    }
+    Ok(pids)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn listed() -> impl Iterator<Item = Pid> {
-    std::iter::empty()
+fn listed() -> std::io::Result<Vec<Pid>> {
+    Ok(Vec::new())
 }
