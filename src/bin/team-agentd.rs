@@ -20,7 +20,9 @@ use team_agentd::supervisor::event::Loaded;
 use team_agentd::supervisor::journal::Journal;
 use team_agentd::supervisor::run::{Command, LoadConfig, Supervisor};
 use team_agentd::supervisor::settings::Settings;
-use team_agentd::wire::results::{Identity, Source};
+use team_agentd::supervisor::steering_file;
+use team_agentd::wire::results::Source;
+use team_agentd::wire::status::Identity;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -112,10 +114,10 @@ async fn run(args: DaemonArgs) -> Result<(), StartError> {
             socket: Some(socket),
             config: loaded.file,
             started: SystemTime::now(),
-            policy: loaded.policy,
         },
         settings: loaded.settings,
         journal,
+        steering: steering_file::load(&state_dir),
         state_dir,
         keep_segments: config.events.keep,
         interval: Some(loaded.interval),
@@ -176,26 +178,9 @@ fn load(explicit: Option<&std::path::Path>) -> Result<(Config, Loaded), ConfigEr
     let loaded = Loaded {
         settings: Arc::new(Settings::new(&config, &environment, own_uid())),
         interval: config.scan.interval,
-        policy: policy(&config),
         file,
     };
     Ok((config, loaded))
-}
-
-/// What `status` says of automatic reaping.
-fn policy(config: &Config) -> serde_json::Value {
-    if config.reap.confirm {
-        tracing::warn!(
-            "reap.confirm is set, but this version ends orphans only on request (team-agentctl fix --confirm)"
-        );
-    }
-    serde_json::json!({
-        "confirm": config.reap.confirm,
-        "automatic": false,
-        "reasons": config.reap.reasons,
-        "suspended": false,
-        "paused_until": null,
-    })
 }
 
 /// Says of each signal without an outcome, from before a crash, that its escalation was cut off.

@@ -85,6 +85,30 @@ Examples:
   team-agentctl events --since 10m
   team-agentctl events --since 2026-05-26T14:00:00+02:00")]
     Events(EventsArgs),
+    /// Never touch a process, or whatever works below a path
+    #[command(after_help = "\
+A process is kept until it ends, a path until it is unkept: neither the daemon nor a fix touches it.
+
+Examples:
+  team-agentctl keep 4242
+  team-agentctl keep ~/projects/shop")]
+    Keep(KeepArgs),
+    /// Treat what was kept like anything else again
+    #[command(after_help = "\
+Example:
+  team-agentctl unkeep 4242")]
+    Unkeep(KeepArgs),
+    /// Hold automatic reaping; what somebody asks for is done all the same
+    #[command(after_help = "\
+Examples:
+  team-agentctl pause                   until it is resumed
+  team-agentctl pause --for 1h30m")]
+    Pause(PauseArgs),
+    /// Go on with automatic reaping, after a pause or when it suspended itself
+    #[command(after_help = "\
+Example:
+  team-agentctl resume")]
+    Resume,
     /// Make the daemon read its configuration again
     #[command(after_help = "\
 A file with a mistake in it is refused as a whole, and the daemon keeps what it has.
@@ -157,6 +181,22 @@ pub struct ExplainArgs {
     /// The process
     #[arg(value_name = "PID", value_parser = pid())]
     pub pid: Pid,
+}
+
+/// What is kept.
+#[derive(Debug, Args)]
+pub struct KeepArgs {
+    /// A process, or a path (a path of digits alone needs a slash: ./4242)
+    #[arg(value_name = "PID or PATH")]
+    pub what: PathBuf,
+}
+
+/// For how long automatic reaping is held.
+#[derive(Debug, Args)]
+pub struct PauseArgs {
+    /// For this long (10m, 1h30m); until it is resumed without
+    #[arg(long = "for", value_name = "DURATION", value_parser = pause_length)]
+    pub length: Option<Duration>,
 }
 
 /// Which events are shown.
@@ -269,6 +309,10 @@ impl Command {
         match self {
             Self::Status => Some("status"),
             Self::Events(_) => Some("events"),
+            Self::Keep(_) => Some("keep"),
+            Self::Unkeep(_) => Some("unkeep"),
+            Self::Pause(_) => Some("pause"),
+            Self::Resume => Some("resume"),
             Self::Reload => Some("reload"),
             _ => None,
         }
@@ -287,6 +331,14 @@ fn reason(text: &str) -> Result<String, String> {
         "no reason to be an orphan: there are {}, and {EPHEMERAL_WITH_HINT}HINT",
         ORPHAN_REASON_KINDS.join(", ")
     ))
+}
+
+fn pause_length(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Ok(length) if length.is_zero() => Err("a pause is longer than that".to_owned()),
+        Ok(length) => Ok(length),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn since(text: &str) -> Result<Since, String> {

@@ -3,12 +3,15 @@
 //! Must not know who answers.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::args::EventsArgs;
-use super::selection::Selection;
+use super::failure::Failure;
+use super::selection::{Selection, absolute};
+use crate::config::render_duration;
 use crate::orphan::process::Pid;
 
 /// What is asked.
@@ -102,6 +105,42 @@ impl Request {
         }
     }
 
+    pub(super) fn pause(length: Option<Duration>) -> Self {
+        Self {
+            method: "pause",
+            params: match length {
+                Some(length) => json!({"for": render_duration(length)}),
+                None => json!({}),
+            },
+        }
+    }
+
+    pub(super) fn resume() -> Self {
+        Self {
+            method: "resume",
+            params: json!({}),
+        }
+    }
+
+    /// `keep` or `unkeep`: of a process, if it is written like one.
+    ///
+    /// # Errors
+    /// If a relative path cannot be made absolute.
+    pub(super) fn keep(method: &'static str, what: &Path) -> Result<Self, Failure> {
+        let pid = what.to_str().and_then(|text| text.parse::<Pid>().ok());
+        let params = match pid {
+            Some(pid) => json!({"pid": pid}),
+            None => {
+                let path = absolute(what)?;
+                match path.to_str() {
+                    Some(text) => json!({"path": text}),
+                    None => json!({"path_b64": base64(&path)}),
+                }
+            }
+        };
+        Ok(Self { method, params })
+    }
+
     pub(super) fn reload() -> Self {
         Self {
             method: "reload",
@@ -155,6 +194,23 @@ mod tests {
             Request::fix(&Selection::default()).params,
             json!({"confirm": true})
         );
+    }
+
+    #[test]
+    fn what_is_written_like_a_pid_is_one_and_everything_else_is_a_path() {
+        let params = |what: &Path| Request::keep("keep", what).unwrap().params;
+        assert_eq!(params(Path::new("4242")), json!({"pid": 4242}));
+        assert_eq!(params(Path::new("/4242")), json!({"path": "/4242"}));
+        assert_eq!(params(&bytes(b"/w\xff")), json!({"path_b64": "L3f/"}));
+        let here = std::env::current_dir().unwrap().join("4242x");
+        assert_eq!(params(Path::new("4242x")), json!({"path": here}));
+    }
+
+    #[test]
+    fn a_pause_says_how_long_if_it_was_said() {
+        assert_eq!(Request::pause(None).params, json!({}));
+        let length = Duration::from_secs(5400);
+        assert_eq!(Request::pause(Some(length)).params, json!({"for": "1h30m"}));
     }
 
     #[test]

@@ -163,6 +163,22 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
                 let request = Request::events(&args, self.view.now);
                 self.show(&request, Without::Fail, render::events).await
             }
+            Command::Keep(args) => {
+                let request = Request::keep("keep", &args.what)?;
+                self.show(&request, Without::Fail, render::kept).await
+            }
+            Command::Unkeep(args) => {
+                let request = Request::keep("unkeep", &args.what)?;
+                self.show(&request, Without::Fail, render::kept).await
+            }
+            Command::Pause(args) => {
+                let request = Request::pause(args.length);
+                self.show(&request, Without::Fail, render::paused).await
+            }
+            Command::Resume => {
+                self.show(&Request::resume(), Without::Fail, render::resumed)
+                    .await
+            }
             Command::Reload => {
                 self.show(&Request::reload(), Without::Fail, |result, _| {
                     render::reloaded(result)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use super::places::{Surroundings, state_lock};
@@ -20,7 +20,9 @@ use crate::supervisor::journal::Journal;
 use crate::supervisor::request::{Peer, Request};
 use crate::supervisor::run::{Asked, Command, Supervisor};
 use crate::supervisor::settings::Settings;
-use crate::wire::results::{Identity, Source};
+use crate::supervisor::steering_file;
+use crate::wire::results::Source;
+use crate::wire::status::Identity;
 
 /// Why the embedded engine gave no result.
 #[derive(Debug, thiserror::Error)]
@@ -115,10 +117,14 @@ pub async fn call(method: &str, params: Value) -> Result<Value, EmbeddedError> {
             socket: None,
             config: file,
             started: SystemTime::now(),
-            policy: json!({"confirm": false}),
         },
-        settings: Arc::new(Settings::new(&config, &environment, own_uid())),
+        settings: Arc::new(watching(Settings::new(&config, &environment, own_uid()))),
         journal,
+        // Kept is kept, whoever asks.
+        steering: state_dir
+            .as_deref()
+            .map(steering_file::load)
+            .unwrap_or_default(),
         state_dir: state_dir.unwrap_or_default(),
         keep_segments: config.events.keep,
         interval: None,
@@ -130,6 +136,12 @@ pub async fn call(method: &str, params: Value) -> Result<Value, EmbeddedError> {
         let _ = tokio::task::spawn_blocking(move || writer.join()).await;
     }
     Ok(answer.map_err(RpcError::from)?)
+}
+
+/// The client ends what it is asked to, and nothing by itself.
+fn watching(mut settings: Settings) -> Settings {
+    settings.reap.confirm = false;
+    settings
 }
 
 async fn ask(supervisor: Supervisor, request: Request) -> crate::supervisor::request::Answer {

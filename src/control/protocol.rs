@@ -5,8 +5,8 @@ mod params;
 use serde_json::{Value, json};
 
 use self::params::{
-    EventsParams, ExplainParams, FixParams, GateParams, NoParams, ScanParams, one_path, read,
-    valid_pid,
+    EventsParams, ExplainParams, FixParams, GateParams, KeepParams, NoParams, PauseParams,
+    ScanParams, one_path, read, valid_pid,
 };
 use crate::supervisor::request::{Refusal, Request};
 use crate::wire::results;
@@ -99,6 +99,8 @@ impl From<Refusal> for RpcError {
             Refusal::ShuttingDown => Self::shutting_down(),
             Refusal::TooBusy(_) => Self::new(-32002, "too_busy", message),
             Refusal::NoSuchProcess(_) => Self::new(-32602, "no_such_process", message),
+            Refusal::NotKept(_) => Self::new(-32602, "not_kept", message),
+            Refusal::NotWritten(_) => Self::new(-32603, "state_unwritable", message),
             Refusal::ConfigRejected(_) => Self::new(-32603, "config_rejected", message),
             Refusal::Internal(_) => Self::internal(message),
         }
@@ -230,6 +232,22 @@ pub fn action(method: &str, params: Value) -> Result<Action, RpcError> {
             let params: EventsParams = read(params)?;
             ask(Request::Events(params.query()?))
         }
+        "pause" => {
+            let length = read::<PauseParams>(params)?.length()?;
+            ask(Request::Pause { length })
+        }
+        "resume" => {
+            let NoParams {} = read(params)?;
+            ask(Request::Resume)
+        }
+        "keep" => {
+            let what = read::<KeepParams>(params)?.what()?;
+            ask(Request::Keep { what })
+        }
+        "unkeep" => {
+            let what = read::<KeepParams>(params)?.what()?;
+            ask(Request::Unkeep { what })
+        }
         "reload" => {
             let NoParams {} = read(params)?;
             ask(Request::Reload)
@@ -242,7 +260,8 @@ pub fn action(method: &str, params: Value) -> Result<Action, RpcError> {
             -32601,
             "method_not_found",
             format!(
-                "no method {unknown:?}: there are scan, fix, gate, status, explain, events, reload, version"
+                "no method {unknown:?}: there are scan, fix, gate, status, explain, events, keep, unkeep, pause, resume, reload, \
+                 version"
             ),
         )),
     }

@@ -1,6 +1,7 @@
 //! Facts that happened, as the event log and subscribers will hear of them. Not their JSON.
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use super::memory::Grounds;
 use super::process::Pid;
@@ -28,6 +29,25 @@ pub enum Actor {
         uid: u32,
         /// Its pid when it connected, where the kernel tells it.
         pid: Option<Pid>,
+    },
+}
+
+/// What holds automatic reaping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldBy {
+    /// Too many coordinators turned orphan at once.
+    Breaker {
+        /// So many …
+        turned: usize,
+        /// … of so many.
+        of: usize,
+    },
+    /// Its owner.
+    Owner {
+        /// Who said so.
+        actor: Actor,
+        /// Until when, if that was said.
+        until: Option<SystemTime>,
     },
 }
 
@@ -131,6 +151,18 @@ pub enum Event {
         why: String,
         /// Who wanted it.
         actor: Actor,
+    },
+    /// Automatic reaping is held.
+    ReapSuspended {
+        /// By whom.
+        by: HeldBy,
+        /// Why, for people.
+        why: String,
+    },
+    /// Automatic reaping is held no longer.
+    ReapResumed {
+        /// Who said so; nobody, if a pause was over.
+        actor: Option<Actor>,
     },
     /// A new configuration is in force.
     ConfigReloaded {

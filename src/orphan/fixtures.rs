@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use super::clock::{Moment, Now};
 use super::coordinator::{Coordinator, WorkspaceArgument};
 use super::ephemeral::{EphemeralRoots, EphemeralRules};
 use super::evidence::{
@@ -12,6 +13,7 @@ use super::evidence::{
 };
 use super::judge::{explain, judge};
 use super::memory::{Memory, ProvedDeletion};
+use super::policy::Rules;
 use super::process::{Pid, PidNamespace, ProcessIdentity, ProcessRecord, RunState};
 use super::registry::{Observation, Registry, Sighting};
 
@@ -281,6 +283,35 @@ pub(crate) const PROVED: ProvedDeletion = ProvedDeletion {
 /// The time of the tests.
 pub(crate) fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000)
+}
+
+/// The clocks of the tests.
+pub(crate) fn clock() -> Now {
+    Now {
+        wall: now(),
+        moment: Moment(Duration::from_secs(5_000)),
+        asleep: Duration::ZERO,
+    }
+}
+
+/// Grace 60 s, three sightings, start grace 600 s, a scan every 10 s.
+pub(crate) fn rules() -> Rules {
+    Rules {
+        confirm: true,
+        reasons: ["workspace_path_missing", "workspace_replaced"]
+            .map(str::to_owned)
+            .into(),
+        grace: Duration::from_secs(60),
+        min_sightings: 3,
+        start_grace: Duration::from_secs(600),
+        max_per_scan: 10,
+        breaker_window: Duration::from_secs(60),
+        breaker_share: 0.5,
+        ephemeral_min_age: Duration::from_secs(600),
+        protect: vec!["/home/me/protected".into()],
+        interval: Duration::from_secs(10),
+        stall: Duration::from_secs(60),
+    }
 }
 
 /// A coordinator process that started an hour before [`now`].

@@ -3,7 +3,7 @@
 //! Owns the memory that verdicts draw on. Knows nothing of signals or of when to send them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::coordinator::Coordinator;
 use super::ephemeral::EphemeralRules;
@@ -11,7 +11,7 @@ use super::evidence::Evidence;
 use super::judge::judge;
 use super::memory::{Grounds, Memory};
 use super::process::{Pid, ProcessIdentity, ProcessRecord};
-use super::verdict::Verdict;
+use super::verdict::{OrphanReason, Verdict};
 
 /// One look at one coordinator.
 #[derive(Clone, Debug)]
@@ -55,6 +55,18 @@ impl Sighting {
     #[must_use]
     pub fn identity(&self) -> ProcessIdentity {
         self.observation.record.identity
+    }
+
+    /// Whether it is an orphan only by the name of its directory, and too young to be ended for that.
+    #[must_use]
+    pub fn is_young_ephemeral(&self, min_age: Duration, now: SystemTime) -> bool {
+        let is_ephemeral = matches!(
+            self.verdict.orphan_reason(),
+            Some(OrphanReason::Ephemeral(_))
+        );
+        // A start in the future comes from a clock that was set back: its age is not known.
+        let age = now.duration_since(self.observation.record.started_at);
+        is_ephemeral && age.map_or(true, |age| age < min_age)
     }
 }
 
@@ -149,6 +161,12 @@ impl Registry {
     pub fn orphans(&self) -> impl Iterator<Item = &Sighting> {
         self.coordinators()
             .filter(|sighting| sighting.verdict.orphan_reason().is_some())
+    }
+
+    /// Exactly this coordinator.
+    #[must_use]
+    pub fn get(&self, identity: &ProcessIdentity) -> Option<&Sighting> {
+        self.known.get(identity)
     }
 
     /// The coordinator with this pid.

@@ -27,6 +27,19 @@ pub struct Termination {
     pub unrecorded: bool,
     /// Who wanted it.
     pub actor: Actor,
+    /// Who started the orphan, as far as that could be told before SIGTERM.
+    pub starter: Option<Starter>,
+}
+
+/// What may start a coordinator again when it has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Starter {
+    /// The orphan's parent.
+    pub pid: Pid,
+    /// That one's command line; empty if it could not be read.
+    pub cmdline: String,
+    /// The systemd unit or scope that the orphan ran in, where there is one.
+    pub unit: Option<String>,
 }
 
 /// How far the signals for an orphan reached.

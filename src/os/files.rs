@@ -122,6 +122,27 @@ pub fn open_following(path: &Path) -> io::Result<File> {
     }
 }
 
+/// Puts `bytes` in the place of what is at `path`: all of it or nothing, also if the machine crashes.
+///
+/// # Errors
+/// If it is not certainly on disk.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let new = path.with_extension("new");
+    let write = || -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        let mut file = open_regular(&new, &mut options)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().map_err(system("write", &new))?;
+    fs::rename(&new, path).map_err(system("replace", path))?;
+    let directory = path.parent().unwrap_or(Path::new("."));
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(system("flush", directory))
+}
+
 /// Removes a socket that nobody listens on any more. Call it only with the lock beside it held.
 ///
 /// # Errors

@@ -17,6 +17,14 @@ pub fn environment(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
+/// A name for this boot of the machine: process identities are unique only within one. Empty where
+/// start times are absolute, as on macOS.
+#[must_use]
+pub fn boot_id() -> String {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    id.map(|id| id.trim().to_owned()).unwrap_or_default()
+}
+
 /// Raises the soft limit on open files to the hard one: each process under termination takes one.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 //! Says what the kernel and the disk say, and signals one exact process through its handle. Decides
 //! nothing: what facts mean is [`crate::orphan`]'s.
 
+pub mod clock;
 pub mod evidence;
 pub mod facts;
 pub mod files;
@@ -12,3 +13,4 @@ pub mod host;
 mod libproc;
 pub mod processes;
 pub mod signals;
+pub mod view;

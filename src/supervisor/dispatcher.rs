@@ -3,25 +3,33 @@
 //!
 //! Owns all state of the daemon: the registry, the terminations under way, who waits for what.
 
+mod fixing;
+mod reaping;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::event::{Effect, Event, Loaded, Ticket};
+use self::fixing::Fixing;
+use super::event::{Around, Effect, Event, Loaded, Ticket};
 use super::request::{Peer, Refusal, Request, Selection};
-use super::selection::{Choice, Spared, choose, of_workspace};
+use super::selection::of_workspace;
 use super::settings::Settings;
-use super::termination::Wave;
-use crate::orphan::escalation::{Audit, Outcome};
-use crate::orphan::event::{Actor, Event as Fact};
+use crate::orphan::clock::{Moment, Now};
+use crate::orphan::escalation::Outcome;
+use crate::orphan::event::Event as Fact;
+use crate::orphan::policy::Policy;
 use crate::orphan::process::ProcessIdentity;
 use crate::orphan::registry::{Cleared, Observation, Registry, Transition};
+use crate::orphan::steering::Steering;
 use crate::orphan::termination::{Termination, subject};
 use crate::orphan::victims::Lineage;
-use crate::wire::results::{self, Counters, FixReport, Identity, LastScan, Source, StatusReport};
+use crate::orphan::view::Obstacle;
+use crate::wire::results::{self, Source};
+use crate::wire::status::{self, Counters, Identity, LastScan, StatusReport};
 
 /// What a request waits for a scan with.
 #[derive(Debug)]
@@ -37,22 +45,19 @@ enum Waiting {
     },
 }
 
-/// A fix whose terminations have begun.
-#[derive(Debug)]
-struct Fixing {
-    ticket: Ticket,
-    is_gate: bool,
-    open: HashSet<ProcessIdentity>,
-    report: FixReport,
-}
-
 /// The state of the daemon.
 #[derive(Debug)]
 pub struct Dispatcher {
     identity: Identity,
     settings: Arc<Settings>,
     registry: Registry,
+    policy: Policy,
+    /// For the waves under way: what the owner says holds for them too.
+    steering: watch::Sender<Arc<Steering>>,
+    obstacles: Vec<Obstacle>,
     is_scanning: bool,
+    scan_began: Option<Moment>,
+    scan_lag: Duration,
     /// Waits for the scan that runs.
     scanned_for: Vec<(Ticket, Waiting)>,
     /// Came while a scan ran: waits for the next, which sees the world after the request.
@@ -72,12 +77,17 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// A daemon that has seen nothing yet.
     #[must_use]
-    pub fn new(identity: Identity, settings: Arc<Settings>) -> Self {
+    pub fn new(identity: Identity, settings: Arc<Settings>, steering: Steering) -> Self {
         Self {
             identity,
             settings,
             registry: Registry::default(),
+            steering: watch::Sender::new(Arc::new(steering.clone())),
+            policy: Policy::new(steering),
+            obstacles: Vec::new(),
             is_scanning: false,
+            scan_began: None,
+            scan_lag: Duration::ZERO,
             scanned_for: Vec::new(),
             queued: Vec::new(),
             ending: HashMap::new(),
@@ -92,19 +102,31 @@ impl Dispatcher {
     }
 
     /// Takes in one event.
-    pub fn handle_event(&mut self, event: Event, now: SystemTime) -> Vec<Effect> {
+    pub fn handle_event(&mut self, event: Event, now: Now) -> Vec<Effect> {
         let mut effects = Vec::new();
         match event {
-            Event::Tick => self.scan_if_idle(&mut effects),
-            Event::Scanned { observations, took } => {
-                self.scanned(observations, took, now, &mut effects)
-            }
+            Event::Tick => self.tick(now, &mut effects),
+            Event::Scanned {
+                observations,
+                around,
+                took,
+            } => self.scanned(observations, around, took, now, &mut effects),
             Event::Asked {
                 ticket,
                 peer,
                 request,
             } => self.asked(ticket, peer, request, now, &mut effects),
             Event::ReloadAsked => effects.push(Effect::LoadConfig { ticket: None }),
+            Event::Identified {
+                ticket,
+                pid,
+                identity,
+            } => self.identified(ticket, pid, identity, &mut effects),
+            Event::Kept { ticket, result } => effects.push(Effect::Answer {
+                ticket,
+                answer: result.map_err(Refusal::NotWritten),
+            }),
+            Event::AuditIsBack => self.policy.audit_is_back(),
             Event::Reloaded { ticket, result } => self.reloaded(ticket, result, &mut effects),
             Event::Ended(termination) => self.ended(*termination, now, &mut effects),
             Event::Stop { cause } => self.stop(cause, &mut effects),
@@ -113,44 +135,68 @@ impl Dispatcher {
         effects
     }
 
-    fn scan_if_idle(&mut self, effects: &mut Vec<Effect>) {
+    fn tick(&mut self, now: Now, effects: &mut Vec<Effect>) {
         // Never two at once: a tick that comes during a scan is skipped.
+        if self.is_scanning {
+            self.counters.skipped_ticks += 1;
+        }
+        self.scan_if_idle(now, effects);
+    }
+
+    fn scan_if_idle(&mut self, now: Now, effects: &mut Vec<Effect>) {
         if self.is_scanning || self.stopping.is_some() {
             return;
         }
         self.is_scanning = true;
+        let since_last = self.scan_began.map(|began| now.moment.since(began));
+        self.scan_lag = since_last
+            .map(|since| since.saturating_sub(self.settings.reap.interval))
+            .unwrap_or_default();
+        self.scan_began = Some(now.moment);
         self.scanned_for.append(&mut self.queued);
         effects.push(Effect::Scan {
             memories: self.registry.memories(),
+            kept: self
+                .policy
+                .steering()
+                .keeps
+                .processes
+                .values()
+                .copied()
+                .collect(),
         });
     }
 
     fn scanned(
         &mut self,
         observations: Result<Vec<Observation>, String>,
+        around: Around,
         took: Duration,
-        now: SystemTime,
+        now: Now,
         effects: &mut Vec<Effect>,
     ) {
         self.is_scanning = false;
+        self.look_around(around, effects);
         let ended = std::mem::take(&mut self.ended_meanwhile);
         match observations {
             Ok(mut observations) => {
                 observations.retain(|seen| !ended.contains(&seen.record.identity));
                 let transitions =
                     self.registry
-                        .observe(observations, &self.settings.ephemeral, now);
+                        .observe(observations, &self.settings.ephemeral, now.wall);
                 self.counters.scans += 1;
-                self.note(transitions, effects);
+                self.note(transitions, now, effects);
                 self.last_scan = Some(LastScan {
-                    at: now,
+                    at: now.wall,
                     took,
+                    lag: self.scan_lag,
                     scanned: self.registry.coordinators().count(),
                     orphans: self.registry.orphans().count(),
                 });
                 for (ticket, waiting) in std::mem::take(&mut self.scanned_for) {
                     self.serve(ticket, waiting, now, effects);
                 }
+                self.reap(now, effects);
             }
             Err(error) => {
                 self.counters.failed_scans += 1;
@@ -174,11 +220,11 @@ impl Dispatcher {
             }
         }
         if !self.queued.is_empty() {
-            self.scan_if_idle(effects);
+            self.scan_if_idle(now, effects);
         }
     }
 
-    fn note(&mut self, transitions: Vec<Transition>, effects: &mut Vec<Effect>) {
+    fn note(&mut self, transitions: Vec<Transition>, now: Now, effects: &mut Vec<Effect>) {
         let mut facts = Vec::new();
         for transition in transitions {
             match transition {
@@ -201,14 +247,15 @@ impl Dispatcher {
                     cause,
                 } => {
                     self.counters.cleared += 1;
+                    self.policy.cleared(&sighting, &was, now);
                     let still_runs = cause == Cleared::VerdictChanged;
                     let mut subject = subject(&sighting);
-                    let now = still_runs.then(|| std::mem::take(&mut subject.reason));
+                    let reason_now = still_runs.then(|| std::mem::take(&mut subject.reason));
                     subject.reason = was;
                     facts.push(Fact::Cleared {
                         subject,
                         cause,
-                        now,
+                        now: reason_now,
                     });
                 }
             }
@@ -223,7 +270,7 @@ impl Dispatcher {
         ticket: Ticket,
         peer: Peer,
         request: Request,
-        now: SystemTime,
+        now: Now,
         effects: &mut Vec<Effect>,
     ) {
         let waiting = match request {
@@ -244,9 +291,21 @@ impl Dispatcher {
             }
             Request::Explain { pid } => {
                 let known = self.registry.by_pid(pid).cloned().map(Box::new);
-                effects.push(Effect::Explain { ticket, pid, known });
+                let standing = known
+                    .as_ref()
+                    .map(|known| self.policy.standing(known, &self.settings.reap, now));
+                effects.push(Effect::Explain {
+                    ticket,
+                    pid,
+                    known,
+                    standing,
+                });
                 return;
             }
+            Request::Pause { length } => return self.pause(ticket, &peer, length, now, effects),
+            Request::Resume => return self.resume(ticket, &peer, now, effects),
+            Request::Keep { what } => return self.keep(ticket, what, effects),
+            Request::Unkeep { what } => return self.unkeep(ticket, &what, effects),
             Request::Scan { workspace } => Waiting::Scan { workspace },
             Request::Gate { fix: false } => Waiting::Gate,
             Request::Gate { fix: true } => Waiting::Fix {
@@ -266,7 +325,7 @@ impl Dispatcher {
             return;
         }
         self.queued.push((ticket, waiting));
-        self.scan_if_idle(effects);
+        self.scan_if_idle(now, effects);
     }
 
     /// All or nothing: what is under way goes on as it began.
@@ -279,7 +338,6 @@ impl Dispatcher {
         let answer = match result {
             Ok(loaded) => {
                 self.settings = Arc::clone(&loaded.settings);
-                self.identity.policy = loaded.policy.clone();
                 self.identity.config.clone_from(&loaded.file);
                 effects.push(Effect::Record(vec![Fact::ConfigReloaded {
                     file: loaded.file.clone(),
@@ -299,13 +357,7 @@ impl Dispatcher {
         }
     }
 
-    fn serve(
-        &mut self,
-        ticket: Ticket,
-        waiting: Waiting,
-        now: SystemTime,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn serve(&mut self, ticket: Ticket, waiting: Waiting, now: Now, effects: &mut Vec<Effect>) {
         match waiting {
             Waiting::Scan { workspace } => {
                 let seen = of_workspace(self.registry.coordinators(), workspace.as_deref());
@@ -335,69 +387,13 @@ impl Dispatcher {
         }
     }
 
-    fn begin_fix(
-        &mut self,
-        ticket: Ticket,
-        peer: Peer,
-        selection: &Selection,
-        is_gate: bool,
-        now: SystemTime,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Choice { targets, spared } = choose(
-            self.registry.coordinators(),
-            selection,
-            self.settings.ephemeral_min_age,
-            now,
-        );
-        let scan = results::scan(self.registry.coordinators(), self.scan_facts(now));
-        let mut report = FixReport::new(scan);
-        for one in spared {
-            match one {
-                Spared::Coordinator { sighting, why } => report.spare(&sighting, &why, now),
-                Spared::NotACoordinator(pid) => report.spare_stranger(pid),
-            }
-        }
-        let open: HashSet<ProcessIdentity> =
-            targets.iter().map(|target| target.identity()).collect();
-        // A process that is being ended already is joined, not signalled a second time.
-        let mut fresh = Vec::new();
-        for target in targets {
-            match self.ending.get(&target.identity()) {
-                Some(guarded) => guarded.send_modify(|all| all.push(Arc::clone(&peer.lineage))),
-                None => fresh.push(target),
-            }
-        }
-        if !fresh.is_empty() {
-            let (guard, guarded) = watch::channel(vec![Arc::clone(&peer.lineage)]);
-            let guard = Arc::new(guard);
-            let identities = fresh.iter().map(|target| target.identity());
-            self.ending
-                .extend(identities.map(|identity| (identity, Arc::clone(&guard))));
-            effects.push(Effect::Terminate(Wave {
-                targets: fresh,
-                actor: Actor::Peer {
-                    uid: peer.uid,
-                    pid: peer.pid,
-                },
-                audit: Audit::Wanted,
-                own_pid: self.identity.pid,
-                guarded,
-                settings: Arc::clone(&self.settings),
-            }));
-        }
-        self.fixing.push(Fixing {
-            ticket,
-            is_gate,
-            open,
-            report,
-        });
-        self.answer_finished_fixes(effects);
-    }
-
-    fn ended(&mut self, termination: Termination, now: SystemTime, effects: &mut Vec<Effect>) {
+    fn ended(&mut self, termination: Termination, now: Now, effects: &mut Vec<Effect>) {
         let identity = termination.sighting.identity();
         self.ending.remove(&identity);
+        let respawn = self.policy.ended(&termination, &self.settings.reap, now);
+        if let Some((workspace, respawn)) = respawn {
+            effects.push(Effect::SayRespawn { workspace, respawn });
+        }
         match &termination.outcome {
             Outcome::Killed { .. } | Outcome::Missing => {
                 self.counters.killed += 1;
@@ -412,32 +408,10 @@ impl Dispatcher {
         effects.push(Effect::Record(vec![fact(&termination)]));
         for fixing in &mut self.fixing {
             if fixing.open.remove(&identity) {
-                fixing.report.add(&termination, now);
+                fixing.report.add(&termination, now.wall);
             }
         }
         self.answer_finished_fixes(effects);
-    }
-
-    fn answer_finished_fixes(&mut self, effects: &mut Vec<Effect>) {
-        let (done, open): (Vec<Fixing>, Vec<Fixing>) = std::mem::take(&mut self.fixing)
-            .into_iter()
-            .partition(|fixing| fixing.open.is_empty());
-        self.fixing = open;
-        for Fixing {
-            ticket,
-            is_gate,
-            report,
-            ..
-        } in done
-        {
-            let result = report.into_result();
-            let answer = Ok(if is_gate {
-                results::gate(result, true)
-            } else {
-                result
-            });
-            effects.push(Effect::Answer { ticket, answer });
-        }
     }
 
     fn stop(&mut self, cause: String, effects: &mut Vec<Effect>) {
@@ -467,10 +441,10 @@ impl Dispatcher {
         }
     }
 
-    fn scan_facts(&self, now: SystemTime) -> results::ScanFacts {
+    fn scan_facts(&self, now: Now) -> results::ScanFacts {
         results::ScanFacts {
             source: self.identity.source,
-            now,
+            now: now.wall,
             took: self
                 .last_scan
                 .as_ref()
@@ -478,11 +452,14 @@ impl Dispatcher {
         }
     }
 
-    fn status(&self, now: SystemTime) -> Value {
+    fn status(&self, now: Now) -> Value {
         let ending: BTreeSet<ProcessIdentity> = self.ending.keys().copied().collect();
-        results::status(&StatusReport {
+        status::status(&StatusReport {
             identity: &self.identity,
             registry: &self.registry,
+            policy: &self.policy,
+            rules: &self.settings.reap,
+            obstacles: &self.obstacles,
             ending: &ending,
             last_scan: self.last_scan.as_ref(),
             counters: &self.counters,

@@ -13,9 +13,13 @@ use super::termination::Wave;
 use crate::event_log::Query;
 use crate::orphan::event::Event as Fact;
 use crate::orphan::memory::Memory;
+use crate::orphan::policy::Standing;
+use crate::orphan::policy::respawn::Respawn;
 use crate::orphan::process::{Pid, ProcessIdentity};
 use crate::orphan::registry::{Observation, Sighting};
+use crate::orphan::steering::Steering;
 use crate::orphan::termination::Termination;
+use crate::orphan::view::Obstacle;
 
 /// Names one request until it is answered.
 pub type Ticket = u64;
@@ -29,6 +33,8 @@ pub enum Event {
     Scanned {
         /// What it saw, or why it saw nothing.
         observations: Result<Vec<Observation>, String>,
+        /// What it showed beside them.
+        around: Around,
         /// How long it took.
         took: Duration,
     },
@@ -41,6 +47,24 @@ pub enum Event {
         /// What.
         request: Request,
     },
+    /// A process was looked up.
+    Identified {
+        /// For the answer.
+        ticket: Ticket,
+        /// Which pid was asked for.
+        pid: Pid,
+        /// Which process has it.
+        identity: Option<ProcessIdentity>,
+    },
+    /// What the owner said is kept over a restart, or cannot be.
+    Kept {
+        /// Who waits for it.
+        ticket: Ticket,
+        /// The answer, or what went wrong.
+        result: Result<Value, String>,
+    },
+    /// The event log, which could not be written, can be again.
+    AuditIsBack,
     /// The owner's signal to read the configuration again.
     ReloadAsked,
     /// The configuration was read again.
@@ -66,6 +90,8 @@ pub enum Effect {
     Scan {
         /// What earlier scans left behind.
         memories: HashMap<ProcessIdentity, Memory>,
+        /// Processes that are kept as long as they live.
+        kept: Vec<ProcessIdentity>,
     },
     /// Start ending orphans; each answers with [`Event::Ended`].
     Terminate(Wave),
@@ -86,6 +112,33 @@ pub enum Effect {
         pid: Pid,
         /// What is known of it.
         known: Option<Box<Sighting>>,
+        /// Where that one stands with automatic reaping.
+        standing: Option<Standing>,
+    },
+    /// Look up which process has a pid; the answer is [`Event::Identified`].
+    Identify {
+        /// For the answer.
+        ticket: Ticket,
+        /// Which pid.
+        pid: Pid,
+    },
+    /// Keep what the owner said over a restart, and only then answer.
+    Keep {
+        /// All of it.
+        steering: Arc<Steering>,
+        /// Whose answer, if somebody waits, and which.
+        answer: Option<(Ticket, Value)>,
+    },
+    /// Find out whether the event log can be written again: [`Event::AuditIsBack`].
+    TryAudit,
+    /// Say what the daemon cannot see, which has changed.
+    SayView(Vec<Obstacle>),
+    /// Say that something starts coordinators again and again.
+    SayRespawn {
+        /// On which workspace.
+        workspace: PathBuf,
+        /// What is known of it.
+        respawn: Respawn,
     },
     /// Read the event log and answer.
     ReadEvents {
@@ -107,6 +160,15 @@ pub enum Effect {
     Exit,
 }
 
+/// What a scan shows beside the coordinators.
+#[derive(Clone, Debug, Default)]
+pub struct Around {
+    /// What hides processes or paths from the daemon, if that could be found out.
+    pub obstacles: Option<Vec<Obstacle>>,
+    /// Which kept processes have ended.
+    pub ended: Vec<ProcessIdentity>,
+}
+
 /// A configuration, ready for use.
 #[derive(Clone, Debug)]
 pub struct Loaded {
@@ -114,8 +176,6 @@ pub struct Loaded {
     pub settings: Arc<Settings>,
     /// How often to scan.
     pub interval: Duration,
-    /// What `status` says of the policy.
-    pub policy: Value,
     /// Where it came from.
     pub file: Option<PathBuf>,
 }

@@ -12,4 +12,5 @@ pub mod run;
 pub mod scan;
 pub mod selection;
 pub mod settings;
+pub mod steering_file;
 pub mod termination;

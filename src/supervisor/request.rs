@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::event_log::Query;
 use crate::orphan::process::Pid;
+use crate::orphan::steering::Kept;
 use crate::orphan::victims::Lineage;
 
 /// Who asks.
@@ -58,6 +60,23 @@ pub enum Request {
     },
     /// Records of the event log.
     Events(Query),
+    /// Hold automatic reaping.
+    Pause {
+        /// For how long; until it is resumed, if nothing is said.
+        length: Option<Duration>,
+    },
+    /// End a pause or a suspension.
+    Resume,
+    /// Never touch this.
+    Keep {
+        /// What.
+        what: Kept,
+    },
+    /// Treat this like any other again.
+    Unkeep {
+        /// What.
+        what: Kept,
+    },
     /// Read the configuration again.
     Reload,
 }
@@ -71,6 +90,12 @@ pub enum Refusal {
     /// No such process.
     #[error("no process has pid {0}")]
     NoSuchProcess(Pid),
+    /// It was not kept.
+    #[error("{0} is not kept")]
+    NotKept(String),
+    /// It is in force and cannot be written down.
+    #[error("it is in force, but will be forgotten at a restart: {0}")]
+    NotWritten(String),
     /// The new configuration cannot be used; the old one goes on.
     #[error("the configuration is kept as it was: {0}")]
     ConfigRejected(String),

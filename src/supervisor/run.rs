@@ -1,25 +1,31 @@
 //! Performs what the dispatcher decided: the only place that waits for more than one thing.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use super::dispatcher::Dispatcher;
-use super::event::{Effect, Event, Loaded, Ticket};
+use super::event::{Around, Effect, Event, Loaded, Ticket};
 use super::journal::{Journal, words};
 use super::request::{Answer, Peer, Refusal, Request};
 use super::scan::{Look, Scanner, on_blocking_pool};
 use super::settings::Settings;
-use super::termination;
+use super::{steering_file, termination};
 use crate::event_log;
-use crate::orphan::process::Pid;
+use crate::orphan::memory::Memory;
+use crate::orphan::policy::Standing;
+use crate::orphan::policy::respawn::Respawn;
+use crate::orphan::process::{Pid, ProcessIdentity};
 use crate::orphan::registry::{Observation, Registry, Sighting};
-use crate::wire::{explain, results};
+use crate::orphan::steering::Steering;
+use crate::orphan::view::Obstacle;
+use crate::os::{clock, facts};
+use crate::wire::{explain, status};
 
 /// How many requests may read the event log at the same time.
 const EVENT_READS_AT_ONCE: usize = 4;
@@ -47,7 +53,7 @@ pub type Requests = mpsc::Sender<Asked>;
 #[derive(Debug)]
 pub struct Supervisor {
     /// What it says of itself.
-    pub identity: results::Identity,
+    pub identity: status::Identity,
     /// The configuration.
     pub settings: Arc<Settings>,
     /// The way to the event log.
@@ -56,6 +62,8 @@ pub struct Supervisor {
     pub state_dir: PathBuf,
     /// How many rotated segments of it are kept.
     pub keep_segments: u32,
+    /// What the owner said before.
+    pub steering: Steering,
     /// How often it scans by itself; never, in the client.
     pub interval: Option<Duration>,
     /// Reads the configuration again; in the client there is nothing to reload.
@@ -92,7 +100,8 @@ impl Supervisor {
     ) {
         let (events, mut incoming) = mpsc::unbounded_channel();
         let mut engine = Engine {
-            dispatcher: Dispatcher::new(self.identity, Arc::clone(&self.settings)),
+            dispatcher: Dispatcher::new(self.identity, Arc::clone(&self.settings), self.steering),
+            steering_file: steering_file::start_writer(self.state_dir.clone(), events.clone()),
             settings: self.settings,
             scanner: Scanner::default(),
             journal: self.journal,
@@ -131,7 +140,7 @@ impl Supervisor {
                     }
                 },
             };
-            let effects = engine.dispatcher.handle_event(event, SystemTime::now());
+            let effects = engine.dispatcher.handle_event(event, clock::now());
             let mut has_recorded = false;
             for effect in effects {
                 has_recorded |= matches!(effect, Effect::Record(_));
@@ -172,6 +181,7 @@ struct Engine {
     settings: Arc<Settings>,
     scanner: Scanner,
     journal: Journal,
+    steering_file: mpsc::UnboundedSender<steering_file::Entry>,
     load_config: Option<LoadConfig>,
     state_dir: PathBuf,
     keep_segments: u32,
@@ -196,28 +206,7 @@ impl Engine {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Scan { memories } => {
-                let (scanner, settings, events) = (
-                    self.scanner.clone(),
-                    Arc::clone(&self.settings),
-                    self.events.clone(),
-                );
-                tokio::spawn(async move {
-                    let began = Instant::now();
-                    let scan =
-                        tokio::spawn(async move { scanner.scan(&settings, &memories).await });
-                    let observations = match scan.await {
-                        Ok(result) => result.map_err(|error| error.to_string()),
-                        Err(panicked) => Err(format!("the scan panicked: {panicked}")),
-                    };
-                    if let Err(error) = &observations {
-                        tracing::error!(%error, "a scan failed");
-                    }
-                    let took = began.elapsed();
-                    // The supervisor outlives its scans.
-                    let _ = events.send(Event::Scanned { observations, took });
-                });
-            }
+            Effect::Scan { memories, kept } => self.scan(memories, kept),
             Effect::Terminate(wave) => self.terminate(wave),
             Effect::Record(facts) => self.journal.record(facts),
             Effect::Answer { ticket, answer } => {
@@ -226,7 +215,22 @@ impl Engine {
                     let _ = waiting.send(answer);
                 }
             }
-            Effect::Explain { ticket, pid, known } => self.explain(ticket, pid, known),
+            Effect::Explain {
+                ticket,
+                pid,
+                known,
+                standing,
+            } => self.explain(ticket, pid, known, standing),
+            Effect::Identify { ticket, pid } => self.identify(ticket, pid),
+            Effect::Keep { steering, answer } => {
+                // Its writer lives as long as this.
+                let _ = self
+                    .steering_file
+                    .send(steering_file::Entry { steering, answer });
+            }
+            Effect::TryAudit => self.try_audit(),
+            Effect::SayView(obstacles) => say_view(&obstacles),
+            Effect::SayRespawn { workspace, respawn } => say_respawn(&workspace, &respawn),
             Effect::ReadEvents { ticket, query } => self.read_events(ticket, query),
             Effect::Ready => {
                 if let Some(ready) = self.ready.take() {
@@ -237,6 +241,67 @@ impl Engine {
             // The loop's own.
             Effect::Use(_) | Effect::Exit => {}
         }
+    }
+
+    fn scan(&self, memories: HashMap<ProcessIdentity, Memory>, kept: Vec<ProcessIdentity>) {
+        let (scanner, settings, events) = (
+            self.scanner.clone(),
+            Arc::clone(&self.settings),
+            self.events.clone(),
+        );
+        tokio::spawn(async move {
+            let began = Instant::now();
+            let scan = tokio::spawn(async move {
+                let scan = scanner.scan(&settings, &memories).await;
+                let seen = scan.as_deref().unwrap_or_default().iter();
+                let targets = seen.map(|seen| seen.record.identity.pid).collect();
+                (scan, scanner.look_around(targets, kept).await)
+            });
+            let (observations, around) = match scan.await {
+                Ok((scan, around)) => (scan.map_err(|error| error.to_string()), around),
+                Err(panicked) => (
+                    Err(format!("the scan panicked: {panicked}")),
+                    Around::default(),
+                ),
+            };
+            if let Err(error) = &observations {
+                tracing::error!(%error, "a scan failed");
+            }
+            let took = began.elapsed();
+            // The supervisor outlives its scans.
+            let _ = events.send(Event::Scanned {
+                observations,
+                around,
+                took,
+            });
+        });
+    }
+
+    fn identify(&self, ticket: Ticket, pid: Pid) {
+        let events = self.events.clone();
+        let limit = self.settings.probe_timeout;
+        tokio::spawn(async move {
+            let pinned = on_blocking_pool(limit, move || facts::pin(pid)).await;
+            let identity = pinned
+                .and_then(Result::ok)
+                .map(|pinned| pinned.record.identity);
+            let _ = events.send(Event::Identified {
+                ticket,
+                pid,
+                identity,
+            });
+        });
+    }
+
+    /// Whatever the event log is owed goes first: if that can be written, so can the next record.
+    fn try_audit(&self) {
+        let (journal, events) = (self.journal.clone(), self.events.clone());
+        tokio::spawn(async move {
+            if journal.record_and_flush(Vec::new()).await.is_ok() {
+                tracing::info!("the event log can be written again");
+                let _ = events.send(Event::AuditIsBack);
+            }
+        });
     }
 
     /// Who is told how something ended finds it in the event log.
@@ -307,7 +372,13 @@ impl Engine {
         });
     }
 
-    fn explain(&mut self, ticket: Ticket, pid: Pid, known: Option<Box<Sighting>>) {
+    fn explain(
+        &mut self,
+        ticket: Ticket,
+        pid: Pid,
+        known: Option<Box<Sighting>>,
+        standing: Option<Standing>,
+    ) {
         let Some(answer) = self.waiting.remove(&ticket) else {
             return;
         };
@@ -322,7 +393,9 @@ impl Engine {
                 Look::Gone => Err(Refusal::NoSuchProcess(pid)),
                 Look::NotOne(record) => Ok(explain::stranger(&record)),
                 Look::Unreadable(error) => Ok(explain::unreadable(pid, &error.to_string())),
-                Look::Coordinator(observation) => Ok(explained(*observation, known, &settings)),
+                Look::Coordinator(observation) => {
+                    Ok(explained(*observation, known, standing.as_ref(), &settings))
+                }
             };
             let _ = answer.send(result);
         });
@@ -355,12 +428,36 @@ impl Engine {
     }
 }
 
+fn say_view(obstacles: &[Obstacle]) {
+    for obstacle in obstacles {
+        tracing::error!(
+            "the daemon does not see everything there is, and reaps nothing by itself: {obstacle}"
+        );
+    }
+    if obstacles.is_empty() {
+        tracing::info!("the daemon sees everything there is");
+    }
+}
+
+fn say_respawn(workspace: &Path, respawn: &Respawn) {
+    let starter = respawn.starter.as_ref();
+    tracing::error!(
+        ?workspace,
+        kills = respawn.kills,
+        parent = starter.map(|one| one.pid),
+        parent_cmdline = starter.map(|one| one.cmdline.as_str()),
+        unit = starter.and_then(|one| one.unit.as_deref()),
+        "something starts a coordinator again and again: stop it there"
+    );
+}
+
 fn explained(
     observation: Observation,
     known: Option<Box<Sighting>>,
+    standing: Option<&Standing>,
     settings: &Settings,
 ) -> serde_json::Value {
-    let now = SystemTime::now();
+    let now = clock::now();
     // The same process only: another one may have the pid by now.
     let known = known.filter(|known| known.identity() == observation.record.identity);
     let memory = known
@@ -368,13 +465,13 @@ fn explained(
         .map(|known| known.memory.clone())
         .unwrap_or_default();
     let evidence = observation.evidence.clone();
-    let sighting = Registry::glance(known.as_deref(), observation, &settings.ephemeral, now);
+    let sighting = Registry::glance(known.as_deref(), observation, &settings.ephemeral, now.wall);
     let held_back = match () {
         () if settings.protects(&evidence) => Some("its workspace is below a protected path"),
         () if !settings.covers(evidence.workspace.as_deref()) => {
             Some("its workspace is not below workspace_roots")
         }
-        () if super::selection::is_young_ephemeral(&sighting, settings.ephemeral_min_age, now) => {
+        () if sighting.is_young_ephemeral(settings.reap.ephemeral_min_age, now.wall) => {
             Some("it is younger than ephemeral_min_age; `--pid` or `--reason` overrides that")
         }
         () => None,
@@ -383,6 +480,9 @@ fn explained(
         memory: &memory,
         ephemeral: &settings.ephemeral,
         held_back,
+        standing: standing
+            .filter(|_| known.is_some())
+            .map(|standing| (standing, &settings.reap)),
         now,
     };
     explain::coordinator(&sighting, &context)

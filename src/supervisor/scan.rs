@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 
+use super::event::Around;
 use super::settings::Settings;
 use crate::orphan::coordinator::{Coordinator, WorkspaceArgument, recognise};
 use crate::orphan::evidence::{Access, Evidence, MountKey, PathState};
@@ -20,6 +21,7 @@ use crate::os::evidence::{gather, timed_out, without_probing, workspace_path};
 use crate::os::facts::{self, PinError, Pinned};
 use crate::os::handle::ProcessHandle;
 use crate::os::processes::{ListError, candidates};
+use crate::os::view;
 
 /// How many workspaces are probed at the same time.
 const PROBES_AT_ONCE: usize = 8;
@@ -27,6 +29,9 @@ const PROBES_AT_ONCE: usize = 8;
 const HUNG_PROBES_LIMIT: usize = 64;
 /// How long listing and reading the process table may take.
 const LISTING_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long comparing our view with others' may take.
+const AROUND_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why a scan gave no result.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +112,16 @@ impl Scanner {
         }
         observations.sort_by_key(|observation| observation.record.identity);
         Ok(observations)
+    }
+
+    /// Looks at what else a scan has to know: what hides something from us, by comparison with these
+    /// coordinators if need be, and which kept processes have ended.
+    pub async fn look_around(&self, targets: Vec<Pid>, kept: Vec<ProcessIdentity>) -> Around {
+        let look = on_blocking_pool(AROUND_LIMIT, move || Around {
+            obstacles: Some(view::obstacles(&targets)),
+            ended: kept.into_iter().filter(has_ended).collect(),
+        });
+        look.await.unwrap_or_default()
     }
 
     /// Pins and looks at the one process that has `pid` now.
@@ -274,6 +289,15 @@ pub(super) async fn on_blocking_pool<T: Send + 'static>(
             None
         }
         Err(_) => None,
+    }
+}
+
+/// Whether this very process is gone. One that cannot be looked at is not.
+fn has_ended(identity: &ProcessIdentity) -> bool {
+    match facts::pin(identity.pid) {
+        Ok(pinned) => pinned.record.identity != *identity,
+        Err(PinError::Gone) => true,
+        Err(_) => false,
     }
 }
 

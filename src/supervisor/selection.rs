@@ -92,7 +92,7 @@ pub fn choose<'a>(
             }
             Some(_) if !selection.includes(sighting) => {}
             Some(reason)
-                if is_young_ephemeral(sighting, ephemeral_min_age, now)
+                if sighting.is_young_ephemeral(ephemeral_min_age, now)
                     && !selection.insists_on(sighting, reason) =>
             {
                 choice
@@ -106,21 +106,6 @@ pub fn choose<'a>(
         .spared
         .extend(unseen.into_iter().map(Spared::NotACoordinator));
     choice
-}
-
-/// Whether an orphan is one only by the name of its directory, and too young to be ended for that.
-#[must_use]
-pub fn is_young_ephemeral(sighting: &Sighting, min_age: Duration, now: SystemTime) -> bool {
-    matches!(
-        sighting.verdict.orphan_reason(),
-        Some(OrphanReason::Ephemeral(_))
-    ) && is_young(sighting, min_age, now)
-}
-
-fn is_young(sighting: &Sighting, min_age: Duration, now: SystemTime) -> bool {
-    // A start in the future comes from a clock that was set back: its age is not known.
-    now.duration_since(sighting.observation.record.started_at)
-        .map_or(true, |age| age < min_age)
 }
 
 /// The coordinators of one workspace, or all.

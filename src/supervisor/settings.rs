@@ -7,7 +7,9 @@ use std::time::Duration;
 use crate::config::{Config, Uids};
 use crate::orphan::coordinator::CustomForm;
 use crate::orphan::ephemeral::{EphemeralRoots, EphemeralRules};
-use crate::orphan::evidence::{Evidence, normalised, seen_from_outside};
+use crate::orphan::evidence::Evidence;
+use crate::orphan::policy::Rules;
+use crate::orphan::steering::{concerns, is_below_any};
 use crate::orphan::victims::Scope;
 use crate::os::evidence::JudgedUids;
 
@@ -22,10 +24,8 @@ pub struct Settings {
     pub workspace_roots: Vec<PathBuf>,
     /// What makes a path ephemeral.
     pub ephemeral: EphemeralRules,
-    /// How old an ephemeral one must be.
-    pub ephemeral_min_age: Duration,
-    /// Workspaces at or below these are never touched.
-    pub protect: Vec<PathBuf>,
+    /// When orphans are ended without being asked, and who is never touched.
+    pub reap: Rules,
     /// How long one workspace may take to answer.
     pub probe_timeout: Duration,
     /// How far termination reaches.
@@ -53,8 +53,7 @@ impl Settings {
                 hints: config.orphan.ephemeral_hints.clone(),
                 roots: EphemeralRoots::Below(config.orphan.temporary_roots(env)),
             },
-            ephemeral_min_age: config.orphan.ephemeral_min_age,
-            protect: with_real_paths(&config.orphan.protect),
+            reap: rules(config),
             probe_timeout: config.scan.probe_timeout,
             scope: config.terminate.scope,
             sigterm_wait: config.terminate.sigterm_wait,
@@ -83,34 +82,42 @@ impl Settings {
         }
     }
 
-    /// Whether the owner said that this workspace is never to be touched: by its name, by where its
-    /// links lead, or by where what the process holds was last seen.
+    /// Whether the owner said that this workspace is never to be touched.
     #[must_use]
     pub fn protects(&self, evidence: &Evidence) -> bool {
-        let inside = [&evidence.workspace, &evidence.resolved]
-            .into_iter()
-            .flatten();
-        let outside = inside
-            .clone()
-            .map(|path| seen_from_outside(&evidence.root, path));
-        let held = [&evidence.cwd, &evidence.log].into_iter().flatten();
-        inside
-            .cloned()
-            .chain(outside)
-            .chain(held.map(|holding| holding.path.clone()))
-            .any(|path| is_below_any(&path, &self.protect))
+        concerns(evidence, &self.reap.protect)
     }
+}
+
+fn rules(config: &Config) -> Rules {
+    let reap = &config.reap;
+    Rules {
+        confirm: reap.confirm,
+        reasons: reap.reasons.clone(),
+        grace: reap.grace,
+        min_sightings: reap.min_sightings,
+        start_grace: reap.start_grace,
+        max_per_scan: reap.max_per_scan,
+        breaker_window: reap.breaker_window,
+        breaker_share: reap.breaker_share,
+        ephemeral_min_age: config.orphan.ephemeral_min_age,
+        protect: with_real_paths(&config.orphan.protect),
+        interval: config.scan.interval,
+        stall: stall(config.scan.interval),
+    }
+}
+
+/// When nobody has looked for this long, something is wrong with who should.
+#[must_use]
+pub fn stall(interval: Duration) -> Duration {
+    const SHORTEST: Duration = Duration::from_mins(1);
+    interval.saturating_mul(3).max(SHORTEST)
 }
 
 /// Each path as it was written, and where it leads now.
 fn with_real_paths(paths: &[PathBuf]) -> Vec<PathBuf> {
     let real = paths.iter().filter_map(|path| path.canonicalize().ok());
     paths.iter().cloned().chain(real).collect()
-}
-
-fn is_below_any(path: &Path, roots: &[PathBuf]) -> bool {
-    let path = normalised(path);
-    roots.iter().any(|root| path.starts_with(root))
 }
 
 #[cfg(test)]

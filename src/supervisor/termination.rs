@@ -25,9 +25,10 @@ use crate::orphan::event::{Actor, Event, Signal};
 use crate::orphan::judge::judge;
 use crate::orphan::process::Pid;
 use crate::orphan::registry::Sighting;
+use crate::orphan::steering::Steering;
 use crate::orphan::termination::{Reach, Termination};
 use crate::orphan::victims::{Lineage, Relation};
-use crate::os::facts;
+use crate::os::{clock, facts};
 
 /// How long looking at the processes around the orphans may take.
 const SNAPSHOT_LIMIT: Duration = Duration::from_secs(10);
@@ -48,6 +49,8 @@ pub struct Wave {
     pub own_pid: Pid,
     /// The peers that asked, with their ancestors; grows while the wave runs.
     pub guarded: watch::Receiver<Vec<Arc<Lineage>>>,
+    /// What the owner says beyond the configuration, at any time.
+    pub steering: watch::Receiver<Arc<Steering>>,
     /// The configuration it runs under to its end.
     pub settings: Arc<Settings>,
 }
@@ -64,6 +67,7 @@ pub async fn run(
         wave_actor: wave.actor,
         own_pid: wave.own_pid,
         guarded: wave.guarded,
+        steering: wave.steering,
         settings: wave.settings,
         scanner,
         journal,
@@ -78,6 +82,7 @@ pub async fn run(
             victims: Vec::new(),
             left_behind: Vec::new(),
             leader_row: None,
+            starter: None,
             unrecorded: None,
         })
         .collect();
@@ -103,6 +108,7 @@ pub fn lost(sighting: Sighting, actor: Actor) -> Termination {
         elapsed: Duration::ZERO,
         unrecorded: false,
         actor,
+        starter: None,
     }
 }
 
@@ -111,6 +117,7 @@ struct Runner {
     wave_actor: Actor,
     own_pid: Pid,
     guarded: watch::Receiver<Vec<Arc<Lineage>>>,
+    steering: watch::Receiver<Arc<Steering>>,
     settings: Arc<Settings>,
     scanner: Scanner,
     journal: Journal,
@@ -208,8 +215,8 @@ impl Runner {
             let why = case.sighting.verdict.reason();
             return spare(case, &why);
         }
-        if self.settings.protects(&case.sighting.observation.evidence) {
-            return spare(case, "protected");
+        if let Some(why) = self.held_by_owner(&case) {
+            return spare(case, why);
         }
         if case.victims.is_empty() {
             let Some(handle) = handle else {
@@ -220,6 +227,21 @@ impl Runner {
         case
     }
 
+    /// What its owner has said, then or meanwhile, that keeps this orphan from being signalled.
+    fn held_by_owner(&self, case: &Case) -> Option<&'static str> {
+        let evidence = &case.sighting.observation.evidence;
+        let steering = Arc::clone(&self.steering.borrow());
+        if self.settings.protects(evidence) {
+            Some("protected")
+        } else if steering.keeps.hold(&case.identity(), evidence) {
+            Some("kept")
+        } else if self.wave_actor == Actor::Auto && steering.holds_reaping(clock::now()) {
+            Some("reaping_held")
+        } else {
+            None
+        }
+    }
+
     /// Finds out who dies with each orphan, pins them and checks each again: the last part of the
     /// check. Before the second signal it takes in what pinned members have started meanwhile.
     async fn gather_victims(&self, signal: Signal, mut cases: Vec<Case>) -> Vec<Case> {
@@ -228,12 +250,13 @@ impl Runner {
         }
         let settings = Arc::clone(&self.settings);
         let (own_pid, guarded) = (self.own_pid, self.guarded.borrow().clone());
+        let steering = Arc::clone(&self.steering.borrow());
         // The handles go to the blocking pool and come back; if they do not, nobody is signalled.
         let sent: Vec<GatheringCase> = cases.iter_mut().map(GatheringCase::take).collect();
         let gathered = on_blocking_pool(SNAPSHOT_LIMIT, move || {
             let own = facts::lineage(own_pid);
             let lineage = guarded.iter().fold(own, |all, peer| all.with(peer));
-            gather_all(sent, lineage, signal, &settings)
+            gather_all(sent, lineage, &steering.keeps, signal, &settings)
         })
         .await;
         let Some(gathered) = gathered else {
@@ -352,6 +375,7 @@ impl Runner {
             elapsed: self.started.elapsed(),
             unrecorded: case.unrecorded.is_some(),
             actor: self.wave_actor,
+            starter: case.starter,
             sighting: case.sighting,
         }
     }

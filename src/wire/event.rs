@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::evidence::evidence;
-use super::text::{Object, put_optional_text, put_text};
-use crate::orphan::event::{Actor, Event, Subject};
+use super::text::{Object, put_optional_text, put_text, timestamp};
+use crate::orphan::event::{Actor, Event, HeldBy, Subject};
 use crate::orphan::memory::Grounds;
 use crate::orphan::registry::Cleared;
 
@@ -96,6 +96,27 @@ pub fn record(event: &Event) -> (&'static str, Object) {
             fields.insert("why".into(), why.clone().into());
             fields.insert("actor".into(), actor_json(actor));
             "orphan.spared"
+        }
+        Event::ReapSuspended { by, why } => {
+            fields.insert("why".into(), why.clone().into());
+            match by {
+                HeldBy::Breaker { turned, of } => {
+                    fields.insert("by".into(), "breaker".into());
+                    fields.insert("turned".into(), (*turned).into());
+                    fields.insert("of".into(), (*of).into());
+                }
+                HeldBy::Owner { actor, until } => {
+                    fields.insert("by".into(), "pause".into());
+                    fields.insert("actor".into(), actor_json(actor));
+                    fields.insert("until".into(), until.map(timestamp).into());
+                }
+            }
+            "reap.suspended"
+        }
+        Event::ReapResumed { actor } => {
+            let actor = actor.as_ref().map_or(Value::Null, actor_json);
+            fields.insert("actor".into(), actor);
+            "reap.resumed"
         }
         Event::ConfigReloaded { file } => {
             put_optional_text(&mut fields, "file", file.as_ref());

@@ -1,15 +1,19 @@
 //! The result of `explain`: every rule tried on one process, with what it found.
 
 use std::ffi::OsString;
-use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
 use super::entry::entry;
 use super::evidence::evidence;
+use super::status::{put_standing, says};
+use super::text::Object;
+use crate::orphan::clock::Now;
 use crate::orphan::ephemeral::EphemeralRules;
 use crate::orphan::judge::explain;
 use crate::orphan::memory::Memory;
+use crate::orphan::policy::machine::State;
+use crate::orphan::policy::{Rules, Standing};
 use crate::orphan::process::{Pid, ProcessRecord};
 use crate::orphan::registry::Sighting;
 use crate::orphan::verdict::Verdict;
@@ -23,8 +27,10 @@ pub struct Context<'a> {
     pub ephemeral: &'a EphemeralRules,
     /// What keeps this process from being touched whatever its verdict, if anything does.
     pub held_back: Option<&'static str>,
+    /// Where it stands with automatic reaping, as of the last scan; nowhere, without a daemon.
+    pub standing: Option<(&'a Standing, &'a Rules)>,
     /// The time of the answer.
-    pub now: SystemTime,
+    pub now: Now,
 }
 
 /// A process that is no coordinator.
@@ -84,13 +90,40 @@ pub fn coordinator(sighting: &Sighting, context: &Context<'_>) -> Value {
     if let Some(why) = context.held_back {
         rules.push(json!({"rule": "held_back", "result": why, "evidence": null}));
     }
-    json!({
-        "pid": observation.record.identity.pid,
-        "is_coordinator": true,
-        "entry": entry(sighting, context.now),
-        "rules": rules,
-        "would": would(&sighting.verdict, context.held_back),
-    })
+    let mut result = Object::new();
+    result.insert("pid".into(), observation.record.identity.pid.into());
+    result.insert("is_coordinator".into(), true.into());
+    result.insert("entry".into(), entry(sighting, context.now.wall).into());
+    result.insert("rules".into(), rules.into());
+    let would = would(&sighting.verdict, context.held_back);
+    result.insert("would".into(), would.into());
+    if let Some((standing, policy)) = context.standing {
+        let is_orphan = sighting.verdict.orphan_reason().is_some();
+        put_standing(&mut result, standing, policy, context.now);
+        let by_itself = by_itself(standing, is_orphan, policy);
+        result.insert("by_itself".into(), by_itself.into());
+    }
+    Value::Object(result)
+}
+
+/// What the daemon will do without being asked, in a sentence.
+fn by_itself(standing: &Standing, is_orphan: bool, rules: &Rules) -> String {
+    match &standing.state {
+        State::Terminating(_) => "it is being ended".to_owned(),
+        _ if !is_orphan => "the daemon leaves it alone".to_owned(),
+        State::Seen => "the daemon has not seen it as an orphan yet".to_owned(),
+        _ => match standing.holds.as_slice() {
+            [] => "the daemon ends it after its next scan".to_owned(),
+            holds => {
+                let why: Vec<String> = holds.iter().map(|hold| says(hold, rules)).collect();
+                let when = match standing.next_action {
+                    Some(_) => "will end it later",
+                    None => "will not end it",
+                };
+                format!("the daemon {when}: {}", why.join("; "))
+            }
+        },
+    }
 }
 
 fn would(verdict: &Verdict, held_back: Option<&'static str>) -> String {

@@ -7,6 +7,8 @@ pub mod event;
 pub mod evidence;
 pub mod explain;
 pub mod results;
+pub mod status;
+pub mod steering;
 pub mod text;
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
 //! The results of requests: `scan`, `fix`, `gate`, `status`, `explain`, `version`.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
 use super::entry::entry;
-use super::text::{Object, put_optional_text, timestamp};
+use super::text::{Object, put_optional_text, put_text, timestamp};
 use crate::orphan::escalation::{Failure, Outcome};
-use crate::orphan::process::{Pid, ProcessIdentity};
-use crate::orphan::registry::{Registry, Sighting};
+use crate::orphan::process::Pid;
+use crate::orphan::registry::Sighting;
+use crate::orphan::steering::Kept;
 use crate::orphan::termination::{Reach, Termination};
 
 /// The version of the protocol.
@@ -37,23 +37,6 @@ impl Source {
     }
 }
 
-/// What the daemon says of itself.
-#[derive(Clone, Debug)]
-pub struct Identity {
-    /// Where the engine runs.
-    pub source: Source,
-    /// Its own pid.
-    pub pid: Pid,
-    /// Where it listens.
-    pub socket: Option<std::path::PathBuf>,
-    /// Where its configuration came from.
-    pub config: Option<std::path::PathBuf>,
-    /// When it started.
-    pub started: SystemTime,
-    /// What `status` says of the policy.
-    pub policy: Value,
-}
-
 /// What a result says of the scan behind it.
 #[derive(Clone, Copy, Debug)]
 pub struct ScanFacts {
@@ -63,55 +46,6 @@ pub struct ScanFacts {
     pub now: SystemTime,
     /// How long it took.
     pub took: Duration,
-}
-
-/// The newest scan, for `status`.
-#[derive(Clone, Debug)]
-pub struct LastScan {
-    /// When it ended.
-    pub at: SystemTime,
-    /// How long it took.
-    pub took: Duration,
-    /// How many coordinators it saw.
-    pub scanned: usize,
-    /// How many of them were orphans.
-    pub orphans: usize,
-}
-
-/// What has been counted since the daemon started.
-#[derive(Clone, Debug, Default)]
-pub struct Counters {
-    /// Scans that gave a result.
-    pub scans: u64,
-    /// Scans that gave none.
-    pub failed_scans: u64,
-    /// Coordinators that became orphans.
-    pub detected: u64,
-    /// Orphans that are none any more, without our doing.
-    pub cleared: u64,
-    /// Orphans ended.
-    pub killed: u64,
-    /// Orphans that could not be ended.
-    pub failed: u64,
-    /// Terminations stopped by a doubt.
-    pub spared: u64,
-}
-
-/// Everything `status` is made of.
-#[derive(Debug)]
-pub struct StatusReport<'a> {
-    /// Who answers.
-    pub identity: &'a Identity,
-    /// What has been seen.
-    pub registry: &'a Registry,
-    /// Which orphans are being ended.
-    pub ending: &'a BTreeSet<ProcessIdentity>,
-    /// The newest scan.
-    pub last_scan: Option<&'a LastScan>,
-    /// What has been counted.
-    pub counters: &'a Counters,
-    /// The time of the answer.
-    pub now: SystemTime,
 }
 
 /// A scan's result.
@@ -332,75 +266,40 @@ pub fn reloaded(file: Option<&std::path::Path>) -> Value {
     Value::Object(result)
 }
 
+/// A pause that began.
+#[must_use]
+pub fn paused(until: Option<SystemTime>) -> Value {
+    json!({"ok": true, "paused": true, "paused_until": until.map(timestamp)})
+}
+
+/// A pause or a suspension that ended, if there was one.
+#[must_use]
+pub fn resumed(was_held: bool, is_automatic: bool) -> Value {
+    json!({"ok": true, "was_held": was_held, "confirm": is_automatic})
+}
+
+/// Something that is kept from now on, or is not any more.
+#[must_use]
+pub fn kept(what: &Kept, is_kept: bool) -> Value {
+    let mut result = Object::new();
+    result.insert("ok".into(), true.into());
+    result.insert("kept".into(), is_kept.into());
+    match what {
+        Kept::Process(pid) => {
+            result.insert("pid".into(), (*pid).into());
+        }
+        Kept::Path(path) => put_text(&mut result, "path", path.as_ref()),
+    }
+    Value::Object(result)
+}
+
 /// Who answers, in which protocol.
 #[must_use]
 pub fn version() -> Value {
     json!({"name": "team-agentd", "version": env!("CARGO_PKG_VERSION"), "protocol": PROTOCOL})
 }
 
-/// The state of the daemon.
-#[must_use]
-pub fn status(report: &StatusReport<'_>) -> Value {
-    let StatusReport {
-        identity,
-        registry,
-        ending,
-        last_scan,
-        counters,
-        now,
-    } = report;
-    let uptime = now.duration_since(identity.started).unwrap_or_default();
-    let mut daemon = Object::new();
-    daemon.insert("pid".into(), identity.pid.into());
-    daemon.insert("version".into(), env!("CARGO_PKG_VERSION").into());
-    daemon.insert("uptime_s".into(), uptime.as_secs().into());
-    put_optional_text(&mut daemon, "socket", identity.socket.as_ref());
-    put_optional_text(&mut daemon, "config", identity.config.as_ref());
-    let orphans: Vec<Value> = registry
-        .orphans()
-        .map(|sighting| {
-            let mut item = entry(sighting, *now);
-            let is_ending = ending.contains(&sighting.identity());
-            item.insert(
-                "state".into(),
-                if is_ending {
-                    "terminating"
-                } else {
-                    "suspected"
-                }
-                .into(),
-            );
-            item.insert(
-                "orphan_since".into(),
-                sighting.orphan_since.map(timestamp).into(),
-            );
-            item.insert("next_action_at".into(), Value::Null);
-            Value::Object(item)
-        })
-        .collect();
-    json!({
-        "daemon": daemon,
-        "policy": identity.policy,
-        "last_scan": last_scan.map(|scan| json!({
-            "at": timestamp(scan.at),
-            "took_ms": milliseconds(scan.took),
-            "scanned": scan.scanned,
-            "orphans": scan.orphans,
-        })),
-        "orphans": orphans,
-        "counters": {
-            "scans": counters.scans,
-            "failed_scans": counters.failed_scans,
-            "detected": counters.detected,
-            "cleared": counters.cleared,
-            "killed": counters.killed,
-            "failed": counters.failed,
-            "spared": counters.spared,
-        },
-    })
-}
-
-fn milliseconds(duration: Duration) -> f64 {
+pub(super) fn milliseconds(duration: Duration) -> f64 {
     // Microseconds are as fine as anybody reads them.
     (duration.as_secs_f64() * 1_000_000.0).round() / 1_000.0
 }

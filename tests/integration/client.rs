@@ -189,7 +189,15 @@ fn with_require_daemon_there_is_no_other_way() {
 fn what_only_a_daemon_can_do_fails_without_one_and_tells_how_to_start_one() {
     in_private_pid_namespace(|| {
         let world = World::new();
-        for arguments in [&["status"][..], &["events"], &["reload"]] {
+        for arguments in [
+            &["status"][..],
+            &["events"],
+            &["keep", "1"],
+            &["unkeep", "1"],
+            &["pause"],
+            &["resume"],
+            &["reload"],
+        ] {
             let answer = world.ctl(arguments);
             assert_eq!(answer.code, Some(4), "{arguments:?}: {answer:#?}");
             assert!(answer.stderr.contains("team-agentd"), "{answer:#?}");

@@ -8,6 +8,8 @@ use nix::sys::ptrace;
 use nix::unistd::Pid;
 use rustix::mount::{MountFlags, mount};
 
+use serde_json::json;
+
 use crate::support::{
     Settings, StandIn, World, entry_of, in_private_pid_namespace, pids, wait_until,
 };
@@ -102,6 +104,50 @@ fn fill_up(event_log: &Path) {
     log.write_all(&line).unwrap();
     let mut ballast = File::create(event_log.with_file_name("ballast")).unwrap();
     while ballast.write_all(&[0; 4096]).is_ok() {}
+}
+
+#[test]
+fn automatic_reaping_that_cannot_be_recorded_does_not_signal_until_it_can() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let state = world.path("state");
+        mount(
+            "tad",
+            &state,
+            "tmpfs",
+            MountFlags::empty(),
+            Some(c"size=256k"),
+        )
+        .unwrap();
+        let daemon = world.daemon_with(&Settings::watchful().with(
+            "[reap]\nconfirm = true\ngrace = \"0s\"\nmin_sightings = 1\nstart_grace = \"0s\"",
+        ));
+        let survivors = world.survivors();
+        fill_up(&world.event_log().path);
+        let orphan = world.orphan("gone").start();
+        wait_until("a kill has failed, and no other is tried", || {
+            let status = daemon.call("status", &json!({}));
+            let failed = status["counters"]["failed"].as_u64();
+            let held = status["policy"]["held_by"] == json!(["audit_unavailable"]);
+            held && failed == Some(1)
+        });
+        assert!(orphan.is_alive());
+        // Somebody makes room: then it can be recorded, and is done.
+        fs::remove_file(world.event_log().path.with_file_name("ballast")).unwrap();
+        wait_until("the orphan is reaped", || orphan.has_exited());
+        assert!(daemon.stop().success());
+        // The ballast in it is no JSON.
+        let log = fs::read_to_string(&world.event_log().path).unwrap();
+        for (event, times) in [
+            ("orphan.failed", 1),
+            ("orphan.signal", 1),
+            ("orphan.killed", 1),
+        ] {
+            let found = log.matches(&format!("\"event\": \"{event}\"")).count();
+            assert_eq!(found, times, "{event}");
+        }
+        survivors.assert_alive();
+    });
 }
 
 #[test]

@@ -46,9 +46,15 @@ mod fixing;
 #[cfg(target_os = "linux")]
 mod gate;
 #[cfg(target_os = "linux")]
+mod keeping;
+#[cfg(target_os = "linux")]
 mod nested;
 #[cfg(target_os = "linux")]
 mod peers;
+#[cfg(target_os = "linux")]
+mod reaping;
+#[cfg(target_os = "linux")]
+mod view;
 #[cfg(target_os = "linux")]
 mod waves;
 #[cfg(target_os = "linux")]

@@ -45,6 +45,13 @@ pub fn explain(result: &Value, view: &View) -> String {
         "  it would {}",
         text(&result["would"]).unwrap_or_else(|| "?".to_owned())
     ));
+    if let Some(by_itself) = text(&result["by_itself"]) {
+        lines.push(format!("  {by_itself}"));
+        let next = &result["next_action_at"];
+        if !next.is_null() {
+            lines.push(format!("  not before {}", view.local_time(next)));
+        }
+    }
     lines.join("\n")
 }
 

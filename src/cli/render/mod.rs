@@ -19,6 +19,7 @@ mod refusal;
 mod report;
 mod scan;
 mod status;
+mod steering;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ pub use gate::{GATE_FIX, gate};
 pub use refusal::{Preview, refusal};
 pub use scan::scan;
 pub use status::{reloaded, status};
+pub use steering::{kept, paused, resumed};
 
 /// What a rendering has to know beside the result.
 #[derive(Clone, Debug)]

@@ -35,6 +35,11 @@ pub fn status(result: &Value, view: &View) -> String {
     ] {
         lines.push(format!("  {:<11}{what}", format!("{label}:")));
     }
+    for obstacle in list(&result["view"], "obstacles") {
+        let says = view.paint(DOUBT, shown(&obstacle["says"]));
+        lines.push(format!("  {:<11}{says}", "view:"));
+    }
+    lines.extend(respawning(&result["policy"], view));
     lines.push(String::new());
     let orphans = list(result, "orphans");
     if orphans.is_empty() {
@@ -108,9 +113,7 @@ fn policy(policy: &Value, view: &View) -> String {
     if policy.is_null() {
         return "?".to_owned();
     }
-    // A daemon may be told to and not be able to; then it says so.
-    let ends_orphans = policy["confirm"] == true && policy["automatic"] != false;
-    let mut said = vec![if ends_orphans {
+    let mut said = vec![if policy["confirm"] == true {
         let reasons: Vec<String> = list(policy, "reasons").iter().map(shown).collect();
         format!("ends orphans by itself ({})", reasons.join(", "))
     } else {
@@ -118,14 +121,52 @@ fn policy(policy: &Value, view: &View) -> String {
     }];
     match &policy["suspended"] {
         Value::Null | Value::Bool(false) => {}
-        Value::Bool(true) => said.push(view.paint(DOUBT, "suspended")),
+        Value::Bool(true) => {
+            let why = text(&policy["suspended_why"]);
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            said.push(view.paint(DOUBT, format!("suspended{why} (team-agentctl resume)")));
+        }
         why => said.push(view.paint(DOUBT, format!("suspended: {}", shown(why)))),
     }
     if !policy["paused_until"].is_null() {
         let until = format!("paused until {}", view.local_time(&policy["paused_until"]));
         said.push(view.paint(DOUBT, until));
+    } else if policy["paused"] == true {
+        said.push(view.paint(DOUBT, "paused (team-agentctl resume)"));
+    }
+    for (word, says) in [
+        (
+            "view_obstructed",
+            "held: it does not see everything there is",
+        ),
+        ("audit_unavailable", "held: the event log cannot be written"),
+    ] {
+        if list(policy, "held_by").iter().any(|held| held == word) {
+            said.push(view.paint(DOUBT, says));
+        }
     }
     said.join("; ")
+}
+
+/// Where something starts coordinators again and again, and who that is.
+fn respawning(policy: &Value, view: &View) -> Vec<String> {
+    let lines = list(policy, "respawning").iter().map(|one| {
+        let by = match (text(&one["unit"]), text(&one["parent_cmdline"])) {
+            (Some(unit), _) => format!(", in {unit}"),
+            (None, Some(parent)) if !parent.is_empty() => {
+                format!(", by process {} ({parent})", shown(&one["parent"]))
+            }
+            _ => String::new(),
+        };
+        let says = format!(
+            "{} was started again {} times{by}: the next is ended after {}",
+            shown(&one["workspace"]),
+            shown(&one["kills"]),
+            view.local_time(&one["wait_until"]),
+        );
+        format!("  {:<11}{}", "respawned:", view.paint(DOUBT, says))
+    });
+    lines.collect()
 }
 
 fn last_scan(scan: &Value, view: &View) -> String {

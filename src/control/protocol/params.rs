@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -10,8 +11,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::RpcError;
+use crate::config::parse_duration;
 use crate::event_log::Query;
+use crate::orphan::evidence::normalised;
 use crate::orphan::process::Pid;
+use crate::orphan::steering::Kept;
 use crate::orphan::verdict::{ORPHAN_REASON_KINDS, names_orphans};
 use crate::supervisor::request::Selection;
 
@@ -123,6 +127,46 @@ impl EventsParams {
             pid: self.pid.map(i64::from),
             since,
         })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PauseParams {
+    r#for: Option<String>,
+}
+
+impl PauseParams {
+    pub(super) fn length(self) -> Result<Option<Duration>, RpcError> {
+        let length = self.r#for.map(|text| {
+            let length = parse_duration(&text)
+                .map_err(|error| RpcError::invalid_params(format!("for: {error}")))?;
+            if length.is_zero() {
+                return Err(RpcError::invalid_params("for: a pause is longer than that"));
+            }
+            Ok(length)
+        });
+        length.transpose()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeepParams {
+    pid: Option<Pid>,
+    path: Option<PathBuf>,
+    path_b64: Option<String>,
+}
+
+impl KeepParams {
+    pub(super) fn what(self) -> Result<Kept, RpcError> {
+        let path = one_path("path", self.path, self.path_b64)?;
+        match (self.pid, path) {
+            (Some(pid), None) => Ok(Kept::Process(valid_pid(pid)?)),
+            // As it will be compared.
+            (None, Some(path)) => Ok(Kept::Path(normalised(&path))),
+            _ => Err(RpcError::invalid_params("either pid or path")),
+        }
     }
 }
 

@@ -28,7 +28,7 @@ fn parse_fstab(text: &[u8]) -> Vec<PathBuf> {
 }
 
 /// Space, tab, newline and backslash stand as `\ooo` in mountinfo and fstab.
-pub(super) fn unescaped(field: &[u8]) -> Vec<u8> {
+pub(in crate::os) fn unescaped(field: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((first, after)) = rest.split_first() {

@@ -36,6 +36,9 @@ use macos as platform;
 #[path = "macos/kinds.rs"]
 mod kinds;
 
+#[cfg(target_os = "linux")]
+pub(in crate::os) use self::fstab::unescaped;
+
 /// Whose coordinators are judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JudgedUids {

@@ -10,6 +10,7 @@ use std::io;
 use super::handle::{OpenError, ProcessHandle};
 use crate::orphan::coordinator::{CustomForm, recognise};
 use crate::orphan::process::{Pid, ProcessIdentity, ProcessRecord};
+use crate::orphan::termination::Starter;
 use crate::orphan::victims::{Kind, Lineage, Row, Snapshot, relatives};
 
 #[cfg(target_os = "linux")]
@@ -200,6 +201,17 @@ pub fn lineage(pid: Pid) -> Lineage {
 #[cfg(target_os = "linux")]
 pub(super) fn place(pid: Pid) -> String {
     platform::place(pid)
+}
+
+/// Who started a process, as far as its parent still tells: for reports, never for a decision.
+#[must_use]
+pub fn starter(row: &Row) -> Starter {
+    let cmdline = platform::argv(row.ppid).map(|argv| command_line(&argv));
+    Starter {
+        pid: row.ppid,
+        cmdline: cmdline.unwrap_or_default(),
+        unit: row.unit.clone(),
+    }
 }
 
 /// How many live threads a process has, what each waits for, where the system tells: for the

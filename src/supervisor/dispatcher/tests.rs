@@ -3,6 +3,7 @@
 mod any_order;
 mod facts;
 mod fixing;
+mod reaping;
 mod reloading;
 mod scanning;
 mod stopping;
@@ -10,15 +11,15 @@ mod table;
 
 use std::collections::HashMap;
 
-use serde_json::json;
-
 use super::*;
 use crate::config::Config;
-use crate::orphan::escalation::Failure;
-use crate::orphan::fixtures::{Seen, healthy, missing, now, without_witness};
+use crate::orphan::escalation::{Audit, Failure};
+use crate::orphan::event::Actor;
+use crate::orphan::fixtures::{Seen, clock, healthy, missing, now, without_witness};
 use crate::orphan::process::Pid;
 use crate::orphan::registry::Sighting;
 use crate::orphan::termination::Reach;
+use crate::supervisor::termination::Wave;
 use crate::wire::event::record;
 
 const DAEMON_PID: Pid = 500;
@@ -52,7 +53,6 @@ fn identity(source: Source) -> Identity {
         socket: Some("/run/control.sock".into()),
         config: None,
         started: now() - Duration::from_secs(60),
-        policy: json!({"confirm": false}),
     }
 }
 
@@ -86,7 +86,7 @@ type Answer = Result<Value, Refusal>;
 impl Daemon {
     fn new(source: Source) -> Self {
         Self {
-            dispatcher: Dispatcher::new(identity(source), settings()),
+            dispatcher: Dispatcher::new(identity(source), settings(), Steering::default()),
             answers: HashMap::new(),
             waves: Vec::new(),
         }
@@ -118,7 +118,7 @@ impl Daemon {
 
     /// What one event brings about, in words.
     fn take(&mut self, event: Event) -> Vec<String> {
-        let effects = self.dispatcher.handle_event(event, now());
+        let effects = self.dispatcher.handle_event(event, clock());
         effects
             .into_iter()
             .map(|effect| self.perform(effect))
@@ -151,13 +151,23 @@ impl Daemon {
                 assert!(before.is_none(), "{ticket} is answered twice");
                 format!("answer {ticket}: {word}")
             }
-            Effect::Explain { ticket, pid, known } => {
+            Effect::Explain {
+                ticket, pid, known, ..
+            } => {
                 let known = known.map(|known| known.identity().pid);
                 format!("explain {pid} to {ticket}, known as {known:?}")
             }
             Effect::ReadEvents { ticket, .. } => format!("read events for {ticket}"),
             Effect::LoadConfig { ticket } => format!("load configuration for {ticket:?}"),
             Effect::Use(_) => "use configuration".to_owned(),
+            Effect::Identify { ticket, pid } => format!("identify {pid} for {ticket}"),
+            Effect::Keep { answer, .. } => match answer {
+                Some((ticket, _)) => format!("keep and answer {ticket}"),
+                None => "keep".to_owned(),
+            },
+            Effect::TryAudit => "try to record".to_owned(),
+            Effect::SayView(obstacles) => format!("say {} obstacles", obstacles.len()),
+            Effect::SayRespawn { workspace, .. } => format!("say {workspace:?} is respawned"),
             Effect::Ready => "ready".to_owned(),
             Effect::Exit => "exit".to_owned(),
         }
@@ -178,6 +188,7 @@ impl Daemon {
     fn scanned(&mut self, seen: Vec<Observation>) -> Vec<String> {
         self.take(Event::Scanned {
             observations: Ok(seen),
+            around: Around::default(),
             took: TOOK,
         })
     }
@@ -185,6 +196,7 @@ impl Daemon {
     fn scan_failed(&mut self) -> Vec<String> {
         self.take(Event::Scanned {
             observations: Err("no process table".to_owned()),
+            around: Around::default(),
             took: TOOK,
         })
     }
@@ -231,6 +243,7 @@ fn termination(sighting: Sighting, outcome: Outcome) -> Termination {
             uid: peer().uid,
             pid: peer().pid,
         },
+        starter: None,
     }
 }
 

@@ -113,7 +113,7 @@ fn an_ephemeral_one_that_is_young_is_spared() {
 fn a_start_in_the_future_is_young() {
     let mut sighting = ephemeral(10, Duration::ZERO);
     sighting.observation.record.started_at = now() + MIN_AGE;
-    assert!(is_young_ephemeral(&sighting, MIN_AGE, now()));
+    assert!(sighting.is_young_ephemeral(MIN_AGE, now()));
     assert_eq!(chosen(&[sighting], &everything()).0, [0; 0]);
 }
 

@@ -10,7 +10,7 @@ use crate::orphan::escalation::{Escalation, Input};
 use crate::orphan::event::{Signal, Subject};
 use crate::orphan::process::{Pid, ProcessIdentity};
 use crate::orphan::registry::Sighting;
-use crate::orphan::termination::{MemberEnd, subject};
+use crate::orphan::termination::{MemberEnd, Starter, subject};
 use crate::orphan::victims::{LeftBehind, Member, Row};
 use crate::os::facts;
 use crate::os::handle::{Delivery, ProcessHandle, SignalNumber};
@@ -76,6 +76,7 @@ pub(super) struct Case {
     pub(super) victims: Vec<Victim>,
     pub(super) left_behind: Vec<LeftBehind>,
     pub(super) leader_row: Option<Row>,
+    pub(super) starter: Option<Starter>,
     pub(super) unrecorded: Option<String>,
 }
 

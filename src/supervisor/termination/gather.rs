@@ -7,6 +7,8 @@ use super::case::{Case, Victim};
 use crate::orphan::escalation::Input;
 use crate::orphan::event::Signal;
 use crate::orphan::process::{Pid, ProcessIdentity};
+use crate::orphan::steering::Keeps;
+use crate::orphan::termination::Starter;
 use crate::orphan::victims::{
     LeftBehind, Lineage, Member, Protected, Relation, Row, Victims, Why, select, still_belongs,
 };
@@ -19,6 +21,7 @@ pub(super) struct GatheringCase {
     identity: ProcessIdentity,
     victims: Vec<Victim>,
     leader_row: Option<Row>,
+    starter: Option<Starter>,
     pinned: BTreeSet<Pid>,
     left_before: Vec<LeftBehind>,
     left_behind: Vec<LeftBehind>,
@@ -32,6 +35,7 @@ impl GatheringCase {
             pinned: case.pinned(),
             victims: std::mem::take(&mut case.victims),
             leader_row: case.leader_row.take(),
+            starter: case.starter.take(),
             left_before: case.left_behind.clone(),
             left_behind: Vec::new(),
             spare: None,
@@ -41,6 +45,7 @@ impl GatheringCase {
     pub(super) fn give_back(self, case: &mut Case) {
         case.victims = self.victims;
         case.leader_row = self.leader_row;
+        case.starter = self.starter;
         if !self.left_behind.is_empty() || case.left_behind.is_empty() {
             case.left_behind = self.left_behind;
         }
@@ -58,6 +63,7 @@ impl GatheringCase {
 pub(super) fn gather_all(
     mut cases: Vec<GatheringCase>,
     lineage: Lineage,
+    keeps: &Keeps,
     signal: Signal,
     settings: &Settings,
 ) -> Vec<GatheringCase> {
@@ -81,7 +87,7 @@ pub(super) fn gather_all(
     // One that is spared is a coordinator like any other: protected, with all that is below it.
     let ending = cases.iter().filter(|case| case.spare.is_none());
     let protected = Protected {
-        kept: BTreeSet::new(),
+        kept: keeps.processes.keys().copied().collect(),
         targets: ending.map(|case| case.identity.pid).collect(),
         lineage,
     };
@@ -94,6 +100,9 @@ pub(super) fn gather_all(
     for case in cases.iter_mut().filter(|case| case.spare.is_none()) {
         recheck_members(case, settings);
         take_in(case, signal, &family, &protected, settings, &mut claimed);
+        if case.starter.is_none() {
+            case.starter = case.leader_row.as_ref().map(facts::starter);
+        }
     }
     cases
 }

@@ -17,7 +17,8 @@ fn explained(case: Case, held_back: Option<&'static str>) -> (Sighting, Value) {
         memory: &memory,
         ephemeral: &rules,
         held_back,
-        now: now(),
+        standing: None,
+        now: clock(),
     };
     let result = coordinator(&sighting, &context);
     (sighting, result)

@@ -34,6 +34,7 @@ pub(super) fn ended(outcome: Outcome) -> Termination {
         elapsed: Duration::from_millis(70),
         unrecorded: false,
         actor: Actor::Auto,
+        starter: None,
     }
 }
 

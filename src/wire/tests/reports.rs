@@ -9,9 +9,12 @@ use super::fixes::{ended, failure, fix_of};
 use super::*;
 use crate::orphan::escalation::{Failure, Outcome};
 use crate::orphan::fixtures::*;
+use crate::orphan::policy::{Policy, Rules};
 use crate::orphan::process::Pid;
 use crate::orphan::registry::{Registry, Sighting};
+use crate::orphan::view::Obstacle;
 use crate::wire::results::*;
+use crate::wire::status::*;
 
 const SCAN: [&str; 9] = [
     "ok",
@@ -156,7 +159,6 @@ fn status_has_the_contracts_keys_with_and_without_a_scan() {
         socket: Some("/run/control.sock".into()),
         config: None,
         started: now() - Duration::from_secs(60),
-        policy: json!({"confirm": false}),
     };
     let mut registry = Registry::default();
     let seen = vec![
@@ -169,6 +171,7 @@ fn status_has_the_contracts_keys_with_and_without_a_scan() {
     let last_scan = LastScan {
         at: now(),
         took: Duration::from_millis(3),
+        lag: Duration::ZERO,
         scanned: 3,
         orphans: 2,
     };
@@ -177,37 +180,65 @@ fn status_has_the_contracts_keys_with_and_without_a_scan() {
         detected: 2,
         ..Counters::default()
     };
+    let rules = Rules {
+        confirm: false,
+        ..rules()
+    };
+    let mut policy = Policy::default();
+    policy.looked(&registry, &rules, clock());
+    let obstacles = [Obstacle::UserNamespace];
     let report = |last_scan| {
         status(&StatusReport {
             identity: &identity,
             registry: &registry,
+            policy: &policy,
+            rules: &rules,
+            obstacles: &obstacles,
             ending: &ending,
             last_scan,
             counters: &counters,
-            now: now(),
+            now: clock(),
         })
     };
     let result = report(Some(&last_scan));
     assert_keys(
         &result,
-        &[&["daemon", "policy", "last_scan", "orphans", "counters"]],
+        &[
+            &["daemon", "policy", "last_scan", "orphans", "counters"],
+            &["view", "history"],
+        ],
     );
     let daemon = ["pid", "version", "uptime_s", "socket", "config"];
     assert_keys(&result["daemon"], &[&daemon]);
     assert_eq!(result["daemon"]["uptime_s"], 60);
     assert_eq!(result["daemon"]["config"], Value::Null);
-    assert_eq!(result["policy"], identity.policy);
+    assert_eq!(result["policy"]["confirm"], false);
+    assert_eq!(result["policy"]["suspended"], false);
+    assert_eq!(result["policy"]["paused_until"], Value::Null);
+    assert_eq!(result["policy"]["held_by"], json!(["view_obstructed"]));
+    assert_eq!(result["view"]["clear"], false);
+    assert_eq!(result["view"]["obstacles"][0]["kind"], "user_namespace");
     assert_keys(
         &result["last_scan"],
-        &[&["at", "took_ms", "scanned", "orphans"]],
+        &[&["at", "took_ms", "scanned", "orphans"], &["lag_ms"]],
     );
     let counted = ["scans", "detected", "cleared", "killed", "failed", "spared"];
-    assert_keys(&result["counters"], &[&counted, &["failed_scans"]]);
+    assert_keys(
+        &result["counters"],
+        &[&counted, &["failed_scans", "skipped_ticks"]],
+    );
     assert_eq!(result["counters"]["scans"], 7);
     let orphans = result["orphans"].as_array().unwrap();
     assert_eq!(orphans.len(), 2);
     for orphan in orphans {
-        let tracked = ["state", "next_action_at", "orphan_since"];
+        let tracked = [
+            "state",
+            "state_since",
+            "why",
+            "holds",
+            "next_action_at",
+            "orphan_since",
+        ];
         assert_keys(orphan, &[&ENTRY, &tracked]);
     }
     assert_ne!(orphans[0]["state"], orphans[1]["state"]);

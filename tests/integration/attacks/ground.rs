@@ -260,6 +260,7 @@ impl Ground {
             audit: Audit::Required,
             own_pid: std::process::id(),
             guarded: nobody,
+            steering: watch::channel(Arc::default()).1,
             settings: Arc::new(self.settings.clone()),
         };
         let (ended, mut ends) = mpsc::unbounded_channel();

@@ -25,7 +25,12 @@ impl Daemon {
     /// Starts it with what [`World::configure`] wrote last, and waits until it is ready:
     /// it listens, its first scan is done, and its start is on record.
     pub(crate) fn start(world: &World) -> Self {
-        let mut daemon = Self::launch(world, Self::command(world));
+        Self::start_by(world, Self::command(world))
+    }
+
+    /// The same, by another command.
+    pub(crate) fn start_by(world: &World, command: Command) -> Self {
+        let mut daemon = Self::launch(world, command);
         wait_for("the daemon has done its first scan", || {
             if let Some(status) = daemon.child.try_wait().unwrap() {
                 panic!("the daemon ended at once, {status}");

@@ -44,12 +44,20 @@ fn a_policy_says_what_it_does_and_what_holds_it() {
             "  policy:    ends orphans by itself (a, b)",
         ),
         (
-            json!({"confirm": true, "automatic": false}),
+            json!({"confirm": false, "automatic": false}),
             "  policy:    watches; ends orphans only on request",
         ),
         (
             json!({"confirm": true, "reasons": [], "suspended": true, "paused_until": "2026-05-26T13:00:00Z"}),
-            "  policy:    ends orphans by itself (); suspended; paused until 2026-05-26 15:00:00",
+            "  policy:    ends orphans by itself (); suspended (team-agentctl resume); paused until 2026-05-26 15:00:00",
+        ),
+        (
+            json!({"confirm": true, "reasons": ["a"], "suspended": true, "suspended_why": "5 of 6", "paused": true}),
+            "  policy:    ends orphans by itself (a); suspended: 5 of 6 (team-agentctl resume); paused (team-agentctl resume)",
+        ),
+        (
+            json!({"confirm": true, "reasons": ["a"], "held_by": ["view_obstructed", "audit_unavailable"]}),
+            "  policy:    ends orphans by itself (a); held: it does not see everything there is; held: the event log cannot be written",
         ),
         (
             json!({"suspended": "breaker"}),

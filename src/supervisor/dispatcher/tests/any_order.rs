@@ -56,7 +56,7 @@ struct World {
 
 impl World {
     fn watch(&mut self, daemon: &mut Daemon, event: Event) -> Result<(), TestCaseError> {
-        for effect in daemon.dispatcher.handle_event(event, now()) {
+        for effect in daemon.dispatcher.handle_event(event, clock()) {
             prop_assert_eq!(
                 self.exits,
                 0,
@@ -116,6 +116,7 @@ impl World {
                     });
                 return Some(Event::Scanned {
                     observations: Ok(seen.collect()),
+                    around: Around::default(),
                     took: TOOK,
                 });
             }
@@ -123,6 +124,7 @@ impl World {
                 self.scans_running = 0;
                 return Some(Event::Scanned {
                     observations: Err("no process table".to_owned()),
+                    around: Around::default(),
                     took: TOOK,
                 });
             }

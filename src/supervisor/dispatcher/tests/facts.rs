@@ -6,7 +6,7 @@ use super::*;
 fn facts_of(daemon: &mut Daemon, event: Event) -> Vec<Fact> {
     daemon
         .dispatcher
-        .handle_event(event, now())
+        .handle_event(event, clock())
         .into_iter()
         .filter_map(|effect| match effect {
             Effect::Record(facts) => Some(facts),
@@ -19,6 +19,7 @@ fn facts_of(daemon: &mut Daemon, event: Event) -> Vec<Fact> {
 fn scan_of(seen: Vec<Observation>) -> Event {
     Event::Scanned {
         observations: Ok(seen),
+        around: Around::default(),
         took: TOOK,
     }
 }

@@ -1,5 +1,7 @@
 //! Fixes: who is ended, who joins, and who is answered when.
 
+use serde_json::json;
+
 use super::*;
 
 #[test]

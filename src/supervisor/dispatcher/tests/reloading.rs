@@ -2,11 +2,16 @@
 
 use super::*;
 
+fn reaping(settings: Arc<Settings>) -> Settings {
+    let mut settings = Arc::unwrap_or_clone(settings);
+    settings.reap.confirm = true;
+    settings
+}
+
 fn loaded() -> Box<Loaded> {
     Box::new(Loaded {
-        settings: settings(),
+        settings: Arc::new(reaping(settings())),
         interval: Duration::from_secs(7),
-        policy: json!({"confirm": true}),
         file: Some("/etc/new.toml".into()),
     })
 }
@@ -27,7 +32,7 @@ fn a_good_configuration_is_recorded_used_and_shown() {
         expected.extend(answer);
         assert_eq!(reloaded(&mut daemon, ticket, true), expected);
         let status = daemon.status();
-        assert_eq!(status["policy"], json!({"confirm": true}));
+        assert_eq!(status["policy"]["confirm"], true);
         assert_eq!(status["daemon"]["config"], "/etc/new.toml");
     }
 }

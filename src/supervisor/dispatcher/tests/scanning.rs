@@ -1,5 +1,7 @@
 //! Scans: one at a time, and each request gets one that began after it came.
 
+use serde_json::json;
+
 use super::*;
 
 fn scan_for(daemon: &mut Daemon, ticket: Ticket) -> Vec<String> {
@@ -86,18 +88,19 @@ fn a_scan_that_fails_answers_everybody_who_waited_for_it_and_nobody_else() {
 
 #[test]
 fn each_scan_is_given_what_the_earlier_ones_left_behind() {
-    let mut dispatcher = Dispatcher::new(identity(Source::Daemon), settings());
+    let mut dispatcher = Dispatcher::new(identity(Source::Daemon), settings(), Steering::default());
     let mut memories = |event| {
         dispatcher
-            .handle_event(event, now())
+            .handle_event(event, clock())
             .into_iter()
             .find_map(|effect| match effect {
-                Effect::Scan { memories } => Some(memories),
+                Effect::Scan { memories, .. } => Some(memories),
                 _ => None,
             })
     };
     let seen = Event::Scanned {
         observations: Ok(vec![orphan(10)]),
+        around: Around::default(),
         took: TOOK,
     };
     assert!(memories(Event::Tick).unwrap().is_empty());

@@ -66,9 +66,10 @@ fn the_cause_recorded_is_the_first_one() {
         cause: "SIGINT".to_owned(),
     });
     let identity = daemon.waves[0].targets[0].clone();
-    let effects = daemon
-        .dispatcher
-        .handle_event(Event::Ended(Box::new(termination(identity, KILLED))), now());
+    let effects = daemon.dispatcher.handle_event(
+        Event::Ended(Box::new(termination(identity, KILLED))),
+        clock(),
+    );
     let cause = effects.into_iter().find_map(|effect| match effect {
         Effect::Record(facts) => facts.into_iter().find_map(|fact| match fact {
             Fact::DaemonStopped { pid, cause } => Some((pid, cause)),

@@ -1,0 +1,453 @@
+//! When an orphan is ended without being asked: patience with each, brakes for all. Pure.
+//!
+//! Owns a machine for every coordinator, the breaker, the back-off, and what the owner said. Knows
+//! nothing of how a process is ended.
+
+pub mod breaker;
+pub mod hold;
+pub mod machine;
+pub mod respawn;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use self::breaker::{Breaker, Trip};
+use self::hold::Hold;
+use self::machine::{Input, Look, State};
+use self::respawn::{Respawn, Respawns};
+use super::clock::{Moment, Now};
+use super::escalation::{Failure, Outcome};
+use super::event::Actor;
+use super::process::{Pid, ProcessIdentity};
+use super::registry::{Registry, Sighting};
+use super::steering::{Pause, Steering, Suspension, concerns};
+use super::termination::Termination;
+
+/// How many ends are remembered, for showing.
+const HISTORY: usize = 64;
+/// A machine that slept for less has not slept: the two clocks are not read in one instant.
+const NAP: Duration = Duration::from_secs(1);
+
+/// What the configuration says of automatic reaping.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rules {
+    /// Whether orphans are ended automatically at all.
+    pub confirm: bool,
+    /// For which kinds of reasons.
+    pub reasons: Vec<String>,
+    /// How long one must have been an orphan without a break.
+    pub grace: Duration,
+    /// How often it must have been seen so.
+    pub min_sightings: u32,
+    /// The grace of those that were orphans when the daemon started, if it is longer.
+    pub start_grace: Duration,
+    /// How many are ended after one scan.
+    pub max_per_scan: usize,
+    /// The window of the breaker.
+    pub breaker_window: Duration,
+    /// Which share of the coordinators may turn orphan within it.
+    pub breaker_share: f64,
+    /// Ephemeral orphans with a younger process are spared.
+    pub ephemeral_min_age: Duration,
+    /// Workspaces at or below these are never touched.
+    pub protect: Vec<PathBuf>,
+    /// How often is looked.
+    pub interval: Duration,
+    /// When nobody has looked for this long, patience starts over.
+    pub stall: Duration,
+}
+
+/// Something that ended, for showing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Past {
+    /// Which coordinator.
+    pub pid: Pid,
+    /// Its workspace, where it had a usable one.
+    pub workspace: Option<PathBuf>,
+    /// What it was an orphan for.
+    pub reason: String,
+    /// `gone`, `failed`, `spared` or `cleared`.
+    pub state: &'static str,
+    /// Why, for a failed or spared one.
+    pub why: Option<String>,
+    /// When.
+    pub at: SystemTime,
+}
+
+/// Where one coordinator stands with automatic reaping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its machine's state.
+    pub state: State,
+    /// When it got into this state.
+    pub since: Moment,
+    /// What holds it back, most fundamental first.
+    pub holds: Vec<Hold>,
+    /// When it will be ended, as far as that can be told now.
+    pub next_action: Option<Moment>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Tracked {
+    state: State,
+    since: Moment,
+}
+
+/// The whole policy's state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    tracked: BTreeMap<ProcessIdentity, Tracked>,
+    breaker: Breaker,
+    respawns: Respawns,
+    steering: Steering,
+    history: VecDeque<Past>,
+    last_look: Option<(Moment, Duration)>,
+    is_audit_lost: bool,
+    is_view_obstructed: bool,
+}
+
+impl Policy {
+    /// With what the owner said before a restart.
+    #[must_use]
+    pub fn new(steering: Steering) -> Self {
+        Self {
+            steering,
+            ..Self::default()
+        }
+    }
+
+    /// Takes in a whole scan, which the registry has taken in already. Says whether the breaker went
+    /// off.
+    pub fn looked(&mut self, registry: &Registry, rules: &Rules, now: Now) -> Option<Trip> {
+        let is_first_scan = self.last_look.is_none();
+        let was_unwatched = self.last_look.is_some_and(|(moment, asleep)| {
+            now.moment.since(moment) > rules.stall || now.asleep.saturating_sub(asleep) > NAP
+        });
+        self.last_look = Some((now.moment, now.asleep));
+        if was_unwatched {
+            self.unwatched(rules, now);
+        }
+        let seen: Vec<&Sighting> = registry.coordinators().collect();
+        let is_there = |identity: &ProcessIdentity| {
+            seen.binary_search_by_key(identity, |sighting| sighting.identity())
+                .is_ok()
+        };
+        self.tracked.retain(|identity, tracked| {
+            matches!(tracked.state, State::Terminating(_)) || is_there(identity)
+        });
+        for sighting in &seen {
+            let turned = self.look_at(sighting, is_first_scan, rules, now);
+            if turned && let Some(workspace) = workspace_of(sighting) {
+                self.breaker.turned(workspace.clone(), now.moment);
+            }
+        }
+        self.respawns.forget_what_is_over(now.moment);
+        let known = seen.iter().filter_map(|sighting| workspace_of(sighting));
+        let trip = self.breaker.trip(known, rules, now.moment)?;
+        if !rules.confirm || self.steering.suspension.is_some() {
+            return None;
+        }
+        self.steering.suspension = Some(Suspension {
+            since: now.wall,
+            why: format!(
+                "{} of {} coordinators turned orphan within {} s",
+                trip.turned,
+                trip.of,
+                rules.breaker_window.as_secs_f64()
+            ),
+        });
+        Some(trip)
+    }
+
+    /// One coordinator of a scan. Whether it has turned orphan, for a reason that counts.
+    fn look_at(
+        &mut self,
+        sighting: &Sighting,
+        is_first_scan: bool,
+        rules: &Rules,
+        now: Now,
+    ) -> bool {
+        let fresh = Tracked {
+            state: State::Seen,
+            since: now.moment,
+        };
+        let tracked = self.tracked.entry(sighting.identity()).or_insert(fresh);
+        let was_none = tracked.state == State::Seen;
+        // Another program in the same process is another coordinator.
+        if sighting.sightings == 1 && !matches!(tracked.state, State::Terminating(_)) {
+            tracked.state = State::Seen;
+        }
+        let reason = sighting.verdict.orphan_reason();
+        let input = match reason {
+            Some(reason) => Input::Orphan {
+                look: Look::at(sighting, reason),
+                is_first_scan,
+            },
+            None => Input::NoOrphan,
+        };
+        tracked.take(input, rules, now.moment);
+        let counts = reason.is_some_and(|reason| rules.is_listed(reason.kind()));
+        was_none && counts && !is_first_scan
+    }
+
+    fn unwatched(&mut self, rules: &Rules, now: Now) {
+        for tracked in self.tracked.values_mut() {
+            tracked.take(Input::Unwatched, rules, now.moment);
+        }
+    }
+
+    /// Who is to be ended now, the longest waiting first.
+    #[must_use]
+    pub fn due(&self, registry: &Registry, rules: &Rules, now: Now) -> Vec<ProcessIdentity> {
+        let mut due: Vec<(Moment, ProcessIdentity)> = registry
+            .orphans()
+            .filter(|sighting| self.holds(sighting, rules, now).is_empty())
+            .filter_map(|sighting| {
+                let identity = sighting.identity();
+                match &self.tracked.get(&identity)?.state {
+                    State::Confirmed(patience) => Some((patience.since, identity)),
+                    _ => None,
+                }
+            })
+            .collect();
+        due.sort_unstable();
+        due.truncate(rules.max_per_scan);
+        due.into_iter().map(|(_, identity)| identity).collect()
+    }
+
+    /// Somebody begins to end it.
+    pub fn began(&mut self, identity: &ProcessIdentity, rules: &Rules, now: Now) {
+        if let Some(tracked) = self.tracked.get_mut(identity) {
+            tracked.take(Input::Began, rules, now.moment);
+        }
+    }
+
+    /// A termination ended. Gives the respawn that it was one too many of, if it was.
+    pub fn ended(
+        &mut self,
+        termination: &Termination,
+        rules: &Rules,
+        now: Now,
+    ) -> Option<(PathBuf, Respawn)> {
+        let sighting = &termination.sighting;
+        let identity = sighting.identity();
+        if let Some(tracked) = self.tracked.get_mut(&identity) {
+            let ended = Input::Ended(termination.outcome.clone());
+            tracked.take(ended, rules, now.moment);
+            if tracked.state == State::Gone {
+                self.tracked.remove(&identity);
+            }
+        }
+        let (state, why) = match &termination.outcome {
+            Outcome::Killed { .. } | Outcome::Missing => ("gone", None),
+            Outcome::Failed { error, .. } => ("failed", Some(error.word().to_owned())),
+            Outcome::Spared { why } => ("spared", Some(why.clone())),
+        };
+        self.remember(sighting, sighting.verdict.reason(), state, why, now);
+        let lost_audit = matches!(
+            termination.outcome,
+            Outcome::Failed {
+                error: Failure::AuditUnavailable,
+                ..
+            }
+        );
+        self.is_audit_lost |= lost_audit && termination.actor == Actor::Auto;
+        let was_killed = matches!(termination.outcome, Outcome::Killed { .. });
+        let workspace = workspace_of(sighting).filter(|_| was_killed)?;
+        let starter = termination.starter.clone();
+        self.respawns
+            .killed(workspace, starter, now.moment)
+            .map(|respawn| (workspace.clone(), respawn.clone()))
+    }
+
+    /// An orphan is none any more, without our doing.
+    pub fn cleared(&mut self, sighting: &Sighting, was: &str, now: Now) {
+        self.remember(sighting, was.to_owned(), "cleared", None, now);
+    }
+
+    fn remember(
+        &mut self,
+        sighting: &Sighting,
+        reason: String,
+        state: &'static str,
+        why: Option<String>,
+        now: Now,
+    ) {
+        if self.history.len() == HISTORY {
+            self.history.pop_front();
+        }
+        self.history.push_back(Past {
+            pid: sighting.identity().pid,
+            workspace: workspace_of(sighting).cloned(),
+            reason,
+            state,
+            why,
+            at: now.wall,
+        });
+    }
+
+    /// Where one coordinator stands.
+    #[must_use]
+    pub fn standing(&self, sighting: &Sighting, rules: &Rules, now: Now) -> Standing {
+        let tracked = self.tracked.get(&sighting.identity());
+        let state = tracked.map_or(State::Seen, |tracked| tracked.state.clone());
+        let is_open = sighting.verdict.orphan_reason().is_some()
+            && !matches!(state, State::Terminating(_) | State::Gone);
+        let holds = if is_open {
+            self.holds(sighting, rules, now)
+        } else {
+            Vec::new()
+        };
+        let ends: Option<Vec<Moment>> = holds.iter().map(|hold| hold.ends(now, rules)).collect();
+        let next_action = ends
+            .filter(|_| is_open)
+            .map(|ends| ends.into_iter().fold(now.moment, Moment::max));
+        Standing {
+            state,
+            since: tracked.map_or(now.moment, |tracked| tracked.since),
+            holds,
+            next_action,
+        }
+    }
+
+    /// Everything that keeps this orphan from being ended now.
+    fn holds(&self, sighting: &Sighting, rules: &Rules, now: Now) -> Vec<Hold> {
+        let mut holds = Vec::new();
+        let mut hold_if = |applies: bool, hold: Hold| {
+            if applies {
+                holds.push(hold);
+            }
+        };
+        let evidence = &sighting.observation.evidence;
+        let reason = sighting.verdict.orphan_reason().map(|reason| reason.kind());
+        hold_if(!rules.confirm, Hold::NotAllowed);
+        hold_if(
+            !reason.is_some_and(|kind| rules.is_listed(kind)),
+            Hold::ReasonNotListed,
+        );
+        hold_if(concerns(evidence, &rules.protect), Hold::Protected);
+        let is_kept = self.steering.keeps.hold(&sighting.identity(), evidence);
+        hold_if(is_kept, Hold::Kept);
+        let is_young = sighting.is_young_ephemeral(rules.ephemeral_min_age, now.wall);
+        hold_if(is_young, Hold::Young);
+        hold_if(self.is_view_obstructed, Hold::ViewObstructed);
+        hold_if(self.steering.suspension.is_some(), Hold::Suspended);
+        if let Some(pause) = self.steering.pause.filter(|pause| pause.holds(now)) {
+            hold_if(true, Hold::Paused(pause));
+        }
+        hold_if(self.is_audit_lost, Hold::AuditLost);
+        if let Some(tracked) = self.tracked.get(&sighting.identity()) {
+            let patience = tracked.state.patience();
+            match &tracked.state {
+                State::Failed { error, .. } if machine::is_final(*error) => {
+                    hold_if(true, Hold::FailedBefore(*error));
+                }
+                _ => {}
+            }
+            if let Some(patience) = patience {
+                let until = patience.since.after(patience.grace(rules));
+                hold_if(until > now.moment, Hold::Grace { until });
+                let (seen, needed) = (patience.sightings, rules.min_sightings);
+                hold_if(seen < needed, Hold::Sightings { seen, needed });
+            }
+        }
+        let wait = workspace_of(sighting)
+            .and_then(|workspace| self.respawns.wait_until(workspace, now.moment));
+        if let Some(until) = wait {
+            hold_if(true, Hold::Respawned { until });
+        }
+        holds
+    }
+
+    /// What the owner said.
+    #[must_use]
+    pub fn steering(&self) -> &Steering {
+        &self.steering
+    }
+
+    /// What the owner says is never touched, from now on.
+    pub fn keeps_mut(&mut self) -> &mut super::steering::Keeps {
+        &mut self.steering.keeps
+    }
+
+    /// Holds automatic reaping, for a while or until it is resumed.
+    pub fn pause(&mut self, length: Option<Duration>, now: Now) {
+        // Longer than any clock goes is until it is resumed.
+        let until = length.and_then(|length| now.wall.checked_add(length));
+        let not_before = length.map(|length| now.moment.after(length));
+        self.steering.pause = Some(Pause {
+            until,
+            not_before: not_before.filter(|_| until.is_some()),
+        });
+    }
+
+    /// Ends a pause and a suspension, and starts the breaker over. Whether there was anything to end.
+    pub fn resume(&mut self, now: Now) -> bool {
+        let held = self.steering.holds_reaping(now);
+        self.steering.pause = None;
+        self.steering.suspension = None;
+        self.breaker.reset();
+        held
+    }
+
+    /// Forgets a pause that is over. Whether there was one.
+    pub fn forget_past_pause(&mut self, now: Now) -> bool {
+        let is_over = self.steering.pause.is_some_and(|pause| !pause.holds(now));
+        if is_over {
+            self.steering.pause = None;
+        }
+        is_over
+    }
+
+    /// Whether automatic signals stopped because they cannot be recorded.
+    #[must_use]
+    pub fn is_audit_lost(&self) -> bool {
+        self.is_audit_lost
+    }
+
+    /// The event log can be written again.
+    pub fn audit_is_back(&mut self) {
+        self.is_audit_lost = false;
+    }
+
+    /// Whether something hides processes or paths from the daemon.
+    pub fn set_view_obstructed(&mut self, is_obstructed: bool) {
+        self.is_view_obstructed = is_obstructed;
+    }
+
+    /// What ended lately, oldest first.
+    pub fn history(&self) -> impl Iterator<Item = &Past> {
+        self.history.iter()
+    }
+
+    /// Where coordinators are started again and again.
+    #[must_use]
+    pub fn respawns(&self) -> &Respawns {
+        &self.respawns
+    }
+}
+
+impl Rules {
+    fn is_listed(&self, kind: &str) -> bool {
+        self.reasons.iter().any(|listed| listed == kind)
+    }
+}
+
+impl Tracked {
+    fn take(&mut self, input: Input, rules: &Rules, now: Moment) {
+        let before = self.state.word();
+        let state = std::mem::replace(&mut self.state, State::Seen);
+        self.state = state.after(input, rules, now);
+        if self.state.word() != before {
+            self.since = now;
+        }
+    }
+}
+
+fn workspace_of(sighting: &Sighting) -> Option<&PathBuf> {
+    sighting.observation.evidence.workspace.as_ref()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,344 @@
+//! Each state with each input, and the long stories.
+
+use super::*;
+use crate::orphan::fixtures::{ORIGINAL, RECREATED, rules};
+
+const AT_ONCE: Moment = Moment(Duration::from_secs(1_000));
+
+fn later(seconds: u64) -> Moment {
+    AT_ONCE.after(Duration::from_secs(seconds))
+}
+
+fn look() -> Look {
+    Look {
+        kind: Kind::Deleted,
+        directory: None,
+        is_held: false,
+    }
+}
+
+fn orphan(look: Look) -> Input {
+    Input::Orphan {
+        look,
+        is_first_scan: false,
+    }
+}
+
+fn patience(sightings: u32) -> Patience {
+    Patience {
+        sightings,
+        ..Patience::begin(look(), false, AT_ONCE)
+    }
+}
+
+fn failure(error: Failure) -> Outcome {
+    Outcome::Failed {
+        error,
+        detail: None,
+        sigkill_attempted: false,
+    }
+}
+
+fn spared() -> Outcome {
+    Outcome::Spared {
+        why: "protected".to_owned(),
+    }
+}
+
+fn stubborn() -> State {
+    State::Failed {
+        error: Failure::AliveAfterSigkill,
+        patience: patience(0),
+        since: Some(look()),
+    }
+}
+
+/// One of each state.
+fn states() -> [(&'static str, State); 9] {
+    [
+        ("seen", State::Seen),
+        ("suspected", State::Suspected(patience(1))),
+        ("confirmed", State::Confirmed(patience(3))),
+        ("terminating", State::Terminating(patience(3))),
+        ("failed for good", stubborn()),
+        (
+            "failed unchecked",
+            failed(Failure::CheckUnavailable, patience(0)),
+        ),
+        (
+            "failed unrecorded",
+            failed(Failure::AuditUnavailable, patience(3)),
+        ),
+        (
+            "spared",
+            State::Spared {
+                why: "protected".to_owned(),
+                patience: patience(0),
+            },
+        ),
+        ("gone", State::Gone),
+    ]
+}
+
+/// The rules: grace 60 s, three sightings. Everything is asked when the grace is over.
+#[test]
+fn every_state_has_an_answer_to_every_input() {
+    let killed = Outcome::Killed {
+        sigkill_required: false,
+    };
+    let inputs = [
+        Input::NoOrphan,
+        orphan(look()),
+        Input::Unwatched,
+        Input::Began,
+        Input::Ended(killed),
+        Input::Ended(failure(Failure::AliveAfterSigkill)),
+        Input::Ended(spared()),
+    ];
+    let table = [
+        (
+            "seen",
+            ["seen", "suspected", "seen", "seen", "gone", "seen", "seen"],
+        ),
+        (
+            "suspected",
+            [
+                "seen",
+                "suspected",
+                "suspected",
+                "terminating",
+                "gone",
+                "failed",
+                "spared",
+            ],
+        ),
+        (
+            "confirmed",
+            [
+                "seen",
+                "confirmed",
+                "suspected",
+                "terminating",
+                "gone",
+                "failed",
+                "spared",
+            ],
+        ),
+        (
+            "terminating",
+            [
+                "terminating",
+                "terminating",
+                "terminating",
+                "terminating",
+                "gone",
+                "failed",
+                "spared",
+            ],
+        ),
+        (
+            "failed for good",
+            [
+                "seen",
+                "failed",
+                "failed",
+                "terminating",
+                "gone",
+                "failed",
+                "spared",
+            ],
+        ),
+        (
+            "failed unchecked",
+            [
+                "seen",
+                "failed",
+                "failed",
+                "terminating",
+                "gone",
+                "failed",
+                "spared",
+            ],
+        ),
+        (
+            "failed unrecorded",
+            [
+                "seen",
+                "confirmed",
+                "failed",
+                "terminating",
+                "gone",
+                "failed",
+                "spared",
+            ],
+        ),
+        (
+            "spared",
+            [
+                "seen",
+                "spared",
+                "spared",
+                "terminating",
+                "gone",
+                "failed",
+                "spared",
+            ],
+        ),
+        (
+            "gone",
+            ["gone", "gone", "gone", "gone", "gone", "gone", "gone"],
+        ),
+    ];
+    for ((name, state), (row, expected)) in states().into_iter().zip(table) {
+        assert_eq!(name, row);
+        for (input, expected) in inputs.iter().zip(expected) {
+            let after = state.clone().after(input.clone(), &rules(), later(60));
+            assert_eq!(after.word(), expected, "{name}: {input:?}");
+        }
+    }
+}
+
+/// The word of the state after these, each given with the second at which it happens.
+fn story(inputs: &[(u64, Input)]) -> State {
+    let mut state = State::Seen;
+    for (second, input) in inputs {
+        state = state.after(input.clone(), &rules(), later(*second));
+    }
+    state
+}
+
+#[test]
+fn patience_is_over_when_it_lasted_long_enough_and_was_shown_often_enough() {
+    let seen = |at| (at, orphan(look()));
+    assert_eq!(story(&[seen(0), seen(30), seen(59)]).word(), "suspected");
+    assert_eq!(story(&[seen(0), seen(30), seen(60)]).word(), "confirmed");
+    assert_eq!(story(&[seen(0), seen(90)]).word(), "suspected", "two looks");
+    assert_eq!(story(&[seen(0), seen(90), seen(91)]).word(), "confirmed");
+}
+
+#[test]
+fn one_look_that_shows_no_orphan_begins_it_all_again() {
+    let seen = |at| (at, orphan(look()));
+    let state = story(&[seen(0), seen(30), (50, Input::NoOrphan), seen(60), seen(90)]);
+    assert_eq!(state.patience().unwrap().since, later(60));
+    assert_eq!(state.word(), "suspected");
+}
+
+#[test]
+fn a_workspace_that_comes_and_goes_is_no_break_but_another_one_in_its_place_is() {
+    let here = |directory| Look {
+        directory,
+        ..look()
+    };
+    // Missing, made again by the coordinator, missing, made again.
+    let state = story(&[
+        (0, orphan(here(None))),
+        (20, orphan(here(Some(RECREATED)))),
+        (40, orphan(here(None))),
+        (60, orphan(here(Some(RECREATED)))),
+    ]);
+    assert_eq!(state.word(), "confirmed");
+    let state = story(&[
+        (0, orphan(here(Some(RECREATED)))),
+        (20, orphan(here(None))),
+        (60, orphan(here(Some(ORIGINAL)))),
+        (61, orphan(here(Some(ORIGINAL)))),
+        (62, orphan(here(Some(ORIGINAL)))),
+    ]);
+    assert_eq!(state.patience().unwrap().since, later(60));
+}
+
+#[test]
+fn to_be_an_orphan_by_name_is_no_preparation_for_being_one_by_deletion() {
+    let by_name = Look {
+        kind: Kind::Ephemeral,
+        ..look()
+    };
+    let state = story(&[
+        (0, orphan(by_name)),
+        (30, orphan(by_name)),
+        (60, orphan(by_name)),
+        (61, orphan(look())),
+    ]);
+    assert_eq!(state.word(), "suspected");
+}
+
+#[test]
+fn an_orphan_of_the_first_scan_waits_as_long_as_the_start_asks_for() {
+    let first = Input::Orphan {
+        look: look(),
+        is_first_scan: true,
+    };
+    let seen = |at| (at, orphan(look()));
+    let story_until = |last| story(&[(0, first.clone()), seen(60), seen(120), seen(last)]);
+    assert_eq!(story_until(599).word(), "suspected");
+    assert_eq!(story_until(600).word(), "confirmed");
+    // Once it was none, it is one like any other.
+    let state = story(&[
+        (0, first),
+        (1, Input::NoOrphan),
+        seen(2),
+        seen(30),
+        seen(62),
+    ]);
+    assert_eq!(state.word(), "confirmed");
+}
+
+#[test]
+fn when_nobody_looked_all_of_it_begins_again() {
+    let seen = |at| (at, orphan(look()));
+    let state = story(&[
+        seen(0),
+        seen(30),
+        seen(60),
+        (61, Input::Unwatched),
+        seen(61),
+        seen(90),
+        seen(120),
+    ]);
+    assert_eq!(state.word(), "suspected");
+    assert_eq!(state.patience().unwrap().since, later(61));
+}
+
+#[test]
+fn what_survived_sigkill_is_left_alone_until_it_changes() {
+    let held = Look {
+        is_held: true,
+        ..look()
+    };
+    let after_a_day = |look| {
+        let mut state = State::Terminating(patience(3)).after(
+            Input::Ended(failure(Failure::AliveAfterSigkill)),
+            &rules(),
+            later(60),
+        );
+        // What it looks like afterwards is what a change is one from.
+        for second in [65, 70, 86_400, 86_401, 86_402] {
+            state = state.after(orphan(held), &rules(), later(second));
+        }
+        for second in [86_410, 86_440, 86_470] {
+            state = state.after(orphan(look), &rules(), later(second));
+        }
+        state
+    };
+    assert_eq!(after_a_day(held).word(), "failed");
+    assert_eq!(after_a_day(look()).word(), "confirmed");
+}
+
+#[test]
+fn what_was_spared_or_could_not_be_checked_gets_all_the_patience_again() {
+    for outcome in [spared(), failure(Failure::CheckUnavailable)] {
+        let begun = [
+            (60, Input::Began),
+            (63, Input::Ended(outcome)),
+            (65, orphan(look())),
+            (100, orphan(look())),
+        ];
+        let mut all = vec![(0, orphan(look()))];
+        all.extend(begun);
+        let early = story(&all);
+        assert!(matches!(early.word(), "spared" | "failed"), "{early:?}");
+        all.push((123, orphan(look())));
+        assert_eq!(story(&all).word(), "confirmed");
+    }
+}

@@ -1,0 +1,129 @@
+//! What the owner says, and what the daemon cannot see.
+
+use super::*;
+
+/// One orphan that is due.
+fn with_one_due() -> World {
+    let mut world = World::new();
+    world.scan(vec![orphan(7)]);
+    world.scans(&[orphan(7)], 60);
+    assert_eq!(world.due(), [7]);
+    world
+}
+
+#[test]
+fn a_pause_holds_for_as_long_as_was_said() {
+    let mut world = with_one_due();
+    world.policy.pause(Some(Duration::from_secs(45)), world.now);
+    assert_eq!(world.due(), NOBODY);
+    assert_eq!(world.holds(7), ["paused"]);
+    let until = world.now.moment.after(Duration::from_secs(45));
+    assert_eq!(world.standing(7).next_action, Some(until));
+    world.scans(&[orphan(7)], 40);
+    assert_eq!(world.due(), NOBODY);
+    assert!(!world.policy.forget_past_pause(world.now));
+    world.scans(&[orphan(7)], 10);
+    assert_eq!(world.due(), [7], "patience went on meanwhile");
+    assert!(world.policy.forget_past_pause(world.now));
+    assert_eq!(world.policy.steering(), &Steering::default());
+}
+
+#[test]
+fn a_clock_that_is_set_forward_does_not_end_a_pause() {
+    let mut world = with_one_due();
+    world.policy.pause(Some(Duration::from_secs(45)), world.now);
+    world.now.wall += Duration::from_secs(86_400);
+    world.scans(&[orphan(7)], 40);
+    assert_eq!(world.due(), NOBODY);
+    world.scans(&[orphan(7)], 10);
+    assert_eq!(world.due(), [7]);
+}
+
+#[test]
+fn a_pause_without_an_end_lasts_until_it_is_resumed() {
+    for length in [None, Some(Duration::MAX)] {
+        let mut world = with_one_due();
+        world.policy.pause(length, world.now);
+        world.scans(&[orphan(7)], 100_000);
+        assert_eq!(world.due(), NOBODY, "{length:?}");
+        assert_eq!(world.standing(7).next_action, None);
+        assert!(world.policy.resume(world.now));
+        assert_eq!(world.due(), [7]);
+        assert!(!world.policy.resume(world.now), "nothing is held any more");
+    }
+}
+
+#[test]
+fn what_was_said_before_a_restart_still_holds() {
+    let mut world = with_one_due();
+    world
+        .policy
+        .pause(Some(Duration::from_secs(900)), world.now);
+    let mut kept = world.policy.steering().clone();
+    // That clock is another one by then.
+    kept.pause.as_mut().unwrap().not_before = None;
+    world.policy = Policy::new(kept);
+    world.registry = Registry::default();
+    world.scan(vec![orphan(7)]);
+    world.scans(&[orphan(7)], 890);
+    assert_eq!(world.holds(7), ["paused"]);
+    world.scans(&[orphan(7)], 10);
+    assert_eq!(world.due(), [7]);
+}
+
+#[test]
+fn what_is_kept_or_protected_is_never_due() {
+    let mut world = World::new();
+    let all = || {
+        vec![
+            orphan(7),
+            orphan(8),
+            orphan_at("/home/me/kept/deep/ws", 9),
+            orphan_at("/home/me/kept-not", 10),
+            orphan_at("/home/me/protected", 11),
+        ]
+    };
+    world.rules.breaker_share = 1.0;
+    world.scan(all());
+    let identity = fixtures::record(7).identity;
+    let keeps = world.policy.keeps_mut();
+    keeps.processes.insert(7, identity);
+    keeps.paths.insert("/home/me/kept".into());
+    world.scans(&all(), 60);
+    assert_eq!(world.due(), [8, 10]);
+    assert_eq!(world.holds(7), ["kept"]);
+    assert_eq!(world.holds(9), ["kept"]);
+    assert_eq!(world.holds(11), ["protected"]);
+    // Whoever has the pid of a kept process is another one.
+    let mut heir = orphan(7);
+    heir.record.identity.start += 1;
+    world.scan(vec![heir.clone()]);
+    world.scans(&[heir], 60);
+    assert_eq!(world.due(), [7]);
+}
+
+#[test]
+fn a_daemon_that_does_not_see_everything_reaps_nothing() {
+    let mut world = with_one_due();
+    world.policy.set_view_obstructed(true);
+    assert_eq!(world.due(), NOBODY);
+    assert_eq!(world.holds(7), ["view_obstructed"]);
+    world.policy.set_view_obstructed(false);
+    assert_eq!(world.due(), [7]);
+}
+
+#[test]
+fn grace_that_was_served_counts_under_new_rules() {
+    let mut world = World::new();
+    world.scan(vec![orphan(7)]);
+    world.scans(&[orphan(7)], 30);
+    world.rules.grace = Duration::from_secs(40);
+    world.scans(&[orphan(7)], 10);
+    assert_eq!(world.due(), [7]);
+    world.rules.grace = Duration::from_secs(120);
+    world.scans(&[orphan(7)], 10);
+    assert_eq!(world.due(), NOBODY);
+    assert_eq!(world.standing(7).state.word(), "suspected");
+    world.scans(&[orphan(7)], 70);
+    assert_eq!(world.due(), [7]);
+}

@@ -1,0 +1,121 @@
+//! What the owner has said beyond the configuration: pauses, keeps, and the breaker's suspension,
+//! which only the owner lifts. Survives a restart.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::clock::{Moment, Now};
+use super::evidence::{Evidence, normalised, seen_from_outside};
+use super::process::{Pid, ProcessIdentity};
+
+/// Everything that was said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Steering {
+    /// Automatic reaping is held.
+    pub pause: Option<Pause>,
+    /// Automatic reaping is suspended until somebody resumes it.
+    pub suspension: Option<Suspension>,
+    /// What is never touched.
+    pub keeps: Keeps,
+}
+
+/// A hold on automatic reaping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// Until when; until it is resumed, if nothing is said.
+    pub until: Option<SystemTime>,
+    /// The same by the clock that nobody sets; not known after a restart.
+    pub not_before: Option<Moment>,
+}
+
+impl Pause {
+    /// Whether it holds. A clock that is set forward does not end it.
+    #[must_use]
+    pub fn holds(&self, now: Now) -> bool {
+        let by_the_wall = self.until.is_none_or(|until| now.wall < until);
+        let by_the_moment = self.not_before.is_some_and(|moment| now.moment < moment);
+        by_the_wall || by_the_moment
+    }
+}
+
+/// Why automatic reaping suspended itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suspension {
+    /// Since when.
+    pub since: SystemTime,
+    /// What happened, for people.
+    pub why: String,
+}
+
+/// One thing that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// The process that has this pid, until it ends.
+    Process(Pid),
+    /// Whatever works at or below this path.
+    Path(PathBuf),
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process(pid) => write!(formatter, "process {pid}"),
+            Self::Path(path) => write!(formatter, "{path:?}"),
+        }
+    }
+}
+
+/// What is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keeps {
+    /// Workspaces at or below these.
+    pub paths: BTreeSet<PathBuf>,
+    /// These processes, until they end.
+    pub processes: BTreeMap<Pid, ProcessIdentity>,
+}
+
+impl Keeps {
+    /// Whether this coordinator is kept, itself or by its workspace.
+    #[must_use]
+    pub fn hold(&self, process: &ProcessIdentity, evidence: &Evidence) -> bool {
+        self.processes.get(&process.pid) == Some(process) || concerns(evidence, &self.paths)
+    }
+}
+
+impl Steering {
+    /// Whether automatic reaping is held by the owner, or by itself.
+    #[must_use]
+    pub fn holds_reaping(&self, now: Now) -> bool {
+        self.suspension.is_some() || self.pause.is_some_and(|pause| pause.holds(now))
+    }
+}
+
+/// Whether this workspace is at or below one of these paths: by its name, by where its links lead,
+/// or by where what the process holds was last seen.
+#[must_use]
+pub fn concerns<'a>(
+    evidence: &Evidence,
+    paths: impl IntoIterator<Item = &'a PathBuf> + Clone,
+) -> bool {
+    let inside = [&evidence.workspace, &evidence.resolved]
+        .into_iter()
+        .flatten();
+    let outside = inside
+        .clone()
+        .map(|path| seen_from_outside(&evidence.root, path));
+    let held = [&evidence.cwd, &evidence.log].into_iter().flatten();
+    inside
+        .cloned()
+        .chain(outside)
+        .chain(held.map(|holding| holding.path.clone()))
+        .any(|path| is_below_any(&path, paths.clone()))
+}
+
+/// Whether `path` is one of these or below one, by its text.
+#[must_use]
+pub fn is_below_any<'a>(path: &Path, paths: impl IntoIterator<Item = &'a PathBuf>) -> bool {
+    let path = normalised(path);
+    paths.into_iter().any(|root| path.starts_with(root))
+}

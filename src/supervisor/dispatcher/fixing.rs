@@ -1,0 +1,131 @@
+//! Fixes: who is ended for a request, and its answer when all of them are.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::Dispatcher;
+use crate::orphan::clock::Now;
+use crate::orphan::escalation::Audit;
+use crate::orphan::event::Actor;
+use crate::orphan::process::ProcessIdentity;
+use crate::orphan::registry::Sighting;
+use crate::orphan::victims::Lineage;
+use crate::supervisor::event::{Effect, Ticket};
+use crate::supervisor::request::{Peer, Selection};
+use crate::supervisor::selection::{Choice, Spared, choose};
+use crate::supervisor::termination::Wave;
+use crate::wire::results::{self, FixReport};
+
+/// A fix whose terminations have begun.
+#[derive(Debug)]
+pub(super) struct Fixing {
+    ticket: Ticket,
+    is_gate: bool,
+    pub(super) open: HashSet<ProcessIdentity>,
+    pub(super) report: FixReport,
+}
+
+impl Dispatcher {
+    pub(super) fn begin_fix(
+        &mut self,
+        ticket: Ticket,
+        peer: Peer,
+        selection: &Selection,
+        is_gate: bool,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Choice { targets, spared } = choose(
+            self.registry.coordinators(),
+            selection,
+            self.settings.reap.ephemeral_min_age,
+            now.wall,
+        );
+        let scan = results::scan(self.registry.coordinators(), self.scan_facts(now));
+        let mut report = FixReport::new(scan);
+        for one in spared {
+            match one {
+                Spared::Coordinator { sighting, why } => report.spare(&sighting, &why, now.wall),
+                Spared::NotACoordinator(pid) => report.spare_stranger(pid),
+            }
+        }
+        let open: HashSet<ProcessIdentity> =
+            targets.iter().map(|target| target.identity()).collect();
+        // A process that is being ended already is joined, not signalled a second time.
+        let mut fresh = Vec::new();
+        for target in targets {
+            match self.ending.get(&target.identity()) {
+                Some(guarded) => guarded.send_modify(|all| all.push(Arc::clone(&peer.lineage))),
+                None => fresh.push(target),
+            }
+        }
+        if !fresh.is_empty() {
+            let actor = Actor::Peer {
+                uid: peer.uid,
+                pid: peer.pid,
+            };
+            self.begin_wave(fresh, actor, vec![peer.lineage], now, effects);
+        }
+        self.fixing.push(Fixing {
+            ticket,
+            is_gate,
+            open,
+            report,
+        });
+        self.answer_finished_fixes(effects);
+    }
+
+    /// Begins to end these, whoever wants it.
+    pub(super) fn begin_wave(
+        &mut self,
+        targets: Vec<Sighting>,
+        actor: Actor,
+        guarded: Vec<Arc<Lineage>>,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let (guard, guarded) = watch::channel(guarded);
+        let guard = Arc::new(guard);
+        for target in &targets {
+            let identity = target.identity();
+            self.policy.began(&identity, &self.settings.reap, now);
+            self.ending.insert(identity, Arc::clone(&guard));
+        }
+        effects.push(Effect::Terminate(Wave {
+            targets,
+            actor,
+            audit: match actor {
+                Actor::Auto => Audit::Required,
+                Actor::Peer { .. } => Audit::Wanted,
+            },
+            own_pid: self.identity.pid,
+            guarded,
+            steering: self.steering.subscribe(),
+            settings: Arc::clone(&self.settings),
+        }));
+    }
+
+    pub(super) fn answer_finished_fixes(&mut self, effects: &mut Vec<Effect>) {
+        let (done, open): (Vec<Fixing>, Vec<Fixing>) = std::mem::take(&mut self.fixing)
+            .into_iter()
+            .partition(|fixing| fixing.open.is_empty());
+        self.fixing = open;
+        for Fixing {
+            ticket,
+            is_gate,
+            report,
+            ..
+        } in done
+        {
+            let result = report.into_result();
+            let answer = Ok(if is_gate {
+                results::gate(result, true)
+            } else {
+                result
+            });
+            effects.push(Effect::Answer { ticket, answer });
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Automatic reaping and how its owner steers it: what the policy says becomes waves, records and
+//! answers.
+
+use std::sync::Arc;
+
+use super::Dispatcher;
+use crate::orphan::clock::Now;
+use crate::orphan::event::{Actor, Event as Fact, HeldBy};
+use crate::orphan::process::{Pid, ProcessIdentity};
+use crate::orphan::registry::Sighting;
+use crate::orphan::steering::Kept;
+use crate::supervisor::event::{Around, Effect, Ticket};
+use crate::supervisor::request::{Peer, Refusal};
+use crate::wire::results;
+
+impl Dispatcher {
+    /// Takes in what a scan showed beside the coordinators.
+    pub(super) fn look_around(&mut self, around: Around, effects: &mut Vec<Effect>) {
+        if let Some(obstacles) = around.obstacles {
+            if obstacles != self.obstacles {
+                effects.push(Effect::SayView(obstacles.clone()));
+            }
+            self.policy.set_view_obstructed(!obstacles.is_empty());
+            self.obstacles = obstacles;
+        }
+        // A process that has ended is not kept any more: another one may get its pid.
+        let keeps = &mut self.policy.keeps_mut().processes;
+        let before = keeps.len();
+        keeps.retain(|_, identity| !around.ended.contains(identity));
+        if keeps.len() != before {
+            self.steered(None, effects);
+        }
+    }
+
+    /// Does by itself what the policy allows, after a scan.
+    pub(super) fn reap(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let settings = Arc::clone(&self.settings);
+        let rules = &settings.reap;
+        if let Some(trip) = self.policy.looked(&self.registry, rules, now) {
+            let why = self.policy.steering().suspension.clone();
+            effects.push(Effect::Record(vec![Fact::ReapSuspended {
+                by: HeldBy::Breaker {
+                    turned: trip.turned,
+                    of: trip.of,
+                },
+                why: why.map(|suspension| suspension.why).unwrap_or_default(),
+            }]));
+            self.steered(None, effects);
+        }
+        if self.policy.forget_past_pause(now) {
+            effects.push(Effect::Record(vec![Fact::ReapResumed { actor: None }]));
+            self.steered(None, effects);
+        }
+        if self.policy.is_audit_lost() {
+            effects.push(Effect::TryAudit);
+        }
+        if self.stopping.is_some() {
+            return;
+        }
+        let due = self.policy.due(&self.registry, rules, now);
+        let targets: Vec<Sighting> = due
+            .iter()
+            .filter(|identity| !self.ending.contains_key(identity))
+            .filter_map(|identity| self.registry.get(identity).cloned())
+            .collect();
+        if !targets.is_empty() {
+            self.begin_wave(targets, Actor::Auto, Vec::new(), now, effects);
+        }
+    }
+
+    pub(super) fn pause(
+        &mut self,
+        ticket: Ticket,
+        peer: &Peer,
+        length: Option<std::time::Duration>,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.policy.pause(length, now);
+        let until = self.policy.steering().pause.and_then(|pause| pause.until);
+        effects.push(Effect::Record(vec![Fact::ReapSuspended {
+            by: HeldBy::Owner {
+                actor: actor(peer),
+                until,
+            },
+            why: "paused".to_owned(),
+        }]));
+        self.steered(Some((ticket, results::paused(until))), effects);
+    }
+
+    pub(super) fn resume(
+        &mut self,
+        ticket: Ticket,
+        peer: &Peer,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let was_held = self.policy.resume(now);
+        if was_held {
+            effects.push(Effect::Record(vec![Fact::ReapResumed {
+                actor: Some(actor(peer)),
+            }]));
+        }
+        let answer = results::resumed(was_held, self.settings.reap.confirm);
+        self.steered(Some((ticket, answer)), effects);
+    }
+
+    pub(super) fn keep(&mut self, ticket: Ticket, what: Kept, effects: &mut Vec<Effect>) {
+        match what {
+            Kept::Process(pid) => effects.push(Effect::Identify { ticket, pid }),
+            Kept::Path(path) => {
+                let answer = results::kept(&Kept::Path(path.clone()), true);
+                self.policy.keeps_mut().paths.insert(path);
+                self.steered(Some((ticket, answer)), effects);
+            }
+        }
+    }
+
+    /// A process that is to be kept was looked up.
+    pub(super) fn identified(
+        &mut self,
+        ticket: Ticket,
+        pid: Pid,
+        identity: Option<ProcessIdentity>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(identity) = identity else {
+            let answer = Err(Refusal::NoSuchProcess(pid));
+            effects.push(Effect::Answer { ticket, answer });
+            return;
+        };
+        self.policy.keeps_mut().processes.insert(pid, identity);
+        let answer = results::kept(&Kept::Process(pid), true);
+        self.steered(Some((ticket, answer)), effects);
+    }
+
+    pub(super) fn unkeep(&mut self, ticket: Ticket, what: &Kept, effects: &mut Vec<Effect>) {
+        let keeps = self.policy.keeps_mut();
+        let was_kept = match what {
+            Kept::Process(pid) => keeps.processes.remove(pid).is_some(),
+            Kept::Path(path) => keeps.paths.remove(path),
+        };
+        if !was_kept {
+            let answer = Err(Refusal::NotKept(what.to_string()));
+            effects.push(Effect::Answer { ticket, answer });
+            return;
+        }
+        self.steered(Some((ticket, results::kept(what, false))), effects);
+    }
+
+    /// What the owner says is in force at once, for what is under way too, and is written down before
+    /// the owner hears of it.
+    fn steered(&mut self, answer: Option<(Ticket, serde_json::Value)>, effects: &mut Vec<Effect>) {
+        let steering = Arc::new(self.policy.steering().clone());
+        self.steering.send_replace(Arc::clone(&steering));
+        effects.push(Effect::Keep { steering, answer });
+    }
+}
+
+fn actor(peer: &Peer) -> Actor {
+    Actor::Peer {
+        uid: peer.uid,
+        pid: peer.pid,
+    }
+}

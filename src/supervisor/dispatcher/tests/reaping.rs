@@ -1,0 +1,256 @@
+//! Automatic reaping as the dispatcher carries it out, and how its owner steers it.
+
+use super::*;
+use crate::orphan::process::ProcessIdentity;
+use crate::orphan::steering::Kept;
+
+/// A daemon that reaps at the first sight, after a first scan of nothing.
+fn reaping() -> Daemon {
+    let mut daemon = Daemon::ready(vec![]);
+    let rules = &mut Arc::make_mut(&mut daemon.dispatcher.settings).reap;
+    rules.confirm = true;
+    rules.grace = Duration::ZERO;
+    rules.min_sightings = 1;
+    daemon
+}
+
+fn scan(daemon: &mut Daemon, seen: Vec<Observation>) -> Vec<String> {
+    daemon.take(Event::Tick);
+    daemon.scanned(seen)
+}
+
+fn unrecorded() -> Outcome {
+    Outcome::Failed {
+        error: Failure::AuditUnavailable,
+        detail: None,
+        sigkill_attempted: false,
+    }
+}
+
+/// The last wave's end of this orphan, as the daemon's own doing.
+fn ended(daemon: &mut Daemon, pid: Pid, outcome: Outcome) -> Vec<String> {
+    let targets = daemon.waves.iter().flat_map(|wave| &wave.targets);
+    let sighting = targets
+        .rev()
+        .find(|target| target.identity().pid == pid)
+        .unwrap();
+    let mut termination = termination(sighting.clone(), outcome);
+    termination.actor = Actor::Auto;
+    daemon.take(Event::Ended(Box::new(termination)))
+}
+
+#[test]
+fn what_is_due_is_ended_as_the_daemons_own_doing_and_only_if_it_is_recorded() {
+    let mut daemon = reaping();
+    assert_eq!(
+        scan(&mut daemon, vec![orphan(10), alive(11)]),
+        ["record orphan.detected 10", "end [10]"]
+    );
+    let wave = &daemon.waves[0];
+    assert_eq!((wave.actor, wave.audit), (Actor::Auto, Audit::Required));
+    // It is being ended: not a second time.
+    assert_eq!(scan(&mut daemon, vec![orphan(10)]), [""; 0]);
+    assert_eq!(ended(&mut daemon, 10, KILLED), ["record orphan.killed 10"]);
+}
+
+#[test]
+fn who_asked_is_served_first_and_what_the_daemon_ends_already_is_joined() {
+    let mut daemon = reaping();
+    daemon.fix(1, Selection::default());
+    let done = daemon.scanned(vec![orphan(10)]);
+    assert_eq!(done, ["record orphan.detected 10", "end [10]"]);
+    assert_ne!(daemon.waves[0].actor, Actor::Auto);
+
+    let mut daemon = reaping();
+    scan(&mut daemon, vec![orphan(10)]);
+    daemon.fix(1, Selection::default());
+    assert_eq!(daemon.scanned(vec![orphan(10)]), [""; 0]);
+    assert_eq!(
+        ended(&mut daemon, 10, KILLED),
+        ["record orphan.killed 10", "answer 1: ok"]
+    );
+}
+
+#[test]
+fn one_that_stops_begins_nothing() {
+    let mut daemon = reaping();
+    daemon.take(Event::Tick);
+    daemon.stop();
+    let after = daemon.scanned(vec![orphan(10)]);
+    assert_eq!(after, ["record orphan.detected 10"]);
+    assert!(daemon.waves.is_empty());
+}
+
+#[test]
+fn a_pause_is_recorded_kept_and_answered_and_so_is_its_end() {
+    let mut daemon = reaping();
+    let length = Some(Duration::from_secs(60));
+    assert_eq!(
+        daemon.ask(1, Request::Pause { length }),
+        ["record reap.suspended", "keep and answer 1"]
+    );
+    assert_eq!(
+        scan(&mut daemon, vec![orphan(10)]),
+        ["record orphan.detected 10"]
+    );
+    assert_eq!(daemon.status()["policy"]["automatic"], false);
+    assert_eq!(
+        daemon.ask(2, Request::Resume),
+        ["record reap.resumed", "keep and answer 2"]
+    );
+    assert_eq!(scan(&mut daemon, vec![orphan(10)]), ["end [10]"]);
+    assert_eq!(daemon.ask(3, Request::Resume), ["keep and answer 3"]);
+}
+
+#[test]
+fn a_pause_that_cannot_be_kept_over_a_restart_says_so() {
+    let mut daemon = reaping();
+    daemon.ask(1, Request::Pause { length: None });
+    let result = Err("read-only".to_owned());
+    let answer = daemon.take(Event::Kept { ticket: 1, result });
+    assert!(
+        answer[0].contains("forgotten at a restart: read-only"),
+        "{answer:?}"
+    );
+    assert_eq!(daemon.status()["policy"]["paused"], true);
+}
+
+#[test]
+fn what_the_owner_says_reaches_a_wave_that_is_under_way() {
+    let mut daemon = reaping();
+    scan(&mut daemon, vec![orphan(10)]);
+    let steering = daemon.waves[0].steering.clone();
+    assert!(!steering.borrow().holds_reaping(clock()));
+    daemon.ask(1, Request::Pause { length: None });
+    assert!(steering.borrow().holds_reaping(clock()));
+    let what = Kept::Path("/home/me/ws".into());
+    daemon.ask(2, Request::Keep { what });
+    let sighting = &daemon.waves[0].targets[0];
+    let evidence = &sighting.observation.evidence;
+    assert!(steering.borrow().keeps.hold(&sighting.identity(), evidence));
+}
+
+#[test]
+fn a_process_is_kept_as_the_one_it_is_and_forgotten_when_it_ends() {
+    let mut daemon = reaping();
+    let what = Kept::Process(10);
+    assert_eq!(
+        daemon.ask(1, Request::Keep { what: what.clone() }),
+        ["identify 10 for 1"]
+    );
+    let identity = orphan(10).record.identity;
+    let identified = |identity| Event::Identified {
+        ticket: 1,
+        pid: 10,
+        identity,
+    };
+    assert_eq!(
+        daemon.take(identified(Some(identity))),
+        ["keep and answer 1"]
+    );
+    assert_eq!(daemon.status()["policy"]["kept"]["pids"][0], 10);
+    assert_eq!(
+        scan(&mut daemon, vec![orphan(10)]),
+        ["record orphan.detected 10"]
+    );
+    daemon.take(Event::Tick);
+    let ended = |ended: Vec<ProcessIdentity>| Event::Scanned {
+        observations: Ok(vec![]),
+        around: Around {
+            ended,
+            ..Around::default()
+        },
+        took: TOOK,
+    };
+    assert_eq!(
+        daemon.take(ended(vec![identity])),
+        ["keep", "record orphan.cleared 10"]
+    );
+    let answer = daemon.ask(2, Request::Unkeep { what });
+    assert_eq!(answer, ["answer 2: process 10 is not kept"]);
+}
+
+#[test]
+fn a_process_that_is_not_there_cannot_be_kept() {
+    let mut daemon = reaping();
+    let nobody = Event::Identified {
+        ticket: 1,
+        pid: 10,
+        identity: None,
+    };
+    assert_eq!(daemon.take(nobody), ["answer 1: no process has pid 10"]);
+}
+
+#[test]
+fn what_hides_something_is_said_once_and_holds_reaping() {
+    let mut daemon = reaping();
+    let look = |daemon: &mut Daemon, obstacles: Option<Vec<Obstacle>>| {
+        daemon.take(Event::Tick);
+        daemon.take(Event::Scanned {
+            observations: Ok(vec![orphan(10)]),
+            around: Around {
+                obstacles,
+                ended: vec![],
+            },
+            took: TOOK,
+        })
+    };
+    let hidden = || Some(vec![Obstacle::UserNamespace]);
+    assert_eq!(
+        look(&mut daemon, hidden()),
+        ["say 1 obstacles", "record orphan.detected 10"]
+    );
+    assert_eq!(look(&mut daemon, hidden()), [""; 0]);
+    // That it could not be found out this time does not mean that it is gone.
+    assert_eq!(look(&mut daemon, None), [""; 0]);
+    assert_eq!(
+        look(&mut daemon, Some(vec![])),
+        ["say 0 obstacles", "end [10]"]
+    );
+}
+
+#[test]
+fn after_a_record_that_could_not_be_written_each_scan_tries_again() {
+    let mut daemon = reaping();
+    scan(&mut daemon, vec![orphan(10)]);
+    ended(&mut daemon, 10, unrecorded());
+    assert_eq!(scan(&mut daemon, vec![orphan(10)]), ["try to record"]);
+    assert_eq!(daemon.status()["policy"]["held_by"][0], "audit_unavailable");
+    daemon.take(Event::AuditIsBack);
+    assert_eq!(scan(&mut daemon, vec![orphan(10)]), ["end [10]"]);
+}
+
+#[test]
+fn the_breaker_is_recorded_and_kept() {
+    let mut daemon = reaping();
+    let rules = &mut Arc::make_mut(&mut daemon.dispatcher.settings).reap;
+    rules.grace = Duration::from_secs(60);
+    let at = |pid: Pid, case: crate::orphan::fixtures::Case| {
+        case.at(&format!("/home/me/ws{pid}")).observed(pid)
+    };
+    let gone = |pid| at(pid, without_witness().path(missing()));
+    let here = |pid| at(pid, without_witness());
+    scan(&mut daemon, (10..16).map(here).collect());
+    let after = scan(&mut daemon, (10..16).map(gone).collect());
+    assert_eq!(after[1..], ["record reap.suspended", "keep"]);
+    assert_eq!(daemon.status()["policy"]["suspended"], true);
+    assert_eq!(
+        daemon.ask(1, Request::Resume),
+        ["record reap.resumed", "keep and answer 1"]
+    );
+}
+
+#[test]
+fn a_scan_that_takes_too_long_is_counted_and_the_next_is_late() {
+    let mut daemon = Daemon::ready(vec![]);
+    daemon.take(Event::Tick);
+    assert_eq!(daemon.take(Event::Tick), [""; 0], "never two at once");
+    daemon.scanned(vec![]);
+    let mut later = clock();
+    later.moment = later.moment.after(Duration::from_secs(12));
+    daemon.dispatcher.handle_event(Event::Tick, later);
+    daemon.scanned(vec![]);
+    let status = daemon.status();
+    assert_eq!(status["counters"]["skipped_ticks"], 1);
+    assert_eq!(status["last_scan"]["lag_ms"], 7_000.0);
+}

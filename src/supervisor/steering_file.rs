@@ -1,0 +1,149 @@
+//! Where what the owner said is kept over a restart: one small file of the state directory.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::event::{Event, Ticket};
+use crate::orphan::steering::{Steering, Suspension};
+use crate::os::files::{open_regular, replace};
+use crate::os::host::boot_id;
+use crate::wire;
+
+const NAME: &str = "steering.json";
+/// More than anybody keeps.
+const LIMIT_BYTES: u64 = 4 << 20;
+
+/// What the owner said before, or nothing. A file that cannot be understood may have held a pause:
+/// then automatic reaping is suspended until somebody resumes it. Blocking.
+#[must_use]
+pub fn load(state_dir: &Path) -> Steering {
+    match read(&state_dir.join(NAME)) {
+        Ok(steering) => steering,
+        Err(problem) => {
+            tracing::error!(
+                %problem,
+                "what was paused or kept is not known: automatic reaping is suspended until \
+                 `team-agentctl resume`"
+            );
+            Steering {
+                suspension: Some(Suspension {
+                    since: SystemTime::now(),
+                    why: format!("what was paused or kept is not known: {problem}"),
+                }),
+                ..Steering::default()
+            }
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Steering, String> {
+    use std::io::Read;
+    let words = |error: std::io::Error| format!("{}: {error}", path.display());
+    let file = match open_regular(path, std::fs::OpenOptions::new().read(true)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(Steering::default());
+        }
+        Err(error) => return Err(words(error)),
+    };
+    let mut text = Vec::new();
+    file.take(LIMIT_BYTES)
+        .read_to_end(&mut text)
+        .map_err(words)?;
+    let value: Value =
+        serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    wire::steering::from_json(&value, &boot_id())
+        .map_err(|problem| format!("{}: {problem}", path.display()))
+}
+
+/// What is to be kept, and who waits for it.
+#[derive(Debug)]
+pub struct Entry {
+    /// All of what the owner said.
+    pub steering: std::sync::Arc<Steering>,
+    /// Who is told when it is on disk, and what.
+    pub answer: Option<(Ticket, Value)>,
+}
+
+/// Starts the one writer of the file. Each entry with an answer comes back as [`Event::Kept`].
+#[must_use]
+pub fn start_writer(
+    state_dir: PathBuf,
+    events: mpsc::UnboundedSender<Event>,
+) -> mpsc::UnboundedSender<Entry> {
+    let (entries, mut incoming) = mpsc::unbounded_channel::<Entry>();
+    tokio::task::spawn(async move {
+        while let Some(Entry { steering, answer }) = incoming.recv().await {
+            let path = state_dir.join(NAME);
+            let written = tokio::task::spawn_blocking(move || {
+                let mut text = wire::steering::to_json(&steering, &boot_id()).to_string();
+                text.push('\n');
+                replace(&path, text.as_bytes()).map_err(|error| error.to_string())
+            });
+            let written = written.await.unwrap_or_else(|lost| Err(lost.to_string()));
+            if let Err(problem) = &written {
+                tracing::error!(%problem, "what the owner said is not kept over a restart");
+            }
+            if let Some((ticket, answer)) = answer {
+                let result = written.map(|()| answer);
+                // The supervisor outlives its writer.
+                let _ = events.send(Event::Kept { ticket, result });
+            }
+        }
+    });
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_understood_suspends() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(load(dir.path()), Steering::default());
+        for text in ["", "{", "{}", "null"] {
+            fs::write(dir.path().join(NAME), text).unwrap();
+            assert!(load(dir.path()).suspension.is_some(), "{text:?}");
+        }
+        fs::remove_file(dir.path().join(NAME)).unwrap();
+        fs::create_dir(dir.path().join(NAME)).unwrap();
+        assert!(load(dir.path()).suspension.is_some(), "a directory");
+    }
+
+    #[tokio::test]
+    async fn what_is_written_is_read_and_the_answer_comes_after_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (events, mut incoming) = mpsc::unbounded_channel();
+        let entries = start_writer(dir.path().to_path_buf(), events);
+        let mut steering = Steering::default();
+        steering.keeps.paths.insert("/home/me/ws".into());
+        let entry = |steering: &Steering, ticket| Entry {
+            steering: std::sync::Arc::new(steering.clone()),
+            answer: Some((ticket, Value::Null)),
+        };
+        entries.send(entry(&steering, 1)).unwrap();
+        let Some(Event::Kept {
+            ticket: 1,
+            result: Ok(_),
+        }) = incoming.recv().await
+        else {
+            panic!("no answer");
+        };
+        assert_eq!(load(dir.path()), steering);
+        fs::remove_dir_all(dir.path()).unwrap();
+        entries.send(entry(&steering, 2)).unwrap();
+        let Some(Event::Kept {
+            ticket: 2,
+            result: Err(_),
+        }) = incoming.recv().await
+        else {
+            panic!("no error");
+        };
+    }
+}

@@ -1,0 +1,108 @@
+//! Kept and protected: whatever is judged, it is not touched.
+
+use serde_json::{Value, json};
+
+use crate::support::{Settings, World, entry_of, in_private_pid_namespace, is_alive, pids};
+
+#[test]
+fn a_kept_process_is_spared_until_it_is_unkept() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let _daemon = world.daemon();
+        let survivors = world.survivors();
+        let kept = world.orphan("gone-kept").start();
+        let other = world.orphan("gone").start();
+        let pid = kept.pid.to_string();
+        assert_eq!(world.ctl(["keep", &pid]).code, Some(0));
+        let fix = world.ctl(["--json", "fix", "--confirm"]).json_with(0);
+        assert_eq!(pids(&fix["killed"]), [other.pid], "{fix:#}");
+        let named = world
+            .ctl(["--json", "fix", "--confirm", "--pid", &pid])
+            .json_with(1);
+        entry_of(&named["spared"], kept.pid);
+        assert!(kept.is_alive());
+        world.event_log().assert_never_signalled(kept.pid);
+
+        assert_eq!(world.ctl(["unkeep", &pid]).code, Some(0));
+        let fix = world.ctl(["--json", "fix", "--confirm"]).json_with(0);
+        assert_eq!(pids(&fix["killed"]), [kept.pid], "{fix:#}");
+        assert!(kept.has_exited());
+        survivors.assert_alive();
+    });
+}
+
+#[test]
+fn a_kept_path_is_kept_over_a_restart() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = world.daemon();
+        let survivors = world.survivors();
+        let path = world.path("gone");
+        let path = path.to_str().unwrap();
+        assert_eq!(world.ctl(["keep", path]).code, Some(0));
+        let orphan = world.orphan("gone").start();
+        assert_eq!(daemon.fix()["killed"], json!([]));
+        assert!(daemon.stop().success());
+
+        let daemon = world.daemon();
+        assert_eq!(daemon.fix()["killed"], json!([]));
+        assert!(orphan.is_alive());
+        assert_eq!(world.ctl(["unkeep", path]).code, Some(0));
+        assert_eq!(pids(&daemon.fix()["killed"]), [orphan.pid]);
+        assert!(orphan.has_exited());
+        survivors.assert_alive();
+    });
+}
+
+#[test]
+fn a_kept_member_outlives_the_orphan_whose_group_it_is_in() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = world.daemon();
+        let survivors = world.survivors();
+        let orphan = world.orphan("gone").with("CHILDREN", 2).start();
+        let (kept, other) = (orphan.children[0], orphan.children[1]);
+        daemon.call("keep", &json!({"pid": kept}));
+        let fix = daemon.fix();
+        let killed = entry_of(&fix["killed"], orphan.pid);
+        entry_of(&killed["left_behind"], kept);
+        assert!(orphan.has_exited());
+        assert!(is_alive(kept));
+        assert!(!is_alive(other));
+        survivors.assert_alive();
+    });
+}
+
+#[test]
+fn a_protected_path_is_never_touched() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let protected = world.path("protected");
+        let daemon = world.daemon_with(
+            &Settings::default().with(&format!("[orphan]\nprotect = [{protected:?}]")),
+        );
+        let survivors = world.survivors();
+        let inside = world.orphan("protected/gone").start();
+        let beside = world.orphan("protected-not/gone").start();
+        assert_eq!(pids(&daemon.fix()["killed"]), [beside.pid]);
+        let pid = inside.pid.to_string();
+        let named = world
+            .ctl(["--json", "fix", "--confirm", "--pid", &pid])
+            .json_with(1);
+        assert_eq!(named["killed"], json!([]), "{named:#}");
+        assert!(inside.is_alive());
+        world.event_log().assert_never_signalled(inside.pid);
+        survivors.assert_alive();
+    });
+}
+
+#[test]
+fn nobody_keeps_a_process_that_does_not_exist() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = world.daemon();
+        let reply = daemon.connect().reply("keep", &json!({"pid": 4_000_000}));
+        assert_ne!(reply["error"], Value::Null, "{reply:#}");
+        assert_eq!(world.ctl(["keep", "4000000"]).code, Some(5));
+    });
+}
