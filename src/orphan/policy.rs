@@ -117,9 +117,15 @@ impl Policy {
         }
     }
 
-    /// Takes in a whole scan, which the registry has taken in already. Says whether the breaker went
-    /// off.
-    pub fn looked(&mut self, registry: &Registry, rules: &Rules, now: Now) -> Option<Trip> {
+    /// Takes in a whole scan that began at `looked_at`, and that the registry has taken in already.
+    /// Says whether the breaker went off.
+    pub fn looked(
+        &mut self,
+        registry: &Registry,
+        rules: &Rules,
+        looked_at: Moment,
+        now: Now,
+    ) -> Option<Trip> {
         let is_first_scan = self.last_look.is_none();
         let was_unwatched = self.last_look.is_some_and(|(moment, asleep)| {
             now.moment.since(moment) > rules.stall || now.asleep.saturating_sub(asleep) > NAP
@@ -137,7 +143,7 @@ impl Policy {
             matches!(tracked.state, State::Terminating(_)) || is_there(identity)
         });
         for sighting in &seen {
-            let turned = self.look_at(sighting, is_first_scan, rules, now);
+            let turned = self.look_at(sighting, is_first_scan, rules, looked_at, now);
             if turned && let Some(workspace) = workspace_of(sighting) {
                 self.breaker.turned(workspace.clone(), now.moment);
             }
@@ -166,6 +172,7 @@ impl Policy {
         sighting: &Sighting,
         is_first_scan: bool,
         rules: &Rules,
+        looked_at: Moment,
         now: Now,
     ) -> bool {
         let fresh = Tracked {
@@ -183,6 +190,7 @@ impl Policy {
             Some(reason) => Input::Orphan {
                 look: Look::at(sighting, reason),
                 is_first_scan,
+                looked_at,
             },
             None => Input::NoOrphan,
         };

@@ -147,14 +147,15 @@ impl Patience {
         }
     }
 
-    /// Whether it was an orphan for long enough and was seen so often enough.
+    /// Whether it was an orphan for long enough, as of a look at `looked_at`, and was seen so often
+    /// enough.
     #[must_use]
-    pub fn is_over(&self, rules: &Rules, now: Moment) -> bool {
-        now.since(self.since) >= self.grace(rules) && self.sightings >= rules.min_sightings
+    pub fn is_over(&self, rules: &Rules, looked_at: Moment) -> bool {
+        looked_at.since(self.since) >= self.grace(rules) && self.sightings >= rules.min_sightings
     }
 
-    fn judged(self, rules: &Rules, now: Moment) -> State {
-        if self.is_over(rules, now) {
+    fn judged(self, rules: &Rules, looked_at: Moment) -> State {
+        if self.is_over(rules, looked_at) {
             State::Confirmed(self)
         } else {
             State::Suspected(self)
@@ -173,6 +174,8 @@ pub enum Input {
         look: Look,
         /// Whether this is the daemon's first scan.
         is_first_scan: bool,
+        /// When that scan began: it was an orphan then or later, and nobody knows until when.
+        looked_at: Moment,
     },
     /// Nobody looked for too long: the machine slept, or the daemon stood still.
     Unwatched,
@@ -199,9 +202,15 @@ impl State {
                 Input::Orphan {
                     look,
                     is_first_scan,
+                    looked_at,
                 },
-            ) => Patience::begin(look, is_first_scan, now).judged(rules, now),
-            (state, Input::Orphan { look, .. }) => state.orphan_again(look, rules, now),
+            ) => Patience::begin(look, is_first_scan, now).judged(rules, looked_at),
+            (
+                state,
+                Input::Orphan {
+                    look, looked_at, ..
+                },
+            ) => state.orphan_again(look, rules, looked_at, now),
             (state, Input::Unwatched) => state.begin_patience_anew(now),
             (state, Input::Began) => match state.patience() {
                 Some(patience) => Self::Terminating(patience),
@@ -210,10 +219,10 @@ impl State {
         }
     }
 
-    fn orphan_again(self, look: Look, rules: &Rules, now: Moment) -> Self {
+    fn orphan_again(self, look: Look, rules: &Rules, looked_at: Moment, now: Moment) -> Self {
         match self {
             Self::Suspected(patience) | Self::Confirmed(patience) => {
-                patience.seen(look, now).judged(rules, now)
+                patience.seen(look, now).judged(rules, looked_at)
             }
             // It survived everything there is: nothing more until it is not the same any more.
             Self::Failed {
@@ -228,19 +237,21 @@ impl State {
                         since: Some(look),
                     }
                 } else {
-                    Patience::begin(look, patience.since_start, now).judged(rules, now)
+                    Patience::begin(look, patience.since_start, now).judged(rules, looked_at)
                 }
             }
             Self::Failed {
                 error, patience, ..
-            } => match patience.seen(look, now).judged(rules, now) {
+            } => match patience.seen(look, now).judged(rules, looked_at) {
                 Self::Suspected(patience) => failed(error, patience),
                 confirmed => confirmed,
             },
-            Self::Spared { why, patience } => match patience.seen(look, now).judged(rules, now) {
-                Self::Suspected(patience) => Self::Spared { why, patience },
-                confirmed => confirmed,
-            },
+            Self::Spared { why, patience } => {
+                match patience.seen(look, now).judged(rules, looked_at) {
+                    Self::Suspected(patience) => Self::Spared { why, patience },
+                    confirmed => confirmed,
+                }
+            }
             state @ (Self::Seen | Self::Terminating(_) | Self::Gone) => state,
         }
     }

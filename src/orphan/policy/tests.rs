@@ -2,6 +2,7 @@
 
 mod brakes;
 mod steering;
+mod walk;
 
 use super::*;
 use crate::orphan::ephemeral::{EphemeralRoots, EphemeralRules};
@@ -69,7 +70,8 @@ impl World {
             roots: EphemeralRoots::Below(vec!["/tmp".into()]),
         };
         self.registry.observe(seen, &ephemeral, self.now.wall);
-        self.policy.looked(&self.registry, &self.rules, self.now)
+        self.policy
+            .looked(&self.registry, &self.rules, self.now.moment, self.now)
     }
 
     /// The same scan every ten seconds, for this long; who is due after each is not asked.

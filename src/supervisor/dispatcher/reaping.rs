@@ -36,7 +36,8 @@ impl Dispatcher {
     pub(super) fn reap(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let settings = Arc::clone(&self.settings);
         let rules = &settings.reap;
-        if let Some(trip) = self.policy.looked(&self.registry, rules, now) {
+        let looked_at = self.scan_began.unwrap_or(now.moment);
+        if let Some(trip) = self.policy.looked(&self.registry, rules, looked_at, now) {
             let why = self.policy.steering().suspension.clone();
             effects.push(Effect::Record(vec![Fact::ReapSuspended {
                 by: HeldBy::Breaker {

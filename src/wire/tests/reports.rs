@@ -185,7 +185,7 @@ fn status_has_the_contracts_keys_with_and_without_a_scan() {
         ..rules()
     };
     let mut policy = Policy::default();
-    policy.looked(&registry, &rules, clock());
+    policy.looked(&registry, &rules, clock().moment, clock());
     let obstacles = [Obstacle::UserNamespace];
     let report = |last_scan| {
         status(&StatusReport {

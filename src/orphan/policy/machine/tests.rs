@@ -17,10 +17,16 @@ fn look() -> Look {
     }
 }
 
-fn orphan(look: Look) -> Input {
+/// A scan that took no time shows an orphan at this second.
+fn orphan(second: u64, look: Look) -> (u64, Input) {
+    (second, shown(later(second), look))
+}
+
+fn shown(looked_at: Moment, look: Look) -> Input {
     Input::Orphan {
         look,
         is_first_scan: false,
+        looked_at,
     }
 }
 
@@ -88,7 +94,7 @@ fn every_state_has_an_answer_to_every_input() {
     };
     let inputs = [
         Input::NoOrphan,
-        orphan(look()),
+        shown(later(60), look()),
         Input::Unwatched,
         Input::Began,
         Input::Ended(killed),
@@ -209,7 +215,7 @@ fn story(inputs: &[(u64, Input)]) -> State {
 
 #[test]
 fn patience_is_over_when_it_lasted_long_enough_and_was_shown_often_enough() {
-    let seen = |at| (at, orphan(look()));
+    let seen = |at| orphan(at, look());
     assert_eq!(story(&[seen(0), seen(30), seen(59)]).word(), "suspected");
     assert_eq!(story(&[seen(0), seen(30), seen(60)]).word(), "confirmed");
     assert_eq!(story(&[seen(0), seen(90)]).word(), "suspected", "two looks");
@@ -217,8 +223,17 @@ fn patience_is_over_when_it_lasted_long_enough_and_was_shown_often_enough() {
 }
 
 #[test]
+fn a_scan_that_takes_long_shows_what_was_when_it_began() {
+    let slow = |began, ended| (ended, shown(later(began), look()));
+    let scans = |last| story(&[slow(0, 5), slow(30, 35), last]);
+    // From the end of the first look, which may have come then, to the beginning of the last.
+    assert_eq!(scans(slow(64, 100)).word(), "suspected");
+    assert_eq!(scans(slow(65, 100)).word(), "confirmed");
+}
+
+#[test]
 fn one_look_that_shows_no_orphan_begins_it_all_again() {
-    let seen = |at| (at, orphan(look()));
+    let seen = |at| orphan(at, look());
     let state = story(&[seen(0), seen(30), (50, Input::NoOrphan), seen(60), seen(90)]);
     assert_eq!(state.patience().unwrap().since, later(60));
     assert_eq!(state.word(), "suspected");
@@ -232,18 +247,18 @@ fn a_workspace_that_comes_and_goes_is_no_break_but_another_one_in_its_place_is()
     };
     // Missing, made again by the coordinator, missing, made again.
     let state = story(&[
-        (0, orphan(here(None))),
-        (20, orphan(here(Some(RECREATED)))),
-        (40, orphan(here(None))),
-        (60, orphan(here(Some(RECREATED)))),
+        orphan(0, here(None)),
+        orphan(20, here(Some(RECREATED))),
+        orphan(40, here(None)),
+        orphan(60, here(Some(RECREATED))),
     ]);
     assert_eq!(state.word(), "confirmed");
     let state = story(&[
-        (0, orphan(here(Some(RECREATED)))),
-        (20, orphan(here(None))),
-        (60, orphan(here(Some(ORIGINAL)))),
-        (61, orphan(here(Some(ORIGINAL)))),
-        (62, orphan(here(Some(ORIGINAL)))),
+        orphan(0, here(Some(RECREATED))),
+        orphan(20, here(None)),
+        orphan(60, here(Some(ORIGINAL))),
+        orphan(61, here(Some(ORIGINAL))),
+        orphan(62, here(Some(ORIGINAL))),
     ]);
     assert_eq!(state.patience().unwrap().since, later(60));
 }
@@ -255,10 +270,10 @@ fn to_be_an_orphan_by_name_is_no_preparation_for_being_one_by_deletion() {
         ..look()
     };
     let state = story(&[
-        (0, orphan(by_name)),
-        (30, orphan(by_name)),
-        (60, orphan(by_name)),
-        (61, orphan(look())),
+        orphan(0, by_name),
+        orphan(30, by_name),
+        orphan(60, by_name),
+        orphan(61, look()),
     ]);
     assert_eq!(state.word(), "suspected");
 }
@@ -268,8 +283,9 @@ fn an_orphan_of_the_first_scan_waits_as_long_as_the_start_asks_for() {
     let first = Input::Orphan {
         look: look(),
         is_first_scan: true,
+        looked_at: AT_ONCE,
     };
-    let seen = |at| (at, orphan(look()));
+    let seen = |at| orphan(at, look());
     let story_until = |last| story(&[(0, first.clone()), seen(60), seen(120), seen(last)]);
     assert_eq!(story_until(599).word(), "suspected");
     assert_eq!(story_until(600).word(), "confirmed");
@@ -286,7 +302,7 @@ fn an_orphan_of_the_first_scan_waits_as_long_as_the_start_asks_for() {
 
 #[test]
 fn when_nobody_looked_all_of_it_begins_again() {
-    let seen = |at| (at, orphan(look()));
+    let seen = |at| orphan(at, look());
     let state = story(&[
         seen(0),
         seen(30),
@@ -314,10 +330,10 @@ fn what_survived_sigkill_is_left_alone_until_it_changes() {
         );
         // What it looks like afterwards is what a change is one from.
         for second in [65, 70, 86_400, 86_401, 86_402] {
-            state = state.after(orphan(held), &rules(), later(second));
+            state = state.after(shown(later(second), held), &rules(), later(second));
         }
         for second in [86_410, 86_440, 86_470] {
-            state = state.after(orphan(look), &rules(), later(second));
+            state = state.after(shown(later(second), look), &rules(), later(second));
         }
         state
     };
@@ -331,14 +347,14 @@ fn what_was_spared_or_could_not_be_checked_gets_all_the_patience_again() {
         let begun = [
             (60, Input::Began),
             (63, Input::Ended(outcome)),
-            (65, orphan(look())),
-            (100, orphan(look())),
+            orphan(65, look()),
+            orphan(100, look()),
         ];
-        let mut all = vec![(0, orphan(look()))];
+        let mut all = vec![orphan(0, look())];
         all.extend(begun);
         let early = story(&all);
         assert!(matches!(early.word(), "spared" | "failed"), "{early:?}");
-        all.push((123, orphan(look())));
+        all.push(orphan(123, look()));
         assert_eq!(story(&all).word(), "confirmed");
     }
 }
