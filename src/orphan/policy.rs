@@ -40,7 +40,7 @@ pub struct Rules {
     pub grace: Duration,
     /// How often it must have been seen so.
     pub min_sightings: u32,
-    /// The grace of those that were orphans when the daemon started, if it is longer.
+    /// The grace of those that were orphans when the daemon started.
     pub start_grace: Duration,
     /// How many are ended after one scan.
     pub max_per_scan: usize,

@@ -141,7 +141,7 @@ impl Patience {
     #[must_use]
     pub fn grace(&self, rules: &Rules) -> Duration {
         if self.since_start {
-            rules.grace.max(rules.start_grace)
+            rules.start_grace
         } else {
             rules.grace
         }
