@@ -47,6 +47,11 @@ fn an_orphan_that_outlives_sigkill_is_reported_as_failed() {
         assert_eq!(failed["status"], "failed", "{failed:#}");
         assert_eq!(failed["error"], "alive_after_sigkill", "{failed:#}");
         assert_eq!(failed["sigkill_attempted"], true, "{failed:#}");
+        // Which state it is in, and who keeps it there.
+        let detail = failed["error_detail"].as_str().unwrap();
+        for words in ["held by a tracer", "traced by process"] {
+            assert!(detail.contains(words), "{detail}");
+        }
         assert!(immortal.is_alive());
         let failed = world.event_log().wait_for(immortal.pid, "orphan.failed");
         assert_eq!(failed["reason"], "workspace_path_missing", "{failed:#}");

@@ -18,9 +18,9 @@ const ARGV_LIMIT_BYTES: u64 = 8 << 20;
 
 /// The fields of `/proc/PID/stat` that matter here.
 #[derive(Debug, PartialEq, Eq)]
-struct Stat {
+pub(super) struct Stat {
     comm: String,
-    state: char,
+    pub(super) state: char,
     ppid: Pid,
     pgid: Pid,
     sid: Pid,
@@ -31,7 +31,12 @@ struct Stat {
 
 impl Stat {
     fn read(pid: Pid) -> io::Result<Self> {
-        let text = fs::read(format!("/proc/{pid}/stat"))?;
+        Self::read_at(&format!("/proc/{pid}"))
+    }
+
+    /// Of a process, or of one of its threads.
+    pub(super) fn read_at(place: &str) -> io::Result<Self> {
+        let text = fs::read(format!("{place}/stat"))?;
         Self::parse(&text).ok_or_else(|| malformed("stat"))
     }
 
@@ -283,19 +288,6 @@ pub(super) fn family_table() -> io::Result<BTreeMap<Pid, (Pid, Pid)>> {
         }
     }
     Ok(table)
-}
-
-pub(super) fn why_it_stays(pid: Pid) -> Option<String> {
-    let stat = Stat::read(pid).ok()?;
-    let place = fs::read_to_string(format!("/proc/{pid}/wchan"))
-        .ok()
-        .filter(|place| !place.is_empty() && place != "0");
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
-    let state = RunState(stat.state).describe();
-    Some(match place {
-        Some(place) => format!("{state} in {place}, {threads} thread(s)"),
-        None => format!("{state}, {threads} thread(s)"),
-    })
 }
 
 #[cfg(test)]

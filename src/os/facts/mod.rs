@@ -14,6 +14,10 @@ use crate::orphan::termination::Starter;
 use crate::orphan::victims::{Kind, Lineage, Row, Snapshot, relatives};
 
 #[cfg(target_os = "linux")]
+mod hanging;
+#[cfg(target_os = "linux")]
+use hanging::why_it_stays as platform_why_it_stays;
+#[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
 use linux as platform;
@@ -22,6 +26,8 @@ use linux as platform;
 mod macos;
 #[cfg(target_os = "macos")]
 use macos as platform;
+#[cfg(target_os = "macos")]
+use macos::why_it_stays as platform_why_it_stays;
 #[cfg(any(target_os = "macos", test))]
 mod procargs;
 
@@ -218,7 +224,7 @@ pub fn starter(row: &Row) -> Starter {
 /// answer about one that does not end.
 #[must_use]
 pub fn why_it_stays(pid: Pid) -> Option<String> {
-    platform::why_it_stays(pid)
+    platform_why_it_stays(pid)
 }
 
 /// What kind of process this is, by its name and argv.
