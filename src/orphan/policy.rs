@@ -7,56 +7,30 @@ pub mod breaker;
 pub mod hold;
 pub mod machine;
 pub mod respawn;
+mod rules;
+mod standing;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use self::breaker::{Breaker, Trip};
-use self::hold::Hold;
 use self::machine::{Input, Look, State};
 use self::respawn::{Respawn, Respawns};
+pub use self::rules::Rules;
+pub use self::standing::Standing;
 use super::clock::{Moment, Now};
 use super::escalation::{Failure, Outcome};
 use super::event::Actor;
 use super::process::{Pid, ProcessIdentity};
 use super::registry::{Registry, Sighting};
-use super::steering::{Pause, Steering, Suspension, concerns};
+use super::steering::{Pause, Steering, Suspension};
 use super::termination::Termination;
 
 /// How many ends are remembered, for showing.
 const HISTORY: usize = 64;
 /// A machine that slept for less has not slept: the two clocks are not read in one instant.
 const NAP: Duration = Duration::from_secs(1);
-
-/// What the configuration says of automatic reaping.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rules {
-    /// Whether orphans are ended automatically at all.
-    pub confirm: bool,
-    /// For which kinds of reasons.
-    pub reasons: Vec<String>,
-    /// How long one must have been an orphan without a break.
-    pub grace: Duration,
-    /// How often it must have been seen so.
-    pub min_sightings: u32,
-    /// The grace of those that were orphans when the daemon started.
-    pub start_grace: Duration,
-    /// How many are ended after one scan.
-    pub max_per_scan: usize,
-    /// The window of the breaker.
-    pub breaker_window: Duration,
-    /// Which share of the coordinators may turn orphan within it.
-    pub breaker_share: f64,
-    /// Ephemeral orphans with a younger process are spared.
-    pub ephemeral_min_age: Duration,
-    /// Workspaces at or below these are never touched.
-    pub protect: Vec<PathBuf>,
-    /// How often is looked.
-    pub interval: Duration,
-    /// When nobody has looked for this long, patience starts over.
-    pub stall: Duration,
-}
 
 /// Something that ended, for showing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,19 +47,6 @@ pub struct Past {
     pub why: Option<String>,
     /// When.
     pub at: SystemTime,
-}
-
-/// Where one coordinator stands with automatic reaping.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// Its machine's state.
-    pub state: State,
-    /// When it got into this state.
-    pub since: Moment,
-    /// What holds it back, most fundamental first.
-    pub holds: Vec<Hold>,
-    /// When it will be ended, as far as that can be told now.
-    pub next_action: Option<Moment>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -295,79 +256,6 @@ impl Policy {
         });
     }
 
-    /// Where one coordinator stands.
-    #[must_use]
-    pub fn standing(&self, sighting: &Sighting, rules: &Rules, now: Now) -> Standing {
-        let tracked = self.tracked.get(&sighting.identity());
-        let state = tracked.map_or(State::Seen, |tracked| tracked.state.clone());
-        let is_open = sighting.verdict.orphan_reason().is_some()
-            && !matches!(state, State::Terminating(_) | State::Gone);
-        let holds = if is_open {
-            self.holds(sighting, rules, now)
-        } else {
-            Vec::new()
-        };
-        let ends: Option<Vec<Moment>> = holds.iter().map(|hold| hold.ends(now, rules)).collect();
-        let next_action = ends
-            .filter(|_| is_open)
-            .map(|ends| ends.into_iter().fold(now.moment, Moment::max));
-        Standing {
-            state,
-            since: tracked.map_or(now.moment, |tracked| tracked.since),
-            holds,
-            next_action,
-        }
-    }
-
-    /// Everything that keeps this orphan from being ended now.
-    fn holds(&self, sighting: &Sighting, rules: &Rules, now: Now) -> Vec<Hold> {
-        let mut holds = Vec::new();
-        let mut hold_if = |applies: bool, hold: Hold| {
-            if applies {
-                holds.push(hold);
-            }
-        };
-        let evidence = &sighting.observation.evidence;
-        let reason = sighting.verdict.orphan_reason().map(|reason| reason.kind());
-        hold_if(!rules.confirm, Hold::NotAllowed);
-        hold_if(
-            !reason.is_some_and(|kind| rules.is_listed(kind)),
-            Hold::ReasonNotListed,
-        );
-        hold_if(concerns(evidence, &rules.protect), Hold::Protected);
-        let is_kept = self.steering.keeps.hold(&sighting.identity(), evidence);
-        hold_if(is_kept, Hold::Kept);
-        let is_young = sighting.is_young_ephemeral(rules.ephemeral_min_age, now.wall);
-        hold_if(is_young, Hold::Young);
-        hold_if(self.is_view_obstructed, Hold::ViewObstructed);
-        hold_if(self.steering.suspension.is_some(), Hold::Suspended);
-        if let Some(pause) = self.steering.pause.filter(|pause| pause.holds(now)) {
-            hold_if(true, Hold::Paused(pause));
-        }
-        hold_if(self.is_audit_lost, Hold::AuditLost);
-        if let Some(tracked) = self.tracked.get(&sighting.identity()) {
-            let patience = tracked.state.patience();
-            match &tracked.state {
-                State::Failed { error, .. } if machine::is_final(*error) => {
-                    hold_if(true, Hold::FailedBefore(*error));
-                }
-                _ => {}
-            }
-            if let Some(patience) = patience {
-                let until = patience.since.after(patience.grace(rules));
-                hold_if(until > now.moment, Hold::Grace { until });
-                let (seen, needed) = (patience.sightings, rules.min_sightings);
-                hold_if(seen < needed, Hold::Sightings { seen, needed });
-            }
-        }
-        let wait = workspace_of(sighting)
-            .and_then(|workspace| self.respawns.wait_until(workspace, now.moment));
-        if let Some(until) = wait {
-            hold_if(true, Hold::Respawned { until });
-        }
-        holds
-    }
-
     /// What the owner said.
     #[must_use]
     pub fn steering(&self) -> &Steering {
@@ -433,12 +321,6 @@ impl Policy {
     #[must_use]
     pub fn respawns(&self) -> &Respawns {
         &self.respawns
-    }
-}
-
-impl Rules {
-    fn is_listed(&self, kind: &str) -> bool {
-        self.reasons.iter().any(|listed| listed == kind)
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Owns all state of the daemon: the registry, the terminations under way, who waits for what.
 
+mod asking;
 mod fixing;
 mod reaping;
 
@@ -13,10 +14,10 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use self::asking::Waiting;
 use self::fixing::Fixing;
 use super::event::{Around, Effect, Event, Loaded, Ticket};
-use super::request::{Peer, Refusal, Request, Selection};
-use super::selection::of_workspace;
+use super::request::Refusal;
 use super::settings::Settings;
 use crate::orphan::clock::{Moment, Now};
 use crate::orphan::escalation::Outcome;
@@ -30,20 +31,6 @@ use crate::orphan::victims::Lineage;
 use crate::orphan::view::Obstacle;
 use crate::wire::results::{self, Source};
 use crate::wire::status::{self, Counters, Identity, LastScan, StatusReport};
-
-/// What a request waits for a scan with.
-#[derive(Debug)]
-enum Waiting {
-    Scan {
-        workspace: Option<std::path::PathBuf>,
-    },
-    Gate,
-    Fix {
-        peer: Peer,
-        selection: Selection,
-        is_gate: bool,
-    },
-}
 
 /// The state of the daemon.
 #[derive(Debug)]
@@ -265,69 +252,6 @@ impl Dispatcher {
         }
     }
 
-    fn asked(
-        &mut self,
-        ticket: Ticket,
-        peer: Peer,
-        request: Request,
-        now: Now,
-        effects: &mut Vec<Effect>,
-    ) {
-        let waiting = match request {
-            Request::Status => {
-                let answer = Ok(self.status(now));
-                effects.push(Effect::Answer { ticket, answer });
-                return;
-            }
-            Request::Reload => {
-                effects.push(Effect::LoadConfig {
-                    ticket: Some(ticket),
-                });
-                return;
-            }
-            Request::Events(query) => {
-                effects.push(Effect::ReadEvents { ticket, query });
-                return;
-            }
-            Request::Explain { pid } => {
-                let known = self.registry.by_pid(pid).cloned().map(Box::new);
-                let standing = known
-                    .as_ref()
-                    .map(|known| self.policy.standing(known, &self.settings.reap, now));
-                effects.push(Effect::Explain {
-                    ticket,
-                    pid,
-                    known,
-                    standing,
-                });
-                return;
-            }
-            Request::Pause { length } => return self.pause(ticket, &peer, length, now, effects),
-            Request::Resume => return self.resume(ticket, &peer, now, effects),
-            Request::Keep { what } => return self.keep(ticket, what, effects),
-            Request::Unkeep { what } => return self.unkeep(ticket, &what, effects),
-            Request::Scan { workspace } => Waiting::Scan { workspace },
-            Request::Gate { fix: false } => Waiting::Gate,
-            Request::Gate { fix: true } => Waiting::Fix {
-                peer,
-                selection: Selection::default(),
-                is_gate: true,
-            },
-            Request::Fix { selection } => Waiting::Fix {
-                peer,
-                selection,
-                is_gate: false,
-            },
-        };
-        if self.stopping.is_some() {
-            let answer = Err(Refusal::ShuttingDown);
-            effects.push(Effect::Answer { ticket, answer });
-            return;
-        }
-        self.queued.push((ticket, waiting));
-        self.scan_if_idle(now, effects);
-    }
-
     /// All or nothing: what is under way goes on as it began.
     fn reloaded(
         &mut self,
@@ -354,36 +278,6 @@ impl Dispatcher {
         };
         if let Some(ticket) = ticket {
             effects.push(Effect::Answer { ticket, answer });
-        }
-    }
-
-    fn serve(&mut self, ticket: Ticket, waiting: Waiting, now: Now, effects: &mut Vec<Effect>) {
-        match waiting {
-            Waiting::Scan { workspace } => {
-                let seen = of_workspace(self.registry.coordinators(), workspace.as_deref());
-                let answer = Ok(results::scan(seen, self.scan_facts(now)));
-                effects.push(Effect::Answer { ticket, answer });
-            }
-            Waiting::Gate => {
-                let scan = results::scan(self.registry.coordinators(), self.scan_facts(now));
-                effects.push(Effect::Answer {
-                    ticket,
-                    answer: Ok(results::gate(scan, false)),
-                });
-            }
-            Waiting::Fix { .. } if self.stopping.is_some() => {
-                effects.push(Effect::Answer {
-                    ticket,
-                    answer: Err(Refusal::ShuttingDown),
-                });
-            }
-            Waiting::Fix {
-                peer,
-                selection,
-                is_gate,
-            } => {
-                self.begin_fix(ticket, peer, &selection, is_gate, now, effects);
-            }
         }
     }
 

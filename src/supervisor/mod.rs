@@ -1,10 +1,11 @@
 //! The daemon's life: scans, requests and terminations, under one owner of all state.
 //!
-//! [`dispatcher`] decides, synchronously; [`run`] performs what it decided and is the only place
+//! [`dispatcher`] decides, synchronously; `engine` performs what it decided; [`run`] is the only place
 //! that waits for more than one thing. The client's embedded engine is this same room without a
 //! clock and without a socket.
 
 pub mod dispatcher;
+mod engine;
 pub mod event;
 pub mod journal;
 pub mod request;

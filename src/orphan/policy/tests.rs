@@ -4,6 +4,7 @@ mod brakes;
 mod steering;
 mod walk;
 
+use super::hold::Hold;
 use super::*;
 use crate::orphan::ephemeral::{EphemeralRoots, EphemeralRules};
 use crate::orphan::fixtures::{self, Case, Seen, healthy, missing, rules, without_witness};

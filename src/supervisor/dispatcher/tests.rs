@@ -19,6 +19,7 @@ use crate::orphan::fixtures::{Seen, clock, healthy, missing, now, without_witnes
 use crate::orphan::process::Pid;
 use crate::orphan::registry::Sighting;
 use crate::orphan::termination::Reach;
+use crate::supervisor::request::{Peer, Request, Selection};
 use crate::supervisor::termination::Wave;
 use crate::wire::event::record;
 

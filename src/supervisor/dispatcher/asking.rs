@@ -1,0 +1,123 @@
+//! Requests: what is answered at once, what waits for a scan, and the answers after one.
+
+use super::Dispatcher;
+use crate::orphan::clock::Now;
+use crate::supervisor::event::{Effect, Ticket};
+use crate::supervisor::request::{Peer, Refusal, Request, Selection};
+use crate::supervisor::selection::of_workspace;
+use crate::wire::results;
+
+/// What a request waits for a scan with.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    Scan {
+        workspace: Option<std::path::PathBuf>,
+    },
+    Gate,
+    Fix {
+        peer: Peer,
+        selection: Selection,
+        is_gate: bool,
+    },
+}
+
+impl Dispatcher {
+    pub(super) fn asked(
+        &mut self,
+        ticket: Ticket,
+        peer: Peer,
+        request: Request,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let waiting = match request {
+            Request::Status => {
+                let answer = Ok(self.status(now));
+                effects.push(Effect::Answer { ticket, answer });
+                return;
+            }
+            Request::Reload => {
+                effects.push(Effect::LoadConfig {
+                    ticket: Some(ticket),
+                });
+                return;
+            }
+            Request::Events(query) => {
+                effects.push(Effect::ReadEvents { ticket, query });
+                return;
+            }
+            Request::Explain { pid } => {
+                let known = self.registry.by_pid(pid).cloned().map(Box::new);
+                let standing = known
+                    .as_ref()
+                    .map(|known| self.policy.standing(known, &self.settings.reap, now));
+                effects.push(Effect::Explain {
+                    ticket,
+                    pid,
+                    known,
+                    standing,
+                });
+                return;
+            }
+            Request::Pause { length } => return self.pause(ticket, &peer, length, now, effects),
+            Request::Resume => return self.resume(ticket, &peer, now, effects),
+            Request::Keep { what } => return self.keep(ticket, what, effects),
+            Request::Unkeep { what } => return self.unkeep(ticket, &what, effects),
+            Request::Scan { workspace } => Waiting::Scan { workspace },
+            Request::Gate { fix: false } => Waiting::Gate,
+            Request::Gate { fix: true } => Waiting::Fix {
+                peer,
+                selection: Selection::default(),
+                is_gate: true,
+            },
+            Request::Fix { selection } => Waiting::Fix {
+                peer,
+                selection,
+                is_gate: false,
+            },
+        };
+        if self.stopping.is_some() {
+            let answer = Err(Refusal::ShuttingDown);
+            effects.push(Effect::Answer { ticket, answer });
+            return;
+        }
+        self.queued.push((ticket, waiting));
+        self.scan_if_idle(now, effects);
+    }
+
+    pub(super) fn serve(
+        &mut self,
+        ticket: Ticket,
+        waiting: Waiting,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        match waiting {
+            Waiting::Scan { workspace } => {
+                let seen = of_workspace(self.registry.coordinators(), workspace.as_deref());
+                let answer = Ok(results::scan(seen, self.scan_facts(now)));
+                effects.push(Effect::Answer { ticket, answer });
+            }
+            Waiting::Gate => {
+                let scan = results::scan(self.registry.coordinators(), self.scan_facts(now));
+                effects.push(Effect::Answer {
+                    ticket,
+                    answer: Ok(results::gate(scan, false)),
+                });
+            }
+            Waiting::Fix { .. } if self.stopping.is_some() => {
+                effects.push(Effect::Answer {
+                    ticket,
+                    answer: Err(Refusal::ShuttingDown),
+                });
+            }
+            Waiting::Fix {
+                peer,
+                selection,
+                is_gate,
+            } => {
+                self.begin_fix(ticket, peer, &selection, is_gate, now, effects);
+            }
+        }
+    }
+}

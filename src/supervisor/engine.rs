@@ -1,0 +1,352 @@
+//! Performs the dispatcher's effects: everything that takes time runs beside it and comes back as an
+//! event.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use super::event::{Around, Effect, Event, Ticket};
+use super::journal::{Journal, words};
+use super::request::{Answer, Refusal};
+use super::run::{Asked, LoadConfig};
+use super::scan::{Look, Scanner, on_blocking_pool};
+use super::settings::Settings;
+use super::{steering_file, termination};
+use crate::event_log;
+use crate::orphan::memory::Memory;
+use crate::orphan::policy::Standing;
+use crate::orphan::policy::respawn::Respawn;
+use crate::orphan::process::{Pid, ProcessIdentity};
+use crate::orphan::registry::{Observation, Registry, Sighting};
+use crate::orphan::view::Obstacle;
+use crate::os::{clock, facts};
+use crate::wire::explain;
+
+/// How many requests may read the event log at the same time.
+const EVENT_READS_AT_ONCE: usize = 4;
+/// How long reading the event log may take.
+const EVENTS_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long reading the configuration may take.
+const CONFIG_LIMIT: Duration = Duration::from_secs(10);
+
+/// What the effects need.
+pub(super) struct Engine {
+    pub(super) settings: Arc<Settings>,
+    pub(super) scanner: Scanner,
+    pub(super) journal: Journal,
+    pub(super) steering_file: mpsc::UnboundedSender<steering_file::Entry>,
+    pub(super) load_config: Option<LoadConfig>,
+    pub(super) state_dir: PathBuf,
+    pub(super) keep_segments: u32,
+    pub(super) events: mpsc::UnboundedSender<Event>,
+    pub(super) event_reads: Arc<Semaphore>,
+    pub(super) waiting: HashMap<Ticket, oneshot::Sender<Answer>>,
+    pub(super) next_ticket: Ticket,
+    pub(super) ready: Option<oneshot::Sender<()>>,
+}
+
+impl Engine {
+    /// Turns for reading the event log.
+    pub(super) fn event_reads() -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(EVENT_READS_AT_ONCE))
+    }
+
+    pub(super) fn take(&mut self, asked: Asked) -> Event {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.waiting.insert(ticket, asked.answer);
+        Event::Asked {
+            ticket,
+            peer: asked.peer,
+            request: asked.request,
+        }
+    }
+
+    pub(super) fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Scan { memories, kept } => self.scan(memories, kept),
+            Effect::Terminate(wave) => self.terminate(wave),
+            Effect::Record(facts) => self.journal.record(facts),
+            Effect::Answer { ticket, answer } => {
+                if let Some(waiting) = self.waiting.remove(&ticket) {
+                    // A peer that hung up misses its answer, nothing else.
+                    let _ = waiting.send(answer);
+                }
+            }
+            Effect::Explain {
+                ticket,
+                pid,
+                known,
+                standing,
+            } => self.explain(ticket, pid, known, standing),
+            Effect::Identify { ticket, pid } => self.identify(ticket, pid),
+            Effect::Keep { steering, answer } => {
+                // Its writer lives as long as this.
+                let _ = self
+                    .steering_file
+                    .send(steering_file::Entry { steering, answer });
+            }
+            Effect::TryAudit => self.try_audit(),
+            Effect::SayView(obstacles) => say_view(&obstacles),
+            Effect::SayRespawn { workspace, respawn } => say_respawn(&workspace, &respawn),
+            Effect::ReadEvents { ticket, query } => self.read_events(ticket, query),
+            Effect::Ready => {
+                if let Some(ready) = self.ready.take() {
+                    let _ = ready.send(());
+                }
+            }
+            Effect::LoadConfig { ticket } => self.load_config(ticket),
+            // The loop's own.
+            Effect::Use(_) | Effect::Exit => {}
+        }
+    }
+
+    fn scan(&self, memories: HashMap<ProcessIdentity, Memory>, kept: Vec<ProcessIdentity>) {
+        let (scanner, settings, events) = (
+            self.scanner.clone(),
+            Arc::clone(&self.settings),
+            self.events.clone(),
+        );
+        tokio::spawn(async move {
+            let began = Instant::now();
+            let scan = tokio::spawn(async move {
+                let scan = scanner.scan(&settings, &memories).await;
+                let seen = scan.as_deref().unwrap_or_default().iter();
+                let targets = seen.map(|seen| seen.record.identity.pid).collect();
+                (scan, scanner.look_around(targets, kept).await)
+            });
+            let (observations, around) = match scan.await {
+                Ok((scan, around)) => (scan.map_err(|error| error.to_string()), around),
+                Err(panicked) => (
+                    Err(format!("the scan panicked: {panicked}")),
+                    Around::default(),
+                ),
+            };
+            if let Err(error) = &observations {
+                tracing::error!(%error, "a scan failed");
+            }
+            let took = began.elapsed();
+            // The supervisor outlives its scans.
+            let _ = events.send(Event::Scanned {
+                observations,
+                around,
+                took,
+            });
+        });
+    }
+
+    fn identify(&self, ticket: Ticket, pid: Pid) {
+        let events = self.events.clone();
+        let limit = self.settings.probe_timeout;
+        tokio::spawn(async move {
+            let pinned = on_blocking_pool(limit, move || facts::pin(pid)).await;
+            let identity = pinned
+                .and_then(Result::ok)
+                .map(|pinned| pinned.record.identity);
+            let _ = events.send(Event::Identified {
+                ticket,
+                pid,
+                identity,
+            });
+        });
+    }
+
+    /// Whatever the event log is owed goes first: if that can be written, so can the next record.
+    fn try_audit(&self) {
+        let (journal, events) = (self.journal.clone(), self.events.clone());
+        tokio::spawn(async move {
+            if journal.record_and_flush(Vec::new()).await.is_ok() {
+                tracing::info!("the event log can be written again");
+                let _ = events.send(Event::AuditIsBack);
+            }
+        });
+    }
+
+    /// Who is told how something ended finds it in the event log.
+    pub(super) fn answer_after_records(&mut self, ticket: Ticket, answer: Answer) {
+        let Some(waiting) = self.waiting.remove(&ticket) else {
+            return;
+        };
+        let journal = self.journal.clone();
+        tokio::spawn(async move {
+            journal.settled().await;
+            let _ = waiting.send(answer);
+        });
+    }
+
+    fn load_config(&self, ticket: Option<Ticket>) {
+        let (load, events) = (self.load_config.clone(), self.events.clone());
+        tokio::spawn(async move {
+            let loaded = match load {
+                Some(LoadConfig(load)) => on_blocking_pool(CONFIG_LIMIT, move || load()).await,
+                None => Some(Err("there is nothing to reload here".to_owned())),
+            };
+            let result = loaded
+                .unwrap_or_else(|| Err("the file gave no answer in time".to_owned()))
+                .map(Box::new);
+            if let Err(problem) = &result {
+                tracing::error!(%problem, "the configuration is kept as it was");
+            }
+            let _ = events.send(Event::Reloaded { ticket, result });
+        });
+    }
+
+    fn terminate(&self, wave: termination::Wave) {
+        for target in &wave.targets {
+            tracing::info!(
+                pid = target.identity().pid,
+                workspace = ?target.observation.evidence.workspace,
+                reason = target.verdict.reason(),
+                "ending an orphan"
+            );
+        }
+        let (ended, mut endings) = mpsc::unbounded_channel();
+        let expected: Vec<Sighting> = wave.targets.clone();
+        let actor = wave.actor;
+        let run = tokio::spawn(termination::run(
+            wave,
+            self.scanner.clone(),
+            self.journal.clone(),
+            ended,
+        ));
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            let mut open: HashMap<_, Sighting> = expected
+                .into_iter()
+                .map(|target| (target.identity(), target))
+                .collect();
+            while let Some(termination) = endings.recv().await {
+                open.remove(&termination.sighting.identity());
+                let _ = events.send(Event::Ended(Box::new(termination)));
+            }
+            if let Err(panicked) = run.await {
+                tracing::error!(error = %panicked, "a termination panicked");
+            }
+            // Whatever happened to the wave, every orphan of it gets an end.
+            for target in open.into_values() {
+                let lost = termination::lost(target, actor);
+                let _ = events.send(Event::Ended(Box::new(lost)));
+            }
+        });
+    }
+
+    fn explain(
+        &mut self,
+        ticket: Ticket,
+        pid: Pid,
+        known: Option<Box<Sighting>>,
+        standing: Option<Standing>,
+    ) {
+        let Some(answer) = self.waiting.remove(&ticket) else {
+            return;
+        };
+        let (scanner, settings) = (self.scanner.clone(), Arc::clone(&self.settings));
+        tokio::spawn(async move {
+            let memory = known
+                .as_ref()
+                .map(|known| known.memory.clone())
+                .unwrap_or_default();
+            let (look, _handle) = scanner.look(pid, &memory, &settings).await;
+            let result = match look {
+                Look::Gone => Err(Refusal::NoSuchProcess(pid)),
+                Look::NotOne(record) => Ok(explain::stranger(&record)),
+                Look::Unreadable(error) => Ok(explain::unreadable(pid, &error.to_string())),
+                Look::Coordinator(observation) => {
+                    Ok(explained(*observation, known, standing.as_ref(), &settings))
+                }
+            };
+            let _ = answer.send(result);
+        });
+    }
+
+    fn read_events(&mut self, ticket: Ticket, query: event_log::Query) {
+        let Some(answer) = self.waiting.remove(&ticket) else {
+            return;
+        };
+        // Each may read megabytes and take a thread that a kill needs.
+        let Ok(turn) = Arc::clone(&self.event_reads).try_acquire_owned() else {
+            let _ = answer.send(Err(Refusal::TooBusy("reads of the event log")));
+            return;
+        };
+        let (state_dir, keep) = (self.state_dir.clone(), self.keep_segments);
+        tokio::spawn(async move {
+            let read = on_blocking_pool(EVENTS_LIMIT, move || {
+                let _turn = turn;
+                event_log::read(&state_dir, keep, &query)
+            });
+            let result = match read.await {
+                Some(Ok(events)) => Ok(json!({ "events": events })),
+                Some(Err(error)) => Err(Refusal::Internal(words(&error).0)),
+                None => Err(Refusal::Internal(
+                    "the event log gave no answer in time".to_owned(),
+                )),
+            };
+            let _ = answer.send(result);
+        });
+    }
+}
+
+fn say_view(obstacles: &[Obstacle]) {
+    for obstacle in obstacles {
+        tracing::error!(
+            "the daemon does not see everything there is, and reaps nothing by itself: {obstacle}"
+        );
+    }
+    if obstacles.is_empty() {
+        tracing::info!("the daemon sees everything there is");
+    }
+}
+
+fn say_respawn(workspace: &Path, respawn: &Respawn) {
+    let starter = respawn.starter.as_ref();
+    tracing::error!(
+        ?workspace,
+        kills = respawn.kills,
+        parent = starter.map(|one| one.pid),
+        parent_cmdline = starter.map(|one| one.cmdline.as_str()),
+        unit = starter.and_then(|one| one.unit.as_deref()),
+        "something starts a coordinator again and again: stop it there"
+    );
+}
+
+fn explained(
+    observation: Observation,
+    known: Option<Box<Sighting>>,
+    standing: Option<&Standing>,
+    settings: &Settings,
+) -> serde_json::Value {
+    let now = clock::now();
+    // The same process only: another one may have the pid by now.
+    let known = known.filter(|known| known.identity() == observation.record.identity);
+    let memory = known
+        .as_ref()
+        .map(|known| known.memory.clone())
+        .unwrap_or_default();
+    let evidence = observation.evidence.clone();
+    let sighting = Registry::glance(known.as_deref(), observation, &settings.ephemeral, now.wall);
+    let held_back = match () {
+        () if settings.protects(&evidence) => Some("its workspace is below a protected path"),
+        () if !settings.covers(evidence.workspace.as_deref()) => {
+            Some("its workspace is not below workspace_roots")
+        }
+        () if sighting.is_young_ephemeral(settings.reap.ephemeral_min_age, now.wall) => {
+            Some("it is younger than ephemeral_min_age; `--pid` or `--reason` overrides that")
+        }
+        () => None,
+    };
+    let context = explain::Context {
+        memory: &memory,
+        ephemeral: &settings.ephemeral,
+        held_back,
+        standing: standing
+            .filter(|_| known.is_some())
+            .map(|standing| (standing, &settings.reap)),
+        now,
+    };
+    explain::coordinator(&sighting, &context)
+}
