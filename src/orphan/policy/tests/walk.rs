@@ -46,7 +46,7 @@ fn walk(start: Model, depth: usize) -> Walked {
         signals: [0, 0],
         broken: None,
     };
-    for _ in 0..depth {
+    for step in 1..=depth {
         let mut next = Vec::new();
         for (from, model) in frontier {
             for happening in model.possible() {
@@ -63,7 +63,10 @@ fn walk(start: Model, depth: usize) -> Walked {
                 let to = key(&after);
                 came_from.entry(to).or_insert_with(|| {
                     walked.states += 1;
-                    next.push((to, after));
+                    // Of the last step only the promises matter.
+                    if step < depth {
+                        next.push((to, after));
+                    }
                     (from, Some(happening))
                 });
             }
@@ -153,9 +156,9 @@ fn every_promise_is_kept_whatever_happens_before_sigkill() {
 #[test]
 #[ignore = "takes minutes: to be asked for"]
 fn every_promise_is_kept_further_on() {
-    assert_every_promise_is_kept(Model::of_one(true), 15);
-    assert_every_promise_is_kept(Model::of_one(false), 15);
-    assert_every_promise_is_kept(Model::of_one(true).after(&BEFORE_SIGKILL), 13);
+    assert_every_promise_is_kept(Model::of_one(true), 14);
+    assert_every_promise_is_kept(Model::of_one(false), 14);
+    assert_every_promise_is_kept(Model::of_one(true).after(&BEFORE_SIGKILL), 12);
     assert_every_promise_is_kept(Model::of_two().after(&STARTED), 10);
     assert_every_promise_is_kept(Model::of_two().after(&BEFORE_SIGKILL), 8);
 }
