@@ -6,12 +6,12 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
 
 use crate::support::{
     Daemon, Recipe, Settings, StandIn, World, delete_workspace, entry_of, in_private_pid_namespace,
-    pids, signal, skip, wait_until,
+    pids, skip, wait_until,
 };
 use crate::volumes::assert_unknown;
 
@@ -208,46 +208,6 @@ fn a_file_in_the_place_of_a_deleted_workspace_replaces_it() {
         fs::remove_dir(world.path("workspace")).unwrap();
         fs::write(world.path("workspace"), "").unwrap();
         assert_ended_as(&world, &daemon, &process, "workspace_replaced");
-    });
-}
-
-/// How many threads of a process have not exited.
-fn live_threads(pid: u32) -> usize {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
-        return 0;
-    };
-    threads
-        .filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("stat")).ok())
-        .filter(|stat| !stat.contains(") Z ") && !stat.contains(") X "))
-        .count()
-}
-
-#[test]
-fn a_zombie_of_which_a_thread_lives_on_is_a_coordinator_and_ended_by_sigkill() {
-    in_private_pid_namespace(|| {
-        let world = World::new();
-        let daemon = world.daemon_with(&Settings::impatient());
-        let survivors = world.survivors();
-        let process = world
-            .healthy("workspace")
-            .with("CHDIR", 1)
-            .with("LEAVE_THREAD", 1)
-            // Whatever becomes of this test: nobody takes a zombie for alive.
-            .with("TTL", 90)
-            .start();
-        signal(process.pid, Signal::TERM);
-        wait_until("its main thread has exited", || process.has_exited());
-        assert_eq!(live_threads(process.pid), 1);
-        assert_eq!(judged(&daemon, process.pid)["verdict"], "alive");
-
-        fs::remove_dir(world.path("workspace")).unwrap();
-        let entry = judged(&daemon, process.pid);
-        assert_eq!(entry["reason"], "workspace_path_missing", "{entry:#}");
-        let fix = daemon.fix();
-        let killed = entry_of(&fix["killed"], process.pid);
-        assert_eq!(killed["sigkill_required"], true, "{killed:#}");
-        assert_eq!(live_threads(process.pid), 0);
-        survivors.assert_alive();
     });
 }
 

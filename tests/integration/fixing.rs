@@ -4,7 +4,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Settings, World, delete_workspace, entry_of, in_private_pid_namespace, pids, signal,
+    Settings, World, delete_workspace, entry_of, in_private_pid_namespace, lookalike, pids, signal,
     sorted_pids, wait_until_made_again,
 };
 
@@ -224,6 +224,32 @@ fn a_healthy_coordinator_named_by_its_pid_is_spared_and_the_fix_says_so() {
         assert_eq!(spared["verdict"], "alive", "{spared:#}");
         assert_eq!(spared["reason"], "workspace_alive", "{spared:#}");
         assert!(orphan.has_exited());
+        survivors.assert_alive();
+    });
+}
+
+#[test]
+fn a_process_named_by_its_pid_is_not_killed_for_that() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let _daemon = world.daemon();
+        let survivors = world.survivors();
+        let gone = world.path("gone");
+        let vim = lookalike(
+            &world,
+            &[
+                "vim",
+                "-m",
+                "team_agent.coordinator",
+                "--workspace",
+                gone.to_str().unwrap(),
+            ],
+        );
+        let answer = world.ctl(["fix", "--confirm", "--pid", &vim.pid.to_string()]);
+        // Spared, or an error: either says that the request was not met.
+        assert!(matches!(answer.code, Some(1 | 5)), "{answer:#?}");
+        assert!(vim.is_alive());
+        world.event_log().assert_never_signalled(vim.pid);
         survivors.assert_alive();
     });
 }

@@ -26,8 +26,6 @@ mod evidence_that_lies;
 #[cfg(target_os = "linux")]
 mod judging;
 #[cfg(target_os = "linux")]
-mod look_alikes;
-#[cfg(target_os = "linux")]
 mod moved;
 #[cfg(target_os = "linux")]
 mod not_judged;
@@ -35,6 +33,10 @@ mod not_judged;
 mod recognising;
 #[cfg(target_os = "linux")]
 mod volumes;
+
+// What the tool before this one did wrong.
+#[cfg(target_os = "linux")]
+mod regressions;
 
 // Ending the orphans, and nobody else.
 #[cfg(target_os = "linux")]

@@ -73,27 +73,6 @@ fn a_symlink_that_leads_nowhere_and_a_deleted_log_are_one() {
 }
 
 #[test]
-fn a_path_that_cannot_be_resolved_is_not_a_missing_one() {
-    in_private_pid_namespace(|| {
-        let world = World::new();
-        let daemon = world.daemon();
-        symlink(world.path("two"), world.path("one")).unwrap();
-        symlink(world.path("one"), world.path("two")).unwrap();
-        let loops = world.orphan("one/workspace").start();
-        assert_left_alone(&world, &daemon, loops.pid, "workspace_unreadable:ELOOP");
-        drop(loops);
-
-        let long = world.orphan("x".repeat(300)).start();
-        assert_left_alone(
-            &world,
-            &daemon,
-            long.pid,
-            "workspace_unreadable:ENAMETOOLONG",
-        );
-    });
-}
-
-#[test]
 fn a_relative_workspace_that_is_not_there_is_unresolved() {
     in_private_pid_namespace(|| {
         let world = World::new();

@@ -286,22 +286,6 @@ fn an_empty_argument_is_an_argument() {
 }
 
 #[test]
-fn a_relative_workspace_is_resolved_against_the_cwd_of_the_process() {
-    in_private_pid_namespace(|| {
-        let world = World::new();
-        let daemon = world.daemon();
-        world.directory("elsewhere/workspace");
-        let process = Recipe::coordinator(&world, "workspace")
-            .in_directory(&world.path("elsewhere"))
-            .start();
-        let scan = daemon.scan();
-        let entry = entry_of(&scan["coordinators"], process.pid);
-        assert_eq!(entry["verdict"], "alive", "{entry:#}");
-        assert_eq!(entry["reason"], "workspace_alive", "{entry:#}");
-    });
-}
-
-#[test]
 fn a_form_from_the_configuration_is_as_good_as_a_built_in_one() {
     in_private_pid_namespace(|| {
         let world = World::new();

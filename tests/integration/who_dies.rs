@@ -5,8 +5,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Recipe, Settings, World, entry_of, has_exited, in_private_pid_namespace, is_alive, pids,
-    sorted_pids, wait_until,
+    Settings, World, entry_of, has_exited, in_private_pid_namespace, is_alive, pids, wait_until,
 };
 
 fn with_scope(scope: &'static str) -> Settings {
@@ -14,12 +13,6 @@ fn with_scope(scope: &'static str) -> Settings {
         scope,
         ..Settings::default()
     }
-}
-
-fn sorted(pids: &[u32]) -> Vec<u32> {
-    let mut sorted = pids.to_vec();
-    sorted.sort_unstable();
-    sorted
 }
 
 /// Whoever was seen and not signalled is named, with a reason.
@@ -33,37 +26,6 @@ fn assert_left_behind(killed: &Value, expected: &[u32]) {
         );
         assert!(!one["cmdline"].is_null(), "{killed:#}");
     }
-}
-
-#[test]
-fn the_members_of_its_own_group_die_with_a_leader() {
-    in_private_pid_namespace(|| {
-        let world = World::new();
-        let daemon = world.daemon();
-        let survivors = world.survivors();
-        let orphan = world
-            .orphan("gone")
-            .with("CHILDREN", 2)
-            .with("GRANDCHILDREN", 1)
-            .start();
-        assert_eq!(orphan.children.len(), 4);
-        let fix = daemon.fix();
-        let killed = entry_of(&fix["killed"], orphan.pid);
-        assert_eq!(killed["signaled"], "pgid", "{killed:#}");
-        assert_eq!(killed["pgid"], orphan.pid, "{killed:#}");
-        assert_eq!(killed["sigkill_required"], false, "{killed:#}");
-        let members: Vec<_> = pids(&killed["members"])
-            .into_iter()
-            .filter(|pid| *pid != orphan.pid)
-            .collect();
-        assert_eq!(sorted(&members), sorted(&orphan.children), "{killed:#}");
-        for member in killed["members"].as_array().unwrap() {
-            assert!(member["outcome"].is_string(), "{killed:#}");
-            assert_eq!(member["signal"], "SIGTERM", "{killed:#}");
-        }
-        assert!(orphan.has_exited_with_children());
-        survivors.assert_alive();
-    });
 }
 
 #[test]
@@ -158,39 +120,6 @@ fn in_a_group_that_it_does_not_lead_an_orphan_dies_alone() {
         assert_left_behind(killed, &orphan.children);
         assert!(orphan.has_exited());
         assert!(orphan.children.iter().all(|pid| is_alive(*pid)));
-        survivors.assert_alive();
-    });
-}
-
-#[test]
-fn a_launcher_and_its_other_children_outlive_the_orphan_among_them() {
-    in_private_pid_namespace(|| {
-        let world = World::new();
-        let daemon = world.daemon();
-        let survivors = world.survivors();
-        let gone = world.path("gone");
-        let orphans = format!(
-            "python3\n-m\nteam_agent.coordinator\n--workspace\n{}",
-            gone.display()
-        );
-        // In one group: the launcher that leads it, two orphans, and under each of them a worker.
-        let launcher = Recipe::new(&world, ["make", "check"])
-            .with("SETSID", 1)
-            .with("CHILDREN", 2)
-            .with("GRANDCHILDREN", 1)
-            .with("CHILD_ARGV", orphans)
-            .start();
-        let fix = daemon.fix();
-        let killed = sorted_pids(&fix["killed"]);
-        assert_eq!(killed.len(), 2, "{fix:#}");
-        assert!(
-            killed
-                .iter()
-                .all(|pid| launcher.children.contains(pid) && has_exited(*pid))
-        );
-        let workers = launcher.children.iter().filter(|pid| !killed.contains(pid));
-        assert_eq!(workers.filter(|pid| is_alive(**pid)).count(), 2);
-        assert!(launcher.is_alive());
         survivors.assert_alive();
     });
 }

@@ -8,7 +8,7 @@ use std::thread;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::process;
+use super::process::{self, through};
 use super::rpc::Connection;
 use super::wait::wait_for;
 use super::world::World;
@@ -26,6 +26,11 @@ impl Daemon {
     /// it listens, its first scan is done, and its start is on record.
     pub(crate) fn start(world: &World) -> Self {
         Self::start_by(world, Self::command(world))
+    }
+
+    /// The same through a program that becomes it: `setpriv`, say, with its options.
+    pub(crate) fn start_through(world: &World, program: &[&str]) -> Self {
+        Self::start_by(world, through(program, &Self::command(world)))
     }
 
     /// The same, by another command.

@@ -16,7 +16,7 @@ pub(crate) use ctl::{Answer, command as ctl_command, run as run_ctl};
 pub(crate) use daemon::{Daemon, failed_start};
 pub(crate) use event_log::in_the_original_form;
 pub(crate) use namespace::{in_private_pid_namespace, skip, we_are_really_root};
-pub(crate) use process::{has_exited, is_alive, signal};
+pub(crate) use process::{has_exited, is_alive, pids_can_be_chosen, signal, with_pid};
 pub(crate) use rpc::Connection;
 pub(crate) use stand_in::{
     Recipe, StandIn, delete_workspace, lookalike, stand_in_program, wait_until_made_again,

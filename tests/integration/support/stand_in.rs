@@ -47,6 +47,7 @@ pub(super) const COPY: &str = "stand_in";
 /// A stand-in to be started.
 pub(crate) struct Recipe {
     command: Command,
+    name: OsString,
     ready: PathBuf,
 }
 
@@ -57,15 +58,20 @@ impl Recipe {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let ready = world.path(format!("ready/{number}"));
         let mut argv = argv.into_iter();
+        let name = argv.next().expect("a program's name").as_ref().to_owned();
         let mut command = Command::new(program_in(world));
         world.confine(&mut command);
         command
-            .arg0(argv.next().expect("a program's name"))
+            .arg0(&name)
             .args(argv)
             .env("STAND_IN_READY", &ready)
             .stdin(Stdio::null())
             .stdout(Stdio::null());
-        Self { command, ready }
+        Self {
+            command,
+            name,
+            ready,
+        }
     }
 
     /// The Python form, on `workspace`, leading its own session like the real ones.
@@ -108,6 +114,16 @@ impl Recipe {
         self
     }
 
+    /// Through a program that becomes it: `setpriv`, say, with its options.
+    pub(crate) fn through(mut self, program: &[&str]) -> Self {
+        // Such programs know no argv[0] but the file's.
+        const RENAME: &str = r#"name=$1; shift; exec -a "$name" "$@""#;
+        let name = self.name.to_str().expect("UTF-8");
+        let program = [program, &["bash", "-c", RENAME, "bash", name]].concat();
+        self.command = process::through(&program, &self.command);
+        self
+    }
+
     /// Starts it and waits until it and its children are up.
     pub(crate) fn start(mut self) -> StandIn {
         let child = self.command.spawn().expect("the stand-in starts");
@@ -142,6 +158,12 @@ impl StandIn {
     /// Whether it and all the children it started with have exited.
     pub(crate) fn has_exited_with_children(&self) -> bool {
         self.has_exited() && self.children.iter().all(|pid| process::has_exited(*pid))
+    }
+
+    /// Ends it, whatever it blocks or ignores, and lets the process table forget it.
+    pub(crate) fn kill_and_reap(&mut self) {
+        self.child.kill().unwrap();
+        self.reap();
     }
 
     /// Lets the process table forget it, once it has exited.
