@@ -4,12 +4,17 @@
 //! They go through the library rather than the binaries, because what matters lies between two
 //! steps of one wave. `benches/attacks.rs` does the same for much longer.
 
+mod changes;
+mod exec;
 mod ground;
+mod hold_up;
 mod races;
 mod reuse;
 
 use team_agentd::orphan::victims::Scope;
 
+use self::changes::{Moment, Subject, befall};
+use self::exec::Becomes;
 use self::ground::{Dice, Ground};
 use self::reuse::{HEIRS, Place};
 use crate::support::{in_private_pid_namespace, skip};
@@ -110,4 +115,71 @@ fn a_parent_that_changes_hands_while_the_process_table_is_read_passes_nothing_on
         races::a_parent_that_changes_hands_while_the_table_is_read(&mut ground, &mut Dice(4), 20);
         ground.assert_survivors_untouched();
     });
+}
+
+/// Waves on orphans that change at that moment, until so many have changed in time. What becomes
+/// of those afterwards is for `afterwards` to say.
+fn change_until(
+    times: usize,
+    moment: Moment,
+    subjects: impl Fn(&mut Ground, usize) -> Vec<Subject>,
+    afterwards: impl Fn(&Ground, Vec<Subject>),
+) {
+    let mut ground = Ground::new();
+    let mut dice = Dice(5);
+    let mut in_time = 0;
+    for wave in 0.. {
+        if in_time >= times {
+            break;
+        }
+        assert!(wave < times, "{in_time} changed in time in {wave} waves");
+        let subjects = subjects(&mut ground, wave);
+        let Some(changed) = befall(&mut ground, &mut dice, moment, subjects) else {
+            return skip("FUSE mounts");
+        };
+        in_time += changed.len();
+        afterwards(&ground, changed);
+    }
+    ground.assert_survivors_untouched();
+}
+
+/// As many at a time as can change between two signals, or while a wave is held up.
+fn exec_until(times: usize, moment: Moment) {
+    let at_a_time = match moment {
+        Moment::WhileItsCheckGrowsOld => 24,
+        _ => 6,
+    };
+    let subjects = |ground: &mut Ground, _| {
+        let all = exec::ALL.into_iter().cycle().take(at_a_time);
+        all.map(|becomes| becomes.subject(ground)).collect()
+    };
+    change_until(times, moment, subjects, |ground, changed| {
+        let other_orphan = format!("{:?}", Becomes::OtherOrphan);
+        for mut subject in changed {
+            if subject.name == other_orphan {
+                reuse::assert_ended_by_its_own_name(ground, &mut subject.orphan);
+                break;
+            }
+        }
+    });
+}
+
+#[test]
+fn whoever_became_another_program_before_the_wave_gets_no_signal() {
+    in_private_pid_namespace(|| exec_until(300, Moment::BeforeTheWave));
+}
+
+#[test]
+fn whoever_becomes_another_program_while_its_check_grows_old_gets_no_signal() {
+    in_private_pid_namespace(|| exec_until(200, Moment::WhileItsCheckGrowsOld));
+}
+
+#[test]
+fn whoever_becomes_another_program_after_its_sigterm_gets_no_sigkill() {
+    in_private_pid_namespace(|| exec_until(300, Moment::AfterSigterm));
+}
+
+#[test]
+fn whoever_becomes_another_program_at_any_moment_gets_no_signal_by_a_later_check() {
+    in_private_pid_namespace(|| exec_until(300, Moment::Any));
 }

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -33,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LAST_PID: &str = "/proc/sys/kernel/ns_last_pid";
 /// A shell that is this by its argv waits for a line, and then for ever.
 const WAIT: &str = "read line; exec sleep infinity";
-const COORDINATOR: &str = "team-agent-coordinator";
+pub(crate) const COORDINATOR: &str = "team-agent-coordinator";
 
 /// Waits until `condition` holds, and panics with `what` if it never does.
 #[track_caller]
@@ -72,6 +73,13 @@ impl Watched {
             }
         }
         None
+    }
+
+    /// Gives it the line it waits for.
+    pub(crate) fn go_on(&mut self) {
+        let stdin = self.child.stdin.as_mut().expect("a pipe");
+        // One that has been ended meanwhile reads no more.
+        let _ = stdin.write_all(b"\n");
     }
 
     pub(crate) fn is_alive(&mut self) -> bool {

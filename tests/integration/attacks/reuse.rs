@@ -106,7 +106,7 @@ pub(crate) fn between_scan_and_signal(ground: &mut Ground, heir: Heir) -> bool {
 }
 
 /// An orphan that has the pid of another one may be ended, but by a scan and a verdict of its own.
-fn assert_ended_by_its_own_name(ground: &Ground, orphan: &mut Watched) {
+pub(crate) fn assert_ended_by_its_own_name(ground: &Ground, orphan: &mut Watched) {
     let sighting = ground.sighting_of(orphan.pid);
     let workspace = sighting.observation.evidence.workspace.clone();
     let outcome = ground.end(sighting);
@@ -177,7 +177,11 @@ pub(crate) fn between_sigterm_and_sigkill(ground: &mut Ground, heir: Heir) -> bo
     });
     assert_eq!(ends[0].members.len(), 1, "{:?}", ends[0]);
     assert_eq!(ends[0].members[0].pid, child);
-    assert!(matches!(ends[0].outcome, Outcome::Killed { .. }));
+    assert!(
+        matches!(ends[0].outcome, Outcome::Killed { .. }),
+        "{heir:?}: {:?}",
+        ends[0]
+    );
     let Some((mut strangers, in_time)) = strangers else {
         ground.forget_records();
         return false;
@@ -231,7 +235,11 @@ pub(crate) fn of_a_member(ground: &mut Ground, place: Place) -> bool {
         });
         stranger.map(|stranger| (stranger, orphan, Instant::now() < second_pass))
     });
-    assert!(matches!(ends[0].outcome, Outcome::Killed { .. }));
+    assert!(
+        matches!(ends[0].outcome, Outcome::Killed { .. }),
+        "{place:?}: {:?}",
+        ends[0]
+    );
     let Some((mut stranger, _orphan, in_time)) = stranger else {
         ground.forget_records();
         return false;
