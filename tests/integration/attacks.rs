@@ -9,6 +9,7 @@ mod exec;
 mod ground;
 mod hold_up;
 mod races;
+mod returns;
 mod reuse;
 
 use team_agentd::orphan::victims::Scope;
@@ -123,7 +124,7 @@ fn change_until(
     times: usize,
     moment: Moment,
     subjects: impl Fn(&mut Ground, usize) -> Vec<Subject>,
-    afterwards: impl Fn(&Ground, Vec<Subject>),
+    afterwards: impl Fn(&Ground, Vec<Subject>, usize),
 ) {
     let mut ground = Ground::new();
     let mut dice = Dice(5);
@@ -138,7 +139,7 @@ fn change_until(
             return skip("FUSE mounts");
         };
         in_time += changed.len();
-        afterwards(&ground, changed);
+        afterwards(&ground, changed, wave);
     }
     ground.assert_survivors_untouched();
 }
@@ -153,7 +154,7 @@ fn exec_until(times: usize, moment: Moment) {
         let all = exec::ALL.into_iter().cycle().take(at_a_time);
         all.map(|becomes| becomes.subject(ground)).collect()
     };
-    change_until(times, moment, subjects, |ground, changed| {
+    change_until(times, moment, subjects, |ground, changed, _| {
         let other_orphan = format!("{:?}", Becomes::OtherOrphan);
         for mut subject in changed {
             if subject.name == other_orphan {
@@ -182,4 +183,39 @@ fn whoever_becomes_another_program_after_its_sigterm_gets_no_sigkill() {
 #[test]
 fn whoever_becomes_another_program_at_any_moment_gets_no_signal_by_a_later_check() {
     in_private_pid_namespace(|| exec_until(300, Moment::Any));
+}
+
+/// Each way of coming back, once a wave.
+fn return_until(times: usize, moment: Moment) {
+    let place = |wave: usize, number: usize| format!("place-{wave}-{number}");
+    let subjects = |ground: &mut Ground, wave: usize| {
+        let all = returns::ALL.into_iter().enumerate();
+        all.map(|(number, how)| how.subject(ground, &place(wave, number)))
+            .collect()
+    };
+    change_until(times, moment, subjects, |ground, _, wave| {
+        for number in 0..returns::ALL.len() {
+            returns::clear(ground, &place(wave, number));
+        }
+    });
+}
+
+#[test]
+fn whoever_has_its_workspace_back_before_the_wave_gets_no_signal() {
+    in_private_pid_namespace(|| return_until(100, Moment::BeforeTheWave));
+}
+
+#[test]
+fn whoever_gets_its_workspace_back_while_its_check_grows_old_gets_no_signal() {
+    in_private_pid_namespace(|| return_until(50, Moment::WhileItsCheckGrowsOld));
+}
+
+#[test]
+fn whoever_gets_its_workspace_back_after_its_sigterm_gets_no_sigkill() {
+    in_private_pid_namespace(|| return_until(300, Moment::AfterSigterm));
+}
+
+#[test]
+fn whoever_gets_its_workspace_back_at_any_moment_gets_no_signal_by_a_later_check() {
+    in_private_pid_namespace(|| return_until(300, Moment::Any));
 }
