@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::support::{
     Recipe, Settings, World, entry_of, in_private_pid_namespace, is_alive, pids, signal,
+    sorted_pids,
 };
 
 /// An orphan, in its group another one, and below that a worker: the pids of the last two are
@@ -82,6 +83,35 @@ fn below_a_nested_orphan_that_is_spared_as_an_ancestor_of_the_client_nobody_is_s
         log.assert_never_signalled(inner);
         assert!(is_alive(inner));
         assert!(is_alive(worker), "below somebody who was spared");
+        survivors.assert_alive();
+    });
+}
+
+#[test]
+fn with_scope_tree_a_nested_orphan_takes_what_is_below_it_along() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = world.daemon_with(&Settings {
+            scope: "tree",
+            ..Settings::default()
+        });
+        let survivors = world.survivors();
+        // The worker is in the group of the inner one, and a descendant of both.
+        let outer = one_in_another(&world).with("CHILD_SETSID", 1).start();
+        let [inner, worker] = outer.children[..] else {
+            panic!("one in another, with a worker: {:?}", outer.children);
+        };
+        let fix = daemon.fix();
+        assert!(outer.has_exited_with_children(), "{fix:#}");
+        let mut both = [outer.pid, inner];
+        both.sort_unstable();
+        assert_eq!(sorted_pids(&fix["killed"]), both, "{fix:#}");
+        let killed = entry_of(&fix["killed"], inner);
+        assert_eq!(pids(&killed["members"]), [worker], "{fix:#}");
+        for pid in both {
+            let killed = entry_of(&fix["killed"], pid);
+            assert_eq!(killed["left_behind"], json!([]), "{fix:#}");
+        }
         survivors.assert_alive();
     });
 }

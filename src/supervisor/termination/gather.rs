@@ -104,6 +104,17 @@ pub(super) fn gather_all(
             case.starter = case.leader_row.as_ref().map(facts::starter);
         }
     }
+    // Who is left by one orphan and ends with another was not left behind.
+    let ending: BTreeSet<Pid> = cases
+        .iter()
+        .filter(|case| case.spare.is_none())
+        .flat_map(|case| &case.victims)
+        .filter(|victim| victim.is_open())
+        .map(|victim| victim.pid)
+        .collect();
+    for case in &mut cases {
+        case.left_behind.retain(|one| !ending.contains(&one.pid));
+    }
     cases
 }
 
@@ -191,7 +202,7 @@ fn take_in(
     let pinned_before = case.victims.len();
     for member in members {
         let pid = member.identity.pid;
-        if pinned.contains(&pid) || !claimed.insert(member.identity) {
+        if pinned.contains(&pid) || claimed.contains(&member.identity) {
             continue;
         }
         let is_new_child = parents.contains(&member.ppid) && !left_before.contains(&pid);
@@ -219,6 +230,10 @@ fn take_in(
         }
     }
     drop_strangers(case, orphan, pinned_before);
+    // Only now: who could not be pinned as a member of this one, because it is below another orphan
+    // say, may well be a member of that one.
+    let members = case.victims.iter().filter_map(|victim| victim.member);
+    claimed.extend(members.map(|member| member.identity));
     case.pinned = case.victims.iter().map(|victim| victim.pid).collect();
 }
 
