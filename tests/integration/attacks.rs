@@ -8,9 +8,11 @@ mod changes;
 mod exec;
 mod ground;
 mod hold_up;
+mod plan;
 mod races;
 mod returns;
 mod reuse;
+mod world;
 
 use team_agentd::orphan::victims::Scope;
 
@@ -18,7 +20,7 @@ use self::changes::{Moment, Subject, befall};
 use self::exec::Becomes;
 use self::ground::{Dice, Ground};
 use self::reuse::{HEIRS, Place};
-use crate::support::{in_private_pid_namespace, skip};
+use crate::support::{in_private_pid_namespace, skip, we_are_really_root};
 
 /// Each as often as it takes to have come about this often altogether.
 fn again_and_again(
@@ -218,4 +220,16 @@ fn whoever_gets_its_workspace_back_after_its_sigterm_gets_no_sigkill() {
 #[test]
 fn whoever_gets_its_workspace_back_at_any_moment_gets_no_signal_by_a_later_check() {
     in_private_pid_namespace(|| return_until(300, Moment::Any));
+}
+
+#[test]
+fn in_a_random_world_exactly_those_are_signalled_that_the_contract_names() {
+    in_private_pid_namespace(|| {
+        let mut ground = Ground::new();
+        let mut dice = Dice(6);
+        for _ in 0..150 {
+            world::round(&mut ground, &mut dice, we_are_really_root());
+        }
+        ground.assert_survivors_untouched();
+    });
 }

@@ -1,6 +1,7 @@
 //! Exec: the pid stays, and so does everything that holds on to the process; the program is another.
 
 use std::ffi::{OsStr, OsString};
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 
@@ -68,7 +69,9 @@ impl Becomes {
             name: format!("{self:?}"),
             orphan: Watched::start(self.orphan(ground)),
             change: Box::new(move |orphan| {
-                orphan.go_on();
+                let stdin = orphan.child.stdin.as_mut().expect("a pipe");
+                // The line it waits for. One that has been ended meanwhile reads no more.
+                let _ = stdin.write_all(b"\n");
                 let mut has_become = false;
                 wait_until("it is another program, or gone", || {
                     has_become = argv(orphan.pid) == after.as_bytes();

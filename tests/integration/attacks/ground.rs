@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
-use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -50,7 +49,7 @@ pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 /// see. Only SIGKILL ends it, and so does dropping this.
 pub(crate) struct Watched {
     pub(crate) pid: u32,
-    child: Child,
+    pub(crate) child: Child,
 }
 
 impl Watched {
@@ -73,13 +72,6 @@ impl Watched {
             }
         }
         None
-    }
-
-    /// Gives it the line it waits for.
-    pub(crate) fn go_on(&mut self) {
-        let stdin = self.child.stdin.as_mut().expect("a pipe");
-        // One that has been ended meanwhile reads no more.
-        let _ = stdin.write_all(b"\n");
     }
 
     pub(crate) fn is_alive(&mut self) -> bool {
