@@ -15,7 +15,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use self::case::{Case, Victim, await_exits_of, send, spare, who_stays};
+use self::case::{Case, Victim, await_exits_of, gone, is_exiting, send, spare, who_stays};
 use self::gather::{GatheringCase, gather_all};
 use super::journal::Journal;
 use super::scan::{Look, Scanner, on_blocking_pool};
@@ -156,12 +156,7 @@ impl Runner {
             .orphan()
             .is_some_and(|orphan| !orphan.handle.is_alive())
         {
-            // The orphan is gone; what it leaves is checked member by member.
-            case.victims[0].exited = true;
-            if case.is_gone() {
-                case.escalation.advance(Input::Gone);
-            }
-            return case;
+            return gone(case);
         }
         let identity = case.identity();
         let (look, handle) = self
@@ -177,8 +172,7 @@ impl Runner {
             (None, None) => !matches!(look, Look::Gone),
         };
         if !still_there {
-            case.escalation.advance(Input::Gone);
-            return case;
+            return gone(case);
         }
         let observation = match look {
             Look::Coordinator(observation) => *observation,
@@ -187,7 +181,12 @@ impl Runner {
                 case.escalation.advance(Input::Gone);
                 return case;
             }
-            Look::NotOne(_) | Look::Gone => return spare(case, "program_changed"),
+            Look::NotOne(_) | Look::Gone => {
+                if is_exiting(pinned.as_deref().or(handle.as_ref())).await {
+                    return gone(case);
+                }
+                return spare(case, "program_changed");
+            }
             Look::Unreadable(error) => {
                 tracing::warn!(pid = identity.pid, %error, "an orphan could not be checked again");
                 let detail = "process_unreadable".to_owned();

@@ -5,6 +5,7 @@
 //! steps of one wave. `benches/attacks.rs` does the same for much longer.
 
 mod changes;
+mod ends;
 mod exec;
 mod ground;
 mod hold_up;
@@ -229,6 +230,18 @@ fn in_a_random_world_exactly_those_are_signalled_that_the_contract_names() {
         let mut dice = Dice(6);
         for _ in 0..150 {
             world::round(&mut ground, &mut dice, we_are_really_root());
+        }
+        ground.assert_survivors_untouched();
+    });
+}
+
+#[test]
+fn an_orphan_that_ends_while_it_is_checked_is_gone_and_its_members_end_with_it() {
+    in_private_pid_namespace(|| {
+        let mut ground = Ground::new().scope(Scope::Tree);
+        let mut dice = Dice(7);
+        for _ in 0..200 {
+            ends::about_the_second_check(&mut ground, &mut dice);
         }
         ground.assert_survivors_untouched();
     });

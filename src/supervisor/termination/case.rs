@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::Instant;
@@ -14,6 +15,9 @@ use crate::orphan::termination::{MemberEnd, Starter, subject};
 use crate::orphan::victims::{LeftBehind, Member, Row};
 use crate::os::facts;
 use crate::os::handle::{Delivery, ProcessHandle, SignalNumber};
+
+/// How long a process may take from losing its argv to having exited.
+const EXIT_TAKES: Duration = Duration::from_millis(100);
 
 /// One pinned process of an escalation: the orphan or a member.
 pub(super) struct Victim {
@@ -107,6 +111,27 @@ pub(super) fn spare(mut case: Case, why: &str) -> Case {
         why: why.to_owned(),
     });
     case
+}
+
+/// The orphan is gone; what it leaves is checked member by member.
+pub(super) fn gone(mut case: Case) -> Case {
+    if let Some(orphan) = case.victims.first_mut() {
+        orphan.exited = true;
+    }
+    if case.is_gone() {
+        case.escalation.advance(Input::Gone);
+    }
+    case
+}
+
+/// Whether a process that shows no program any more is on its way out: the kernel takes the argv
+/// away a moment before the process counts as exited.
+pub(super) async fn is_exiting(handle: Option<&ProcessHandle>) -> bool {
+    let Some(handle) = handle else {
+        return false;
+    };
+    let exit = tokio::time::timeout(EXIT_TAKES, handle.exited()).await;
+    matches!(exit, Ok(Ok(())))
 }
 
 pub(super) fn who_stays(case: &Case) -> Option<String> {
