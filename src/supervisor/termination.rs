@@ -182,7 +182,8 @@ impl Runner {
                 return case;
             }
             Look::NotOne(_) | Look::Gone => {
-                if is_exiting(pinned.as_deref().or(handle.as_ref())).await {
+                let process = pinned.as_deref().or(handle.as_ref());
+                if is_exiting(identity.pid, process, self.settings.probe_timeout).await {
                     return gone(case);
                 }
                 return spare(case, "program_changed");

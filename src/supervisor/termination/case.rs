@@ -15,9 +15,7 @@ use crate::orphan::termination::{MemberEnd, Starter, subject};
 use crate::orphan::victims::{LeftBehind, Member, Row};
 use crate::os::facts;
 use crate::os::handle::{Delivery, ProcessHandle, SignalNumber};
-
-/// How long a process may take from losing its argv to having exited.
-const EXIT_TAKES: Duration = Duration::from_millis(100);
+use crate::supervisor::scan::on_blocking_pool;
 
 /// One pinned process of an escalation: the orphan or a member.
 pub(super) struct Victim {
@@ -124,13 +122,20 @@ pub(super) fn gone(mut case: Case) -> Case {
     case
 }
 
-/// Whether a process that shows no program any more is on its way out: the kernel takes the argv
-/// away a moment before the process counts as exited.
-pub(super) async fn is_exiting(handle: Option<&ProcessHandle>) -> bool {
+/// Whether a process that shows no coordinator any more shows no program at all, because it is on
+/// its way out: the kernel takes the argv away a moment before the process counts as exited, and on
+/// a machine under load that moment can be long.
+pub(super) async fn is_exiting(pid: Pid, handle: Option<&ProcessHandle>, limit: Duration) -> bool {
     let Some(handle) = handle else {
         return false;
     };
-    let exit = tokio::time::timeout(EXIT_TAKES, handle.exited()).await;
+    match on_blocking_pool(limit, move || facts::argv(pid)).await {
+        None => return false,
+        // Asked afterwards: if it is gone by now, that argv may be another process's.
+        Some(Ok(argv)) if !argv.is_empty() && handle.is_alive() => return false,
+        Some(_) => {}
+    }
+    let exit = tokio::time::timeout(limit, handle.exited()).await;
     matches!(exit, Ok(Ok(())))
 }
 
