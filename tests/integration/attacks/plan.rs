@@ -85,8 +85,8 @@ impl Role {
         use Fate::{Alive, Missing, MissingBelowProtected, Moved, NamedByThePidFile, Replaced};
         match dice.throw(10) {
             0 => Self::LookAlike(one_of(dice, &["vim", "grep", "claude", "ssh"])),
-            1 => Self::Server(one_of(dice, &["tmux", "SCREEN", "sshd: me", "systemd"])),
-            2..=5 => Self::Coordinator(one_of(
+            1..=2 => Self::Server(one_of(dice, &["tmux", "SCREEN", "sshd: me", "systemd"])),
+            3..=6 => Self::Coordinator(one_of(
                 dice,
                 &[
                     Missing,
@@ -107,24 +107,27 @@ impl Role {
 
 impl Node {
     fn draw(dice: &mut Dice, before: &[Self], uids_can_change: bool) -> Self {
-        let starter = match dice.throw(4) {
-            1.. if !before.is_empty() => {
+        // Mostly below each other: what is protected protects those below it.
+        let starter = match dice.throw(6) {
+            0 => None,
+            1..=3 => before.len().checked_sub(1),
+            _ if before.is_empty() => None,
+            _ => {
                 let number = dice.throw(before.len() as u64);
                 Some(usize::try_from(number).expect("a few"))
             }
-            _ => None,
         };
         let role = Role::draw(dice);
         let leaders: Vec<Id> = (0..before.len())
             .filter(|id| before[*id].starter.is_none() && before[*id].place == Place::Leads)
             .collect();
-        let more_often_leads = u64::from(matches!(role, Role::Coordinator(_))) * 4;
+        let more_often_leads = u64::from(matches!(role, Role::Coordinator(_))) * 5;
         let place = match dice.throw(10) {
             0..=2 if starter.is_none() && !leaders.is_empty() => {
                 Place::Joins(one_of(dice, &leaders))
             }
             3 => Place::LeadsASession,
-            throw if throw > 3 && throw <= 5 + more_often_leads => Place::Leads,
+            throw if throw > 3 && throw <= 4 + more_often_leads => Place::Leads,
             _ => Place::Inherited,
         };
         Self {
@@ -145,7 +148,16 @@ impl Plan {
         }
         let mut plan = Self {
             nodes,
-            scope: one_of(dice, &[Scope::Process, Scope::Group, Scope::Tree]),
+            scope: one_of(
+                dice,
+                &[
+                    Scope::Process,
+                    Scope::Group,
+                    Scope::Group,
+                    Scope::Tree,
+                    Scope::Tree,
+                ],
+            ),
             named: None,
         };
         for id in plan.ids() {
