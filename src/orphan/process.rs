@@ -23,6 +23,15 @@ pub struct ProcessIdentity {
     pub unique: u64,
 }
 
+impl ProcessIdentity {
+    /// Whether both are one process beyond doubt: a start time alone does not tell two processes
+    /// with one pid apart, so the kernel must have numbered it.
+    #[must_use]
+    pub fn is_certainly(&self, other: &Self) -> bool {
+        self.unique != 0 && self == other
+    }
+}
+
 /// The scheduler's view of a process: `R`, `S`, `D`, `T`, `t`, `Z`, … as in proc_pid_stat(5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunState(pub char);
@@ -88,5 +97,43 @@ impl ProcessRecord {
     /// All user ids it runs under, the real one first.
     pub fn uids(&self) -> impl Iterator<Item = u32> + '_ {
         std::iter::once(self.uid).chain(self.other_uids.iter().copied())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_number_of_the_kernels_makes_an_identity_certain() {
+        let numbered = ProcessIdentity {
+            pid: 7,
+            start: 70,
+            unique: 700,
+        };
+        assert!(numbered.is_certainly(&numbered));
+        for other in [
+            ProcessIdentity { pid: 8, ..numbered },
+            ProcessIdentity {
+                start: 71,
+                ..numbered
+            },
+            ProcessIdentity {
+                unique: 701,
+                ..numbered
+            },
+            ProcessIdentity {
+                unique: 0,
+                ..numbered
+            },
+        ] {
+            assert!(!numbered.is_certainly(&other), "{other:?}");
+            assert!(!other.is_certainly(&numbered), "{other:?}");
+        }
+        let by_its_start = ProcessIdentity {
+            unique: 0,
+            ..numbered
+        };
+        assert!(!by_its_start.is_certainly(&by_its_start));
     }
 }

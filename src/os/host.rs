@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::path::PathBuf;
 
 use super::handle::{OpenError, ProcessHandle};
 
@@ -75,16 +76,67 @@ pub enum UnfitHost {
 /// If not: then a fact could belong to one process and a signal go to another.
 pub fn check() -> Result<(), UnfitHost> {
     let real = std::process::id();
-    ProcessHandle::open(real).map_err(UnfitHost::NoHandles)?;
-    if cfg!(not(target_os = "linux")) {
-        return Ok(());
-    }
-    let shown = std::fs::read_link("/proc/self")
-        .map(|target| target.to_string_lossy().into_owned())
-        .unwrap_or_else(|error| error.to_string());
+    let handle = ProcessHandle::open(real).map(drop);
+    // Elsewhere there is no process table in the form of files.
+    let shown = cfg!(target_os = "linux").then(|| std::fs::read_link("/proc/self"));
+    fitness(real, handle, shown)
+}
+
+/// What it means that this process, whose pid is `real`, gets a handle on itself or does not, and what
+/// `/proc/self` says, where there is such a thing.
+fn fitness(
+    real: u32,
+    handle: Result<(), OpenError>,
+    shown: Option<io::Result<PathBuf>>,
+) -> Result<(), UnfitHost> {
+    handle.map_err(UnfitHost::NoHandles)?;
+    let shown = match shown {
+        None => return Ok(()),
+        Some(Ok(target)) => target.to_string_lossy().into_owned(),
+        Some(Err(error)) => error.to_string(),
+    };
     if shown == real.to_string() {
         Ok(())
     } else {
         Err(UnfitHost::ForeignProcessTable { shown, real })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(target: &str) -> Option<io::Result<PathBuf>> {
+        Some(Ok(PathBuf::from(target)))
+    }
+
+    #[test]
+    fn a_host_whose_process_table_is_ours_and_that_gives_handles_is_fit() {
+        assert!(fitness(42, Ok(()), shown("42")).is_ok());
+        assert!(fitness(42, Ok(()), None).is_ok(), "there is no such table");
+        assert!(check().is_ok(), "this one is");
+    }
+
+    #[test]
+    fn without_handles_on_processes_no_host_is_fit() {
+        for error in [
+            OpenError::Gone,
+            OpenError::Unavailable(io::ErrorKind::Unsupported.into()),
+        ] {
+            let unfit = fitness(42, Err(error), shown("42"));
+            assert!(matches!(unfit, Err(UnfitHost::NoHandles(_))), "{unfit:?}");
+        }
+    }
+
+    #[test]
+    fn a_process_table_of_another_namespace_or_none_at_all_is_not_fit() {
+        let unreadable = Some(Err(io::ErrorKind::NotFound.into()));
+        for shown in [shown("43"), shown("4"), shown("421"), shown(""), unreadable] {
+            let unfit = fitness(42, Ok(()), shown);
+            assert!(
+                matches!(unfit, Err(UnfitHost::ForeignProcessTable { real: 42, .. })),
+                "{unfit:?}"
+            );
+        }
     }
 }

@@ -337,3 +337,6 @@ fn list(settings: &Settings) -> Result<Vec<(Pinned, Coordinator)>, ScanError> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests;

@@ -222,6 +222,56 @@ fn errno_name(error: &std::io::Error) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::orphan::fixtures;
+
+    fn access_of(uid: u32, other_uids: &[u32], judged: &JudgedUids) -> Access {
+        let mut record = fixtures::record(4242);
+        record.uid = uid;
+        record.other_uids = other_uids.to_vec();
+        access(&record, judged)
+    }
+
+    #[test]
+    fn a_process_is_judged_only_if_all_of_its_uids_are() {
+        let listed = JudgedUids::Only(vec![1000, 1001]);
+        let everybody = JudgedUids::AllButRoot;
+        for (uid, other_uids, by_listed, by_everybody) in [
+            (1000, &[][..], Access::Judged, Access::Judged),
+            (1000, &[1001], Access::Judged, Access::Judged),
+            (1002, &[], Access::ForeignUid, Access::Judged),
+            (1000, &[1002], Access::ForeignUid, Access::Judged),
+            (0, &[], Access::ForeignUid, Access::ForeignUid),
+            (1000, &[0], Access::ForeignUid, Access::ForeignUid),
+            (0, &[1000], Access::ForeignUid, Access::ForeignUid),
+        ] {
+            let of = |judged| access_of(uid, other_uids, judged);
+            assert_eq!(of(&listed), by_listed, "{uid} {other_uids:?}");
+            assert_eq!(of(&everybody), by_everybody, "{uid} {other_uids:?}");
+        }
+        let root = JudgedUids::Only(vec![0]);
+        assert_eq!(
+            access_of(0, &[], &root),
+            Access::Judged,
+            "asked for by name"
+        );
+        assert_eq!(access_of(0, &[1000], &root), Access::ForeignUid);
+    }
+
+    #[test]
+    fn a_process_of_another_pid_namespace_is_not_judged() {
+        let mut record = fixtures::record(4242);
+        record.namespace = PidNamespace::Foreign;
+        let everybody = JudgedUids::AllButRoot;
+        assert_eq!(access(&record, &everybody), Access::ForeignNamespace);
+        let coordinator = Coordinator {
+            form: "team-agent".to_owned(),
+            workspace: WorkspaceArgument::Given("/home/me/ws".into()),
+        };
+        let evidence = without_probing(&record, &coordinator, &everybody).unwrap();
+        assert_eq!(evidence.path, PathState::NotProbed);
+        record.namespace = PidNamespace::Own;
+        assert_eq!(without_probing(&record, &coordinator, &everybody), None);
+    }
 
     #[test]
     fn a_pid_file_is_a_short_decimal_number_or_says_nothing() {

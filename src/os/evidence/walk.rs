@@ -245,6 +245,35 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
+    fn nothing_is_looked_up_where_that_would_mount_something() {
+        let folder = tempfile::tempdir().unwrap();
+        let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        // The same mounts, and all of them would mount whatever is asked of them.
+        let automounts: Vec<String> = table
+            .lines()
+            .map(|line| {
+                let (place, how) = line.split_once(" - ").unwrap();
+                let (_, what) = how.split_once(' ').unwrap();
+                format!("{place} - autofs {what}")
+            })
+            .collect();
+        let mounts = MountTable::parse(automounts.join("\n").as_bytes());
+        let walk_to = |path: &Path| walk(Node::open_magic("/").unwrap(), path, &mounts);
+        let existing = folder.path();
+        let Walk::Missing {
+            resolved, ancestor, ..
+        } = walk_to(existing)
+        else {
+            panic!("it was looked up");
+        };
+        assert_eq!(resolved, existing);
+        assert_eq!(ancestor.filesystem(&mounts), Filesystem::Autofs);
+        // Where something is mounted on it already, nothing more is mounted by looking.
+        assert!(matches!(walk_to(Path::new("/proc")), Walk::Found { .. }));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
     fn nothing_is_looked_up_on_procfs() {
         assert!(matches!(
             resolve(Path::new("/"), "/proc/self/cwd"),

@@ -349,4 +349,55 @@ mod tests {
         assert!(pinned.record.started_at <= std::time::SystemTime::now());
         assert!(pinned.record.rss_bytes > 0);
     }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_read_of_a_process_that_exited_meanwhile_is_not_believed() {
+        use std::time::{Duration, Instant};
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id();
+        let handle = ProcessHandle::open(pid).unwrap();
+        let give_up = Instant::now() + Duration::from_secs(60);
+        while handle.is_alive() {
+            assert!(Instant::now() < give_up, "it never ends");
+            std::thread::yield_now();
+        }
+        // Nobody has waited for it: there is still something to be read under its pid.
+        assert!(platform::record(pid, handle.unique()).is_ok());
+        assert!(zombie_row(&handle, pid, &[]).is_ok());
+        assert!(matches!(pin(pid), Err(PinError::Gone)));
+        let record = pinned_record(&handle, pid);
+        assert!(matches!(record, Err(PinError::Gone)), "{record:?}");
+        let row = pinned_row(&handle, pid, &[]);
+        assert!(matches!(row, Err(PinError::Gone)), "{row:?}");
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_process_that_cannot_be_looked_into_belongs_to_nobody_and_is_no_member() {
+        use crate::orphan::victims::{Protected, Scope, Why, select};
+        let (orphan, hidden, below) = (100, 101, 102);
+        let row = |pid, ppid| Row {
+            uids: vec![1000],
+            on_terminal: false,
+            ..opaque_row(pid, 0, &(ppid, orphan))
+        };
+        let rows = [
+            row(orphan, 1),
+            opaque_row(hidden, 0, &(orphan, orphan)),
+            row(below, hidden),
+        ];
+        let snapshot = rows.map(|row| (row.identity.pid, row)).into();
+        let victims = select(&snapshot, orphan, Scope::Tree, &Protected::default());
+        assert_eq!(victims.members, []);
+        let left: Vec<(Pid, Why)> = victims
+            .left_behind
+            .iter()
+            .map(|one| (one.pid, one.why))
+            .collect();
+        assert_eq!(
+            left,
+            [(hidden, Why::OtherUid), (below, Why::BelowProtected)]
+        );
+    }
 }

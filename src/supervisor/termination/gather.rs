@@ -143,10 +143,7 @@ fn recheck_members(case: &mut GatheringCase, settings: &Settings) {
     }
 }
 
-/// Pins whoever belongs to the orphan now and is not pinned yet.
-///
-/// Before SIGKILL only children that members have started meanwhile are new: whoever else turns up
-/// has had no SIGTERM, and was perhaps left behind before it.
+/// Pins whoever belongs to the orphan now, is not pinned yet, and is to be taken in.
 fn take_in(
     case: &mut GatheringCase,
     signal: Signal,
@@ -205,8 +202,7 @@ fn take_in(
         if pinned.contains(&pid) || claimed.contains(&member.identity) {
             continue;
         }
-        let is_new_child = parents.contains(&member.ppid) && !left_before.contains(&pid);
-        if signal == Signal::Kill && !is_new_child {
+        if !is_taken_in(&member, signal, &parents, &left_before) {
             if let Some(row) = snapshot.get(&pid) {
                 case.left_behind.push(LeftBehind::new(row, Why::Changed));
             }
@@ -235,6 +231,24 @@ fn take_in(
     let members = case.victims.iter().filter_map(|victim| victim.member);
     claimed.extend(members.map(|member| member.identity));
     case.pinned = case.victims.iter().map(|victim| victim.pid).collect();
+}
+
+/// Whether somebody who belongs to the orphan and is not pinned yet ends with it by this signal.
+///
+/// Before SIGKILL only children that living members have started meanwhile are new: whoever else
+/// turns up has had no SIGTERM, and was perhaps left behind before it.
+fn is_taken_in(
+    member: &Member,
+    signal: Signal,
+    living: &BTreeSet<Pid>,
+    left_before: &BTreeSet<Pid>,
+) -> bool {
+    match signal {
+        Signal::Term => true,
+        Signal::Kill => {
+            living.contains(&member.ppid) && !left_before.contains(&member.identity.pid)
+        }
+    }
 }
 
 /// Lets go of those just pinned whose place was perhaps a stranger's: the table and the rows were
@@ -294,10 +308,8 @@ fn pid_is_still_its_own(
     let Ok(handle) = ProcessHandle::open(pid) else {
         return false;
     };
-    // A start time alone does not tell two processes with one pid apart.
-    handle.unique() != 0
-        && facts::zombie_row(&handle, pid, &settings.forms)
-            .is_ok_and(|row| row.identity == leader.identity)
+    facts::zombie_row(&handle, pid, &settings.forms)
+        .is_ok_and(|row| row.identity.is_certainly(&leader.identity))
 }
 
 /// A handle on a member that is certainly still the one of the snapshot; none if it is gone.
@@ -321,3 +333,6 @@ fn pin_member(
         Err(_) => Err(Why::Unreadable),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,7 +54,7 @@ impl MountTable {
         }
     }
 
-    fn parse(text: &[u8]) -> Self {
+    pub(super) fn parse(text: &[u8]) -> Self {
         let by_id = text
             .split(|byte| *byte == b'\n')
             .filter_map(parse_line)
