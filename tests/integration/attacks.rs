@@ -10,6 +10,7 @@ mod exec;
 mod ground;
 mod hold_up;
 mod plan;
+mod moments;
 mod races;
 mod returns;
 mod reuse;

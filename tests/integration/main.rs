@@ -56,6 +56,8 @@ mod peers;
 #[cfg(target_os = "linux")]
 mod reaping;
 #[cfg(target_os = "linux")]
+mod unfit_hosts;
+#[cfg(target_os = "linux")]
 mod view;
 #[cfg(target_os = "linux")]
 mod waves;

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -25,7 +26,7 @@ use team_agentd::supervisor::scan::Scanner;
 use team_agentd::supervisor::settings::Settings;
 use team_agentd::supervisor::termination::{self, Wave};
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{mpsc, watch};
 
 /// Long enough for the slowest machine.
@@ -76,6 +77,12 @@ impl Watched {
 
     pub(crate) fn is_alive(&mut self) -> bool {
         self.child.try_wait().expect("a child").is_none()
+    }
+
+    /// The line that its shell waits for.
+    pub(crate) fn tell(&mut self) {
+        let input = self.child.stdin.as_mut().expect("its standard input");
+        input.write_all(b"\n").expect("somebody who reads");
     }
 
     /// The signals it was sent and that did not end it, by number.
@@ -157,12 +164,19 @@ pub(crate) struct Ground {
     scanner: Scanner,
     journal: Journal,
     pub(crate) settings: Settings,
+    /// Who is taken for the daemon.
+    pub(crate) own_pid: u32,
     healthy: Watched,
     stranger: Watched,
 }
 
 impl Ground {
     pub(crate) fn new() -> Self {
+        Self::with_blocking_threads(8)
+    }
+
+    /// One on which at most so much can be looked at at the same time.
+    pub(crate) fn with_blocking_threads(limit: usize) -> Self {
         // For this thread and whatever it starts from now on.
         SigSet::all().thread_set_mask().expect("a signal mask");
         let folder = tempfile::Builder::new()
@@ -188,13 +202,14 @@ impl Ground {
             // Threads take pids too: those that are there stay, and take no more.
             runtime: tokio::runtime::Builder::new_current_thread()
                 .enable_all()
-                .max_blocking_threads(8)
+                .max_blocking_threads(limit)
                 .thread_keep_alive(Duration::from_secs(3600))
                 .build()
                 .expect("a runtime"),
             scanner: Scanner::default(),
             journal,
             settings,
+            own_pid: std::process::id(),
             healthy: Watched::start(coordinator(&home)),
             stranger: Watched::start(bystander()),
             folder,
@@ -209,6 +224,11 @@ impl Ground {
     pub(crate) fn scope(mut self, scope: Scope) -> Self {
         self.settings.scope = scope;
         self
+    }
+
+    /// Where everything that may block takes its turn.
+    pub(crate) fn blocking_pool(&self) -> Handle {
+        self.runtime.handle().clone()
     }
 
     pub(crate) fn path(&self, below: &str) -> PathBuf {
@@ -258,7 +278,7 @@ impl Ground {
             targets,
             actor: Actor::Auto,
             audit: Audit::Required,
-            own_pid: std::process::id(),
+            own_pid: self.own_pid,
             guarded: nobody,
             steering: watch::channel(Arc::default()).1,
             settings: Arc::new(self.settings.clone()),
