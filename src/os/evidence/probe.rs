@@ -173,3 +173,42 @@ fn read_pid_file(directory: &Node, record: &ProcessRecord) -> PidFile {
         Err(_) => PidFile::Unclear,
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn below_what_comes_and_goes_a_missing_path_may_come_back() {
+        // No volume is mounted there, and no fstab names it.
+        let path = Path::new("/proc/nothing/ws");
+        let nothing = MountTable::default();
+        let why = |ancestor, remembered| detachable(path, ancestor, remembered, &nothing);
+        for ancestor in [Filesystem::Network, Filesystem::Fuse, Filesystem::Autofs] {
+            assert_eq!(why(ancestor, None), Some(Detachable::Ancestor(ancestor)));
+        }
+        for ancestor in [Filesystem::Local, Filesystem::Unsteady, Filesystem::Other] {
+            assert_eq!(why(ancestor, None), None, "{ancestor:?}");
+            let mount = Some(MountKey { id: 1, device: 2 });
+            let remembered = why(ancestor, mount);
+            assert_eq!(remembered, Some(Detachable::RememberedMount));
+        }
+    }
+
+    #[test]
+    fn below_a_place_where_volumes_are_mounted_a_missing_path_may_come_back() {
+        let nothing = MountTable::default();
+        for (path, area) in [
+            ("/mnt/disk/ws", Some("/mnt")),
+            ("/run/media/me/disk/ws", Some("/run/media")),
+            ("/media/ws", Some("/media")),
+            ("/net/host/ws", Some("/net")),
+            ("/mntx/ws", None),
+            ("/proc/mnt/ws", None),
+        ] {
+            let why = detachable(Path::new(path), Filesystem::Local, None, &nothing);
+            let expected = area.map(|area| Detachable::MountArea(area.into()));
+            assert_eq!(why, expected, "{path}");
+        }
+    }
+}

@@ -374,6 +374,18 @@ mod tests {
     }
 
     #[test]
+    fn a_lineage_goes_up_to_the_first_process_or_is_open_above() {
+        let whole = lineage(std::process::id());
+        assert!(whole.pids.contains(&std::process::id()));
+        assert!(whole.pids.contains(&1) || whole.open_above.is_some());
+        // Pids end at 2^22.
+        let nobody = (1 << 22) + 1;
+        let broken = lineage(nobody);
+        assert_eq!(broken.pids, [nobody].into());
+        assert_eq!(broken.open_above, Some(u64::MAX), "anybody may be above");
+    }
+
+    #[test]
     fn a_process_that_cannot_be_looked_into_belongs_to_nobody_and_is_no_member() {
         use crate::orphan::victims::{Protected, Scope, Why, select};
         let (orphan, hidden, below) = (100, 101, 102);

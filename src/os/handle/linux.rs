@@ -116,3 +116,42 @@ fn unique_number(pidfd: &OwnedFd) -> u64 {
     }
     rustix::fs::fstat(pidfd).map_or(0, |stat| stat.st_ino)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_processes_never_have_the_same_number() {
+        let own = ProcessHandle::open(std::process::id()).unwrap();
+        let again = ProcessHandle::open(std::process::id()).unwrap();
+        assert_eq!(own.unique(), again.unique(), "one process, one number");
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let other = ProcessHandle::open(child.id()).unwrap();
+        child.wait().unwrap();
+        // Before Linux 6.9 there are no such numbers, and 0 says so.
+        let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+        let mut version = kernel
+            .split('.')
+            .map(|part| part.parse::<u32>().unwrap_or(0));
+        if (version.next(), version.next()) >= (Some(6), Some(9)) {
+            assert_ne!(own.unique(), 0);
+            assert_ne!(own.unique(), other.unique());
+        }
+    }
+
+    #[test]
+    fn a_process_that_is_gone_has_no_handle_and_gets_no_signal() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let handle = ProcessHandle::open(child.id()).unwrap();
+        child.wait().unwrap();
+        assert!(!handle.is_alive());
+        for signal in [SignalNumber::Continue, SignalNumber::Term] {
+            assert!(matches!(handle.signal(signal), Delivery::Gone));
+        }
+        for nobody in [0, u32::MAX, 1 << 31] {
+            let opened = ProcessHandle::open(nobody);
+            assert!(matches!(opened, Err(OpenError::Gone)), "{opened:?}");
+        }
+    }
+}

@@ -180,6 +180,31 @@ mod tests {
     use std::path::Path;
 
     #[test]
+    fn a_birth_time_is_believed_only_where_the_file_system_keeps_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut node = Node::open_magic(folder.path().to_str().unwrap()).unwrap();
+        node.stat.stx_mask |= StatxFlags::BTIME.bits();
+        node.stat.stx_btime.tv_sec = 7;
+        node.stat.stx_btime.tv_nsec = 8;
+        let born = Some(7_000_000_008);
+        for (filesystem, believed) in [
+            (Filesystem::Local, born),
+            (Filesystem::Unsteady, None),
+            (Filesystem::Network, None),
+            (Filesystem::Fuse, None),
+            (Filesystem::Autofs, None),
+            (Filesystem::Other, None),
+        ] {
+            assert_eq!(node.id(filesystem).born_ns, believed, "{filesystem:?}");
+        }
+        node.stat.stx_btime.tv_sec = 0;
+        assert_eq!(node.id(Filesystem::Local).born_ns, None, "never recorded");
+        node.stat.stx_btime.tv_sec = 7;
+        node.stat.stx_mask &= !StatxFlags::BTIME.bits();
+        assert_eq!(node.id(Filesystem::Local).born_ns, None, "not given");
+    }
+
+    #[test]
     fn the_deleted_mark_is_part_of_a_name_unless_the_link_count_says_otherwise() {
         let marked = PathBuf::from("/w (deleted)");
         assert_eq!(last_known(marked.clone(), 2), marked);
