@@ -260,3 +260,30 @@ fn a_configured_form_matches_its_program_and_arguments_only() {
         Some(WorkspaceArgument::Unusable)
     );
 }
+
+#[test]
+fn the_sieve_lets_through_who_names_the_product_or_runs_a_configured_program() {
+    let custom = [CustomForm {
+        name: "mine".to_owned(),
+        program: "my-*".to_owned(),
+        args: Vec::new(),
+        workspace_flag: "--dir".to_owned(),
+    }];
+    for (words, by_name, by_form) in [
+        (
+            &["bash", "-c", "exec team-agent coordinator"][..],
+            true,
+            true,
+        ),
+        (&["python3", "-m", "team_agent.coordinator"], true, true),
+        (&["/opt/my-coordinator"], false, true),
+        (&["bash", "/opt/my-coordinator"], false, false),
+        (&["team agent"], false, false),
+        (&["python3", "-m", "http.server", "8000"], false, false),
+        (&["sh", ""], false, false),
+        (&[], false, false),
+    ] {
+        assert_eq!(may_be_coordinator(&argv(words), &[]), by_name, "{words:?}");
+        assert_eq!(may_be_coordinator(&argv(words), &custom), by_form);
+    }
+}
