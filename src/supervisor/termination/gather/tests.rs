@@ -2,7 +2,7 @@
 //! are this one and children that end by themselves.
 
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -304,6 +304,73 @@ fn whoever_was_pinned_below_a_parent_stays_only_while_that_parent_lives() {
     let pinned = || vec![victim(pid, None), victim(parent, None)];
     assert!(!kept_beside(pinned(), below(parent)), "it has exited");
     assert!(!kept_beside(pinned(), below(NEWCOMER)), "it is not pinned");
+}
+
+/// A process in a group that ends by itself when this is dropped.
+struct Waiting(Child);
+
+impl Waiting {
+    fn in_group(group: Pid) -> Self {
+        let mut cat = Command::new("cat");
+        let group = i32::try_from(group).unwrap();
+        cat.process_group(group).stdin(Stdio::piped());
+        Self(cat.spawn().unwrap())
+    }
+
+    fn row(&self) -> Row {
+        let handle = ProcessHandle::open(self.0.id()).unwrap();
+        facts::pinned_row(&handle, self.0.id(), &[]).unwrap()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        self.0.wait().unwrap();
+    }
+}
+
+#[test]
+fn in_the_group_of_an_exited_leader_only_a_living_member_vouches_for_another() {
+    let leader = Exited::leading_its_group();
+    let row = leader.row();
+    let orphan = row.identity.pid;
+    let [known, other] = [(); 2].map(|()| Waiting::in_group(orphan));
+    let (known, other) = (known.row(), other.row());
+    let family = facts::family_table().unwrap();
+    let taken_in = |signal, vouched_for: bool| {
+        let mut victims = vec![victim(orphan, None)];
+        if vouched_for {
+            let member = member(known.identity, known.ppid, Relation::Group);
+            victims.push(victim(known.identity.pid, Some(member)));
+        }
+        let mut case = case(row.identity, victims, Some(row.clone()));
+        take_in(
+            &mut case,
+            signal,
+            &family,
+            &Protected::default(),
+            &settings(),
+            &mut HashSet::new(),
+        );
+        let mut pids: Vec<Pid> = case.victims.iter().map(|victim| victim.pid).collect();
+        pids.sort_unstable();
+        pids
+    };
+    let sorted = |mut pids: Vec<Pid>| {
+        pids.sort_unstable();
+        pids
+    };
+    let (known, other) = (known.identity.pid, other.identity.pid);
+    assert_eq!(taken_in(Signal::Term, false), [orphan]);
+    let pinned = sorted(vec![orphan, known]);
+    let all = sorted(vec![orphan, known, other]);
+    // Where the kernel does not number processes nobody is looked for at all.
+    let is_numbered = row.identity.unique != 0;
+    let expected = if is_numbered { &all } else { &pinned };
+    assert_eq!(&taken_in(Signal::Term, true), expected);
+    // Neither is a child of the other.
+    assert_eq!(taken_in(Signal::Kill, true), pinned);
 }
 
 #[test]
