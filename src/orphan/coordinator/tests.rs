@@ -287,3 +287,66 @@ fn the_sieve_lets_through_who_names_the_product_or_runs_a_configured_program() {
         assert_eq!(may_be_coordinator(&argv(words), &custom), by_form);
     }
 }
+
+#[test]
+fn what_the_interpreter_does_instead_of_running_a_program_is_no_coordinator() {
+    let module = "team_agent.coordinator";
+    for words in [
+        // Code, whatever it is called.
+        vec!["python3", "-c", CONSOLE_SCRIPT, "--workspace", "/w"],
+        vec!["python3", "-Ic", PYTHON_SCRIPT, "--workspace", "/w"],
+        // Its own help or version, whatever follows.
+        vec!["python3", "-h", "-m", module, "--workspace", "/w"],
+        vec!["python3", "-V", "-m", module, "--workspace", "/w"],
+        vec!["python3", "-?", CONSOLE_SCRIPT, "--workspace", "/w"],
+        vec!["python3", "--help", "-m", module, "--workspace", "/w"],
+        vec!["python3", "--version", CONSOLE_SCRIPT, "--workspace", "/w"],
+    ] {
+        assert_eq!(recognised(&words), None, "{words:?}");
+    }
+}
+
+#[test]
+fn a_long_option_of_the_interpreter_takes_its_value_with_it() {
+    let start = ["python3", "--check-hash-based-pycs", "always"];
+    let found = |rest: &[&str]| recognised(&[&start, rest].concat());
+    let workspace = Some("/w".to_owned());
+    assert_eq!(
+        found(&["-m", "team_agent.coordinator", "--workspace", "/w"]),
+        Some(("python-module".to_owned(), workspace.clone()))
+    );
+    assert_eq!(
+        found(&["--jit", "off", CONSOLE_SCRIPT, "--workspace", "/w"]),
+        Some(("console-script".to_owned(), workspace))
+    );
+    assert_eq!(
+        found(&["serve.py", CONSOLE_SCRIPT, "--workspace", "/w"]),
+        None
+    );
+}
+
+#[test]
+fn a_configured_script_has_its_arguments_behind_it_whatever_the_interpreters_options() {
+    let form = [CustomForm {
+        name: "mine".to_owned(),
+        program: "python*".to_owned(),
+        args: vec!["serve.py".to_owned(), "now".to_owned()],
+        workspace_flag: "--dir".to_owned(),
+    }];
+    let found = |words: &[&str]| recognise(&argv(words), &form).map(|found| found.workspace);
+    let workspace = Some(WorkspaceArgument::Given("/w".into()));
+    for start in [
+        &["python3"][..],
+        &["python3", "-u"],
+        &["python3", "-X", "dev", "--"],
+    ] {
+        let with = |rest: &[&str]| found(&[start, rest].concat());
+        assert_eq!(
+            with(&["serve.py", "now", "--dir", "/w"]),
+            workspace,
+            "{start:?}"
+        );
+        assert_eq!(with(&["serve.py", "serve.py", "now", "--dir", "/w"]), None);
+        assert_eq!(with(&["serve.py", "--dir", "/w"]), None);
+    }
+}
