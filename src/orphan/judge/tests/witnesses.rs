@@ -2,6 +2,7 @@
 
 use crate::orphan::evidence::{FileId, Filesystem, Holding, PathState};
 use crate::orphan::fixtures::*;
+use crate::orphan::memory::ProvedDeletion;
 
 use Seen::{Absent, Deleted, Detached, InPlace, Moved, Trashed, Unprovable};
 
@@ -212,4 +213,31 @@ fn a_directory_beside_the_trash_is_not_in_it() {
         TRASH
     );
     assert_eq!(case("/home/me/.local/share/Trashed/ws").verdict(), MOVED);
+}
+
+#[test]
+fn a_log_that_was_deleted_earlier_proves_a_replacement_only_by_a_directory_born_after_it() {
+    // Nothing is held any more, and at the path is what somebody put there.
+    let with = |proved: ProvedDeletion, born_ns| {
+        without_witness()
+            .path(exists(Some(FileId {
+                born_ns,
+                ..RECREATED
+            })))
+            .remembering(|memory| memory.deletion = Some(proved))
+            .verdict()
+    };
+    let by_log = ProvedDeletion {
+        of_workspace: false,
+        log: Some(LOG),
+    };
+    for (born_ns, verdict) in [
+        (Some(2_001), NEW),
+        (Some(2_000), ALIVE),
+        (Some(1_999), ALIVE),
+        (None, ALIVE),
+    ] {
+        assert_eq!(with(by_log, born_ns), verdict, "{born_ns:?}");
+        assert_eq!(with(PROVED, born_ns), NEW, "{born_ns:?}");
+    }
 }
