@@ -176,7 +176,79 @@ fn read_pid_file(directory: &Node, record: &ProcessRecord) -> PidFile {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
     use super::*;
+    use crate::orphan::fixtures;
+
+    /// What the pid file of a workspace says of process 4242, child of 1, made like this.
+    fn said_by(make: impl FnOnce(&Path)) -> PidFile {
+        let workspace = tempfile::tempdir().unwrap();
+        make(workspace.path());
+        let node = Node::open_magic(workspace.path().to_str().unwrap()).unwrap();
+        read_pid_file(&node, &fixtures::record(4242))
+    }
+
+    fn with_text(text: &str) -> PidFile {
+        said_by(|workspace| {
+            let runtime = workspace.join(".team/runtime");
+            fs::create_dir_all(&runtime).unwrap();
+            fs::write(runtime.join("coordinator.pid"), text).unwrap();
+        })
+    }
+
+    #[test]
+    fn a_pid_file_names_the_process_or_another_or_says_nothing() {
+        assert_eq!(with_text("4242"), PidFile::NamesIt);
+        assert_eq!(with_text("4243\n"), PidFile::NamesAnother(4243));
+        for nothing in [
+            "",
+            "1",
+            "pid",
+            "42 42",
+            "0000000000000000000000000000004243",
+        ] {
+            assert_eq!(with_text(nothing), PidFile::Unclear, "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn a_pid_file_is_absent_only_if_it_or_its_directory_is_not_there() {
+        let nothing: fn(&Path) = |_| {};
+        for make in [
+            nothing,
+            |workspace| fs::create_dir(workspace.join(".team")).unwrap(),
+            |workspace| fs::create_dir_all(workspace.join(".team/runtime")).unwrap(),
+        ] {
+            assert_eq!(said_by(make), PidFile::Absent);
+        }
+        let in_the_way: [(&str, fn(&Path)); 5] = [
+            ("a file for .team", |workspace| {
+                fs::write(workspace.join(".team"), "").unwrap();
+            }),
+            ("a file for runtime", |workspace| {
+                fs::create_dir(workspace.join(".team")).unwrap();
+                fs::write(workspace.join(".team/runtime"), "").unwrap();
+            }),
+            ("a link for .team", |workspace| {
+                fs::create_dir_all(workspace.join("team/runtime")).unwrap();
+                symlink("team", workspace.join(".team")).unwrap();
+            }),
+            ("a link that leads nowhere", |workspace| {
+                fs::create_dir_all(workspace.join(".team/runtime")).unwrap();
+                let file = workspace.join(".team/runtime/coordinator.pid");
+                symlink("nothing", file).unwrap();
+            }),
+            ("a directory", |workspace| {
+                let file = workspace.join(".team/runtime/coordinator.pid");
+                fs::create_dir_all(file).unwrap();
+            }),
+        ];
+        for (what, make) in in_the_way {
+            assert_eq!(said_by(make), PidFile::Unclear, "{what}");
+        }
+    }
 
     #[test]
     fn below_what_comes_and_goes_a_missing_path_may_come_back() {

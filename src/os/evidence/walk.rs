@@ -181,11 +181,14 @@ mod tests {
         symlink("/home/me", root.path().join("abs")).unwrap();
         symlink("../../home/me/ws", root.path().join("home/me/rel")).unwrap();
         symlink("/../../../home", root.path().join("up")).unwrap();
+        symlink("/abs", root.path().join("home/me/down")).unwrap();
         for path in [
             "/home/me/ws",
             "/abs/ws",
             "/home/me/rel",
             "/up/me/ws",
+            "/home/me/down/ws",
+            "/home/me/down/down/../me/ws",
             "/../home/./me/ws/",
         ] {
             assert_eq!(
