@@ -42,6 +42,8 @@ mod regressions;
 #[cfg(target_os = "linux")]
 mod attacks;
 #[cfg(target_os = "linux")]
+mod brakes;
+#[cfg(target_os = "linux")]
 mod failing;
 #[cfg(target_os = "linux")]
 mod fixing;

@@ -32,7 +32,7 @@ struct World<'a> {
 pub(crate) fn round(ground: &mut Ground, dice: &mut Dice, uids_can_change: bool) {
     let plan = Plan::draw(dice, uids_can_change);
     ground.settings.scope = plan.scope;
-    ground.settings.protect = vec![ground.path("protected")];
+    ground.settings.reap.protect = vec![ground.path("protected")];
     // A slow machine is no reason to spare anybody.
     ground.settings.probe_timeout = Duration::from_secs(60);
     for folder in ["workspaces", "away", "report"] {

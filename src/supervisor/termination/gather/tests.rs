@@ -79,6 +79,7 @@ fn case(identity: ProcessIdentity, victims: Vec<Victim>, leader_row: Option<Row>
         pinned: victims.iter().map(|victim| victim.pid).collect(),
         victims,
         leader_row,
+        starter: None,
         left_before: Vec::new(),
         left_behind: Vec::new(),
         spare: None,
@@ -378,7 +379,7 @@ fn a_lineage_spares_who_belongs_to_it_or_may() {
     let (_, row) = myself();
     let spared_by = |lineage| {
         let cases = vec![case(row.identity, Vec::new(), None)];
-        gather_all(cases, lineage, Signal::Kill, &settings())[0].spare
+        gather_all(cases, lineage, &Keeps::default(), Signal::Kill, &settings())[0].spare
     };
     let known = Lineage {
         pids: BTreeSet::from([row.identity.pid]),
