@@ -26,6 +26,7 @@
 
 #[cfg(target_os = "linux")]
 #[path = "../tests/integration/attacks/ground.rs"]
+#[expect(dead_code, reason = "the tests need more of it")]
 mod ground;
 #[cfg(target_os = "linux")]
 #[path = "../tests/integration/attacks/plan.rs"]

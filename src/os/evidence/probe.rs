@@ -174,13 +174,16 @@ fn read_pid_file(directory: &Node, record: &ProcessRecord) -> PidFile {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(target_os = "linux")]
+#[cfg(test)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
 
     use super::*;
     use crate::orphan::fixtures;
+
+    type Make = fn(&Path);
 
     /// What the pid file of a workspace says of process 4242, child of 1, made like this.
     fn said_by(make: impl FnOnce(&Path)) -> PidFile {
@@ -215,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_pid_file_is_absent_only_if_it_or_its_directory_is_not_there() {
-        let nothing: fn(&Path) = |_| {};
+        let nothing: Make = |_| {};
         for make in [
             nothing,
             |workspace| fs::create_dir(workspace.join(".team")).unwrap(),
@@ -223,7 +226,7 @@ mod tests {
         ] {
             assert_eq!(said_by(make), PidFile::Absent);
         }
-        let in_the_way: [(&str, fn(&Path)); 5] = [
+        let in_the_way: [(&str, Make); 5] = [
             ("a file for .team", |workspace| {
                 fs::write(workspace.join(".team"), "").unwrap();
             }),
