@@ -158,9 +158,9 @@ fn every_promise_is_kept_whatever_happens_before_sigkill() {
 fn every_promise_is_kept_further_on() {
     assert_every_promise_is_kept(Model::of_one(true), 14);
     assert_every_promise_is_kept(Model::of_one(false), 14);
-    assert_every_promise_is_kept(Model::of_one(true).after(&BEFORE_SIGKILL), 12);
-    assert_every_promise_is_kept(Model::of_two().after(&STARTED), 10);
-    assert_every_promise_is_kept(Model::of_two().after(&BEFORE_SIGKILL), 8);
+    assert_every_promise_is_kept(Model::of_one(true).after(&BEFORE_SIGKILL), 11);
+    assert_every_promise_is_kept(Model::of_two().after(&STARTED), 9);
+    assert_every_promise_is_kept(Model::of_two().after(&BEFORE_SIGKILL), 7);
 }
 
 /// The walk can fail: each promise is broken on purpose, and the shortest way there is found.
