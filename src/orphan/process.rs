@@ -102,7 +102,18 @@ impl ProcessRecord {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    #[test]
+    fn each_state_has_words_of_its_own() {
+        let letters = ['R', 'S', 'D', 'T', 't', 'Z', 'X', 'I', 'P', '?'];
+        let words: BTreeSet<&str> = letters.map(|letter| RunState(letter).describe()).into();
+        assert_eq!(words.len(), letters.len(), "{words:?}");
+        assert!(words.contains("zombie") && words.contains("in an unknown state"));
+        assert_eq!(RunState('x').describe(), RunState('X').describe());
+    }
 
     #[test]
     fn only_a_number_of_the_kernels_makes_an_identity_certain() {

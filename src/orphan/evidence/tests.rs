@@ -247,3 +247,16 @@ fn what_each_file_system_is_good_for() {
         );
     }
 }
+
+#[test]
+fn why_a_path_may_come_back_is_said_with_what_it_hangs_on() {
+    for (why, word) in [
+        (Detachable::Ancestor(Filesystem::Network), "Network"),
+        (Detachable::Ancestor(Filesystem::Autofs), "Autofs"),
+        (Detachable::MountArea("/run/media".into()), "/run/media"),
+        (Detachable::Fstab("/srv/disk".into()), "/srv/disk"),
+        (Detachable::RememberedMount, "mount"),
+    ] {
+        assert!(why.describe().contains(word), "{why:?}: {}", why.describe());
+    }
+}
