@@ -96,7 +96,7 @@ fn main() -> ExitCode {
         eprintln!("nothing was measured: this is for `cargo bench --bench terminate`");
         return ExitCode::SUCCESS;
     }
-    let run = || match (wanted(&arguments)?, is_inside()?) {
+    let run = || match (wanted(&arguments)?, is_inside(TTL_S)?) {
         (parts, Some(folder)) => measure(&parts, &folder),
         (_, None) => enter(&arguments),
     };

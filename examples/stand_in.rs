@@ -13,6 +13,7 @@
 //! | variable | effect |
 //! |---|---|
 //! | `STAND_IN_IGNORE_TERM` | on: SIGTERM changes nothing |
+//! | `STAND_IN_TELL_TERM` | on: each SIGTERM makes the file `$STAND_IN_READY.term` |
 //! | `STAND_IN_EXIT_MS` | exit this long after SIGTERM |
 //! | `STAND_IN_LEAVE_THREAD` | on: at SIGTERM only the main thread exits, another lives on (Linux) |
 //! | `STAND_IN_SETSID` | on: lead a session and group of its own |
@@ -121,6 +122,9 @@ fn wait_for_signals(
     loop {
         match signals.wait()? {
             Signal::SIGTERM => {
+                if let Some(ready) = ready.filter(|_| on("TELL_TERM")) {
+                    fs::write(beside(ready, "term"), "")?;
+                }
                 if late_child_is_due {
                     late_child_is_due = false;
                     let ready = ready.map(|ready| beside(ready, "late"));

@@ -2,7 +2,7 @@
 //! coordinators. Knows nothing of the project's own code: what is measured is the release build,
 //! through its socket, as a user would.
 
-mod namespace;
+pub(crate) mod namespace;
 mod processes;
 mod stage;
 
@@ -15,5 +15,5 @@ pub(crate) use stage::{Coordinator, Stage};
 /// Whatever goes wrong ends the bench, in words.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// Nothing that is started here lives longer, the bench included.
+/// Nothing that is started on a [`Stage`] lives longer, the bench included.
 pub(crate) const TTL_S: u32 = 240;

@@ -13,13 +13,14 @@ use std::time::Duration;
 use rustix::process::{Pid, getppid};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::{Result, TTL_S};
+use super::Result;
 
 /// The bench's directory, and the sign that it runs inside.
 const INSIDE: &str = "TEAM_AGENTD_BENCH_INSIDE";
 
-/// Where the bench's directory is, if this is the inside; outside there is none yet.
-pub(crate) fn is_inside() -> Result<Option<PathBuf>> {
+/// Where the bench's directory is, if this is the inside; outside there is none yet. Inside, the bench
+/// ends after `ttl_s` seconds, whatever it hangs in.
+pub(crate) fn is_inside(ttl_s: u32) -> Result<Option<PathBuf>> {
     let Some(folder) = env::var_os(INSIDE) else {
         return Ok(None);
     };
@@ -28,7 +29,7 @@ pub(crate) fn is_inside() -> Result<Option<PathBuf>> {
     if getppid() != Some(Pid::INIT) || !init.starts_with(b"bash\0-c\0") {
         return Err(format!("{INSIDE} is set outside of a private pid namespace").into());
     }
-    nix::unistd::alarm::set(TTL_S);
+    nix::unistd::alarm::set(ttl_s);
     Ok(Some(folder.into()))
 }
 
@@ -83,28 +84,33 @@ fn unshare() -> Command {
     unshare
 }
 
-/// The directory of the release build, given that of the benches, which is `deps` in it.
-pub(super) fn release() -> Result<PathBuf> {
+/// The directory of the build that this bench belongs to, which is in `deps` in it: the release build,
+/// or with `cargo bench --profile dev` the one that the tests use.
+pub(crate) fn programs() -> Result<PathBuf> {
     let me = env::current_exe()?;
-    let release = me.parent().and_then(Path::parent);
-    Ok(release
+    let programs = me.parent().and_then(Path::parent);
+    Ok(programs
         .ok_or("this program is not in cargo's target directory")?
         .to_owned())
 }
 
 fn build() -> Result<()> {
     let cargo = env::var_os("CARGO").ok_or("start this with `cargo bench`")?;
-    let release = release()?;
-    let target = release.parent().ok_or("cargo's target directory is odd")?;
+    let programs = programs()?;
+    let target = programs.parent().ok_or("cargo's target directory is odd")?;
+    let profile = match programs.file_name() {
+        Some(name) if name == "debug" => "dev",
+        _ => "release",
+    };
     let status = Command::new(cargo)
-        .args(["build", "--quiet", "--release", "--bins"])
+        .args(["build", "--quiet", "--profile", profile, "--bins"])
         .args(["--example", "stand_in", "--manifest-path"])
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
         .arg("--target-dir")
         .arg(target)
         .status()?;
     for program in ["team-agentd", "team-agentctl", "examples/stand_in"] {
-        if !status.success() || !release.join(program).exists() {
+        if !status.success() || !programs.join(program).exists() {
             return Err(format!("cargo did not build {program} ({status})").into());
         }
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::process::Pid;
 use serde_json::{Value, json};
 
-use super::namespace::release;
+use super::namespace::programs;
 use super::processes::{has_exited, memory, wait_until};
 use super::{Result, TTL_S};
 
@@ -54,7 +54,7 @@ impl Stage {
         sigterm_wait: Duration,
         sigkill_wait: Duration,
     ) -> Result<Self> {
-        let release = release()?;
+        let release = programs()?;
         let config = folder.join("team-agentd.toml");
         let roots = [folder];
         // It scans when it is asked to, and takes no temporary directory for a test's leftovers.

@@ -1,0 +1,268 @@
+//! The daemon under test: its configuration, its lives, requests to it, and what it costs.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use super::model::{BREAKER_WINDOW, GRACE, START_GRACE};
+use crate::support::{Result, memory, wait_until};
+
+/// How long the daemon may take to answer, and to end.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What comes before is its warm-up.
+const WARM_UP: Duration = Duration::from_secs(10);
+/// How much more may be in use at the end of a life than at its beginning, at rest. Descriptors and
+/// threads are counted; memory is what glibc has not given back, which goes up and down.
+const MORE_FDS: f64 = 4.0;
+const MORE_THREADS: f64 = 4.0;
+const MORE_MB: f64 = 6.0;
+const MORE_MB_SHARE: f64 = 0.25;
+/// In a shorter life the pool of threads has not seen its busiest moment yet: then so much more of all.
+const LONG_LIFE: Duration = Duration::from_mins(4);
+const SHORT_LIFE_FACTOR: f64 = 4.0;
+
+/// What the daemon had in use at one time.
+#[derive(Clone, Copy)]
+struct Sample {
+    at: Instant,
+    /// MB, descriptors, threads.
+    used: [f64; 3],
+}
+
+pub(crate) struct Daemon {
+    programs: PathBuf,
+    folder: PathBuf,
+    process: Child,
+    samples: Vec<Sample>,
+}
+
+impl Daemon {
+    /// Starts it and waits until it is ready.
+    pub(crate) fn start(programs: &Path, folder: &Path) -> Result<Self> {
+        let process = Self::spawn(programs, folder)?;
+        let mut daemon = Self {
+            programs: programs.to_owned(),
+            folder: folder.to_owned(),
+            process,
+            samples: Vec::new(),
+        };
+        daemon.wait_until_ready()?;
+        Ok(daemon)
+    }
+
+    /// Starts it again, after it has ended.
+    pub(crate) fn start_again(&mut self) -> Result<()> {
+        self.process = Self::spawn(&self.programs, &self.folder)?;
+        self.samples.clear();
+        self.wait_until_ready()
+    }
+
+    fn spawn(programs: &Path, folder: &Path) -> Result<Child> {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(folder.join("team-agentd.log"))?;
+        let daemon = Command::new(programs.join("team-agentd"))
+            .args([
+                "--config".as_ref(),
+                folder.join("team-agentd.toml").as_os_str(),
+            ])
+            .args([
+                "--socket".as_ref(),
+                folder.join("run/control.sock").as_os_str(),
+            ])
+            .args(["--state-dir".as_ref(), folder.join("state").as_os_str()])
+            .env_clear()
+            .env("HOME", folder.join("home"))
+            .stdin(Stdio::null())
+            .stderr(log)
+            .spawn()?;
+        Ok(daemon)
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
+        let mut ended = None;
+        wait_until("the daemon has done its first scan", || {
+            ended = self.process.try_wait().ok().flatten();
+            let status = self.call("status", &json!({}));
+            ended.is_some() || status.is_ok_and(|status| status["last_scan"].is_object())
+        })?;
+        match ended {
+            Some(status) => {
+                let log = fs::read_to_string(self.folder.join("team-agentd.log"))?;
+                Err(format!("the daemon ended at once, {status}: {log}").into())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn pid(&self) -> Result<Pid> {
+        let pid = i32::try_from(self.process.id())?;
+        Ok(Pid::from_raw(pid).ok_or("the daemon has no pid")?)
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill_process(self.pid()?, signal)?)
+    }
+
+    /// SIGTERM, to its end.
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        self.signal(Signal::TERM)?;
+        let give_up = Instant::now() + PATIENCE;
+        while Instant::now() < give_up {
+            if let Some(status) = self.process.try_wait()? {
+                let how = format!("the daemon was told to stop, and ended with {status}");
+                return status.success().then_some(()).ok_or(how.into());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Err("the daemon does not stop".into())
+    }
+
+    /// SIGKILL.
+    pub(crate) fn crash(&mut self) -> Result<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(())
+    }
+
+    /// It must never end by itself.
+    pub(crate) fn assert_running(&mut self) -> Result<()> {
+        match self.process.try_wait()? {
+            Some(status) => Err(format!("the daemon ended by itself, {status}").into()),
+            None => Ok(()),
+        }
+    }
+
+    /// The result of one request, or the error, on a connection of its own.
+    pub(crate) fn call(&self, method: &str, params: &Value) -> Result<Value> {
+        let mut stream = UnixStream::connect(self.folder.join("run/control.sock"))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        stream.write_all(format!("{request}\n").as_bytes())?;
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line)?;
+        let mut reply: Value = serde_json::from_str(&line)?;
+        let result = reply.get_mut("result").map(Value::take);
+        result.ok_or_else(|| format!("{method} {params} failed: {line}").into())
+    }
+
+    /// Notes what it has in use.
+    pub(crate) fn sample(&mut self) -> Result<()> {
+        let pid = self.process.id();
+        let count = |what| {
+            Ok::<_, std::io::Error>(fs::read_dir(format!("/proc/{pid}/{what}"))?.count() as f64)
+        };
+        let used = [memory(pid, "VmRSS")?, count("fd")?, count("task")?];
+        let at = Instant::now();
+        self.samples.push(Sample { at, used });
+        Ok(())
+    }
+
+    /// How this life went: a row for each thing in use, and the first that has grown too much. At rest
+    /// is the least of many samples: scans and kills come on top of it and go.
+    pub(crate) fn growth(&self) -> (Vec<String>, Option<String>) {
+        let warm = self.samples.first().map(|first| first.at + WARM_UP);
+        let warm: Vec<Sample> = self
+            .samples
+            .iter()
+            .filter(|sample| warm.is_some_and(|warm| sample.at >= warm))
+            .copied()
+            .collect();
+        let third = warm.len() / 3;
+        let (Some(first), Some(last)) = (warm.first(), warm.last()) else {
+            return (Vec::new(), None);
+        };
+        let length = last.at.duration_since(first.at);
+        let factor = if length < LONG_LIFE {
+            SHORT_LIFE_FACTOR
+        } else {
+            1.0
+        };
+        if third < 3 {
+            return (Vec::new(), None);
+        }
+        let mut rows = Vec::new();
+        let mut problem = None;
+        let limits = [
+            ("resident MB", MORE_MB),
+            ("descriptors", MORE_FDS),
+            ("threads", MORE_THREADS),
+        ];
+        for (which, (what, more)) in limits.into_iter().enumerate() {
+            let least = |samples: &[Sample]| {
+                let used = samples.iter().map(|sample| sample.used[which]);
+                used.fold(f64::INFINITY, f64::min)
+            };
+            let most = warm
+                .iter()
+                .map(|sample| sample.used[which])
+                .fold(0.0, f64::max);
+            let begin = least(&warm[..third]);
+            let end = least(&warm[warm.len() - third..]);
+            let share = if which == 0 { MORE_MB_SHARE } else { 0.0 };
+            let allowed = (more + begin * share) * factor;
+            let slope = slope(&warm, which) * 3600.0;
+            let mut row = String::new();
+            let _ = write!(
+                row,
+                "| {what}, at rest | {begin:.1} → {end:.1} (most {most:.1}; {slope:+.1} an hour over {:.0} min; allowed: +{allowed:.1}) |",
+                length.as_secs_f64() / 60.0
+            );
+            if end > begin + allowed {
+                problem = Some(format!("GROWTH: {row}"));
+            }
+            rows.push(row);
+        }
+        (rows, problem)
+    }
+}
+
+/// By least squares, a second.
+fn slope(samples: &[Sample], which: usize) -> f64 {
+    let count = samples.len() as f64;
+    let point = |sample: &Sample| {
+        let x = sample.at.duration_since(samples[0].at).as_secs_f64();
+        (x, sample.used[which])
+    };
+    let (sum_x, sum_y) = samples
+        .iter()
+        .map(point)
+        .fold((0.0, 0.0), |(a, b), (x, y)| (a + x, b + y));
+    let (mean_x, mean_y) = (sum_x / count, sum_y / count);
+    let (over, under) = samples
+        .iter()
+        .map(point)
+        .fold((0.0, 0.0), |(a, b), (x, y)| {
+            (a + (x - mean_x) * (y - mean_y), b + (x - mean_x).powi(2))
+        });
+    if under > 0.0 { over / under } else { 0.0 }
+}
+
+/// What it runs on; `variant` changes something that changes nothing, `more` comes last.
+pub(crate) fn configure(folder: &Path, variant: u64, more: &str) -> Result<()> {
+    let max_per_scan = 5 + variant % 2;
+    let text = format!(
+        "[scan]\ninterval = \"200ms\"\nprobe_timeout = \"30s\"\n\
+         [coordinator]\nworkspace_roots = {:?}\n\
+         [orphan]\nephemeral_roots = {:?}\nephemeral_min_age = \"0s\"\n\
+         [terminate]\nsigterm_wait = \"500ms\"\nsigkill_wait = \"60s\"\n\
+         [events]\nrotate_bytes = 262144\nkeep = 100\n\
+         [reap]\nconfirm = true\ngrace = \"{}ms\"\nmin_sightings = 3\nstart_grace = \"{}ms\"\n\
+         max_per_scan = {max_per_scan}\nbreaker_window = \"{}ms\"\n{more}",
+        [folder.join("work")],
+        [folder],
+        GRACE.as_millis(),
+        START_GRACE.as_millis(),
+        BREAKER_WINDOW.as_millis(),
+    );
+    fs::write(folder.join("team-agentd.toml"), text)?;
+    Ok(())
+}
