@@ -246,22 +246,31 @@ fn slope(samples: &[Sample], which: usize) -> f64 {
     if under > 0.0 { over / under } else { 0.0 }
 }
 
-/// What it runs on; `variant` changes something that changes nothing, `more` comes last.
-pub(crate) fn configure(folder: &Path, variant: u64, more: &str) -> Result<()> {
+/// What it runs on. `variant` changes something that does not matter here.
+pub(crate) fn configure(folder: &Path, variant: u64) -> Result<()> {
+    write_config(folder, variant, [GRACE, START_GRACE], "")
+}
+
+/// The same with one unknown key, and with what would make it kill at once if anything of it were
+/// taken in.
+pub(crate) fn misconfigure(folder: &Path, variant: u64) -> Result<()> {
+    write_config(folder, variant, [Duration::ZERO; 2], "patience = 0\n")
+}
+
+fn write_config(folder: &Path, variant: u64, graces: [Duration; 2], last: &str) -> Result<()> {
     let max_per_scan = 5 + variant % 2;
+    let [grace, start_grace, window] =
+        [graces[0], graces[1], BREAKER_WINDOW].map(|time| time.as_millis());
     let text = format!(
         "[scan]\ninterval = \"200ms\"\nprobe_timeout = \"30s\"\n\
          [coordinator]\nworkspace_roots = {:?}\n\
          [orphan]\nephemeral_roots = {:?}\nephemeral_min_age = \"0s\"\n\
          [terminate]\nsigterm_wait = \"500ms\"\nsigkill_wait = \"60s\"\n\
          [events]\nrotate_bytes = 262144\nkeep = 100\n\
-         [reap]\nconfirm = true\ngrace = \"{}ms\"\nmin_sightings = 3\nstart_grace = \"{}ms\"\n\
-         max_per_scan = {max_per_scan}\nbreaker_window = \"{}ms\"\n{more}",
+         [reap]\nconfirm = true\nmin_sightings = 3\nmax_per_scan = {max_per_scan}\n\
+         grace = \"{grace}ms\"\nstart_grace = \"{start_grace}ms\"\nbreaker_window = \"{window}ms\"\n{last}",
         [folder.join("work")],
         [folder],
-        GRACE.as_millis(),
-        START_GRACE.as_millis(),
-        BREAKER_WINDOW.as_millis(),
     );
     fs::write(folder.join("team-agentd.toml"), text)?;
     Ok(())

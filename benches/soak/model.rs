@@ -22,13 +22,13 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(18);
 pub(crate) const LIMIT_SCANS: u64 = 40;
 /// What is recorded so soon after something was forbidden was under way. The daemon looks again at
 /// whatever is older than 250 ms before it signals; a machine under load takes its time to write.
-pub(crate) const SETTLE: Duration = Duration::from_secs(3);
+pub(crate) const SETTLE: Duration = Duration::from_secs(4);
 /// The daemon's patience runs on another clock than the time stamps.
 pub(crate) const CLOCKS: Duration = Duration::from_millis(20);
 /// The back-off of a workspace on which coordinators come again.
-pub(crate) const RESPAWNS: usize = 3;
+const RESPAWNS: usize = 3;
 pub(crate) const RESPAWNS_WITHIN: Duration = Duration::from_secs(60);
-pub(crate) const FIRST_WAIT: Duration = Duration::from_secs(30);
+const FIRST_WAIT: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hold {
@@ -36,12 +36,36 @@ pub(crate) enum Hold {
     Suspension,
 }
 
+/// A workspace on which coordinators come again, by how long ago a kill counts at least and at most.
 #[derive(Default)]
 pub(crate) struct BackOff {
-    pub(crate) kills: Vec<Micros>,
-    pub(crate) rounds: u32,
+    /// Then its next has to wait.
+    pub(crate) surely: Rounds,
+    /// Then its next may have to.
+    pub(crate) perhaps: Rounds,
+}
+
+#[derive(Default)]
+pub(crate) struct Rounds {
+    kills: Vec<Micros>,
+    count: u32,
     pub(crate) from: Micros,
     pub(crate) until: Micros,
+}
+
+impl Rounds {
+    /// One was ended. Whether the next has to wait.
+    pub(crate) fn killed(&mut self, at: Micros, within: Micros) -> bool {
+        self.kills.retain(|kill| at - kill <= within);
+        self.kills.push(at);
+        let has_to_wait = self.count > 0 || self.kills.len() >= RESPAWNS;
+        if has_to_wait {
+            let wait = micros(FIRST_WAIT) << self.count.min(6);
+            self.count += 1;
+            (self.from, self.until) = (at, at + wait);
+        }
+        has_to_wait
+    }
 }
 
 pub(crate) struct Model {
@@ -192,7 +216,7 @@ impl Model {
         for actor in &mut self.actors {
             let is_due = actor.is_alive() && actor.truth == Truth::Orphan && actor.kept.is_none();
             let back_off = self.back_offs.get(&actor.workspace);
-            if is_due && back_off.is_some_and(|back_off| at < back_off.until) {
+            if is_due && back_off.is_some_and(|back_off| at < back_off.perhaps.until) {
                 actor.is_undisturbed = false;
                 continue;
             }

@@ -7,9 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::cast::{Actor, Member, Micros, micros};
-use super::model::{
-    CLOCKS, FIRST_WAIT, Hold, Model, RESPAWNS, RESPAWNS_WITHIN, SETTLE, START_GRACE,
-};
+use super::model::{CLOCKS, Hold, Model, RESPAWNS_WITHIN, SETTLE, START_GRACE};
 use crate::support::{Result, has_exited};
 
 impl Model {
@@ -178,9 +176,10 @@ impl Model {
         if is_held {
             return Some("automatic reaping is held");
         }
-        let back_off = self.back_offs.get(&actor.workspace)?;
-        let backs_off = ts > back_off.from + micros(SETTLE) && ts < back_off.until;
-        backs_off.then_some("its workspace has to wait, so often was one ended there")
+        let back_off = &self.back_offs.get(&actor.workspace)?.surely;
+        let settle = micros(SETTLE);
+        let has_to_wait = ts > back_off.from + settle && ts < back_off.until - settle;
+        has_to_wait.then_some("its workspace has to wait, so often was one ended there")
     }
 
     /// What is recorded so long after `from` may have been under way by then.
@@ -194,14 +193,9 @@ impl Model {
 
     fn back_off(&mut self, workspace: PathBuf, at: Micros) {
         let back_off = self.back_offs.entry(workspace).or_default();
-        back_off
-            .kills
-            .retain(|kill| at - kill <= micros(RESPAWNS_WITHIN) - micros(SETTLE));
-        back_off.kills.push(at);
-        if back_off.rounds > 0 || back_off.kills.len() >= RESPAWNS {
-            let wait = micros(FIRST_WAIT) << back_off.rounds.min(6);
-            back_off.rounds += 1;
-            (back_off.from, back_off.until) = (at, at + wait);
+        let (within, settle) = (micros(RESPAWNS_WITHIN), micros(SETTLE));
+        back_off.perhaps.killed(at, within + settle);
+        if back_off.surely.killed(at, within - settle) {
             self.tally.back_offs += 1;
         }
     }

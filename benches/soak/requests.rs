@@ -1,12 +1,13 @@
 //! What is asked of the daemon: by its owner, who steers it, and by anybody, who looks.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::cast::{Actor, Truth, micros, now};
-use super::daemon::configure;
+use super::daemon::{configure, misconfigure};
 use super::model::{BREAKER_WINDOW, Hold};
 use super::stage::Soak;
 use crate::support::Result;
@@ -57,7 +58,7 @@ impl Soak {
     }
 
     pub(crate) fn pause_for(&mut self) -> Result<bool> {
-        let length = Duration::from_millis(self.dice.between(1000, 8000));
+        let length = Duration::from_millis(self.dice.between(2000, 12_000));
         self.pause_until(Some(length))
     }
 
@@ -98,18 +99,14 @@ impl Soak {
     }
 
     pub(crate) fn reload(&mut self) -> Result<bool> {
-        self.reload_with("", "config.reloaded")
+        self.reload_with(configure, "config.reloaded")
     }
 
-    /// A file that would make it kill at once, if any of it were taken in.
     pub(crate) fn reload_bad(&mut self) -> Result<bool> {
-        self.reload_with(
-            "ephemeral_hints = []\n[reap]\ngrace = \"0s\"\nstart_grace = \"0s\"\n",
-            "config.rejected",
-        )
+        self.reload_with(misconfigure, "config.rejected")
     }
 
-    fn reload_with(&mut self, more: &str, record: &str) -> Result<bool> {
+    fn reload_with(&mut self, write: fn(&Path, u64) -> Result<()>, record: &str) -> Result<bool> {
         if self.frozen_until.is_some() {
             return Ok(false);
         }
@@ -117,10 +114,10 @@ impl Soak {
         let count = |soak: &Self| soak.model.counts.get(record).copied().unwrap_or(0);
         let before = count(self);
         self.variant += 1;
-        configure(&self.folder, self.variant, more)?;
+        write(&self.folder, self.variant)?;
         if self.dice.one_in(2) {
             let answer = self.daemon.call("reload", &json!({}));
-            if answer.is_ok() != more.is_empty() {
+            if answer.is_ok() != (record == "config.reloaded") {
                 return Err(format!("a reload was answered with {answer:?}").into());
             }
         } else {
@@ -133,7 +130,7 @@ impl Soak {
             }
             self.watch_for(Duration::from_millis(20))?;
         }
-        configure(&self.folder, self.variant, "")?;
+        configure(&self.folder, self.variant)?;
         Ok(true)
     }
 
@@ -256,14 +253,14 @@ impl Soak {
     }
 
     /// So many went at once that the breaker has to have gone off, if the daemon saw it in time.
-    pub(crate) fn expect_trip(&mut self, began: Instant, trips: usize) -> Result<()> {
+    pub(crate) fn expect_trip(&mut self, began: Instant) -> Result<()> {
         self.daemon.call("scan", &json!({}))?;
         let has_seen_in_time = began.elapsed() < BREAKER_WINDOW;
         let status = self.daemon.call("status", &json!({}))?;
         self.look()?;
         if has_seen_in_time {
             self.tally().trips_wanted += 1;
-            if status["policy"]["suspended"] != true || self.model.tally.trips == trips {
+            if status["policy"]["suspended"] != true {
                 let policy = &status["policy"];
                 return Err(
                     format!("most went at once, and the breaker held still: {policy}").into(),

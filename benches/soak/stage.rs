@@ -87,7 +87,7 @@ impl Soak {
             MountFlags::empty(),
             None,
         )?;
-        configure(folder, 0, "")?;
+        configure(folder, 0)?;
         let life_began = now();
         let daemon = Daemon::start(&programs, folder)?;
         let mut soak = Self {

@@ -191,7 +191,7 @@ impl Soak {
             .split("(pid ")
             .nth(1)
             .and_then(|rest| rest.split(',').next());
-        if let (Some(pid), Ok(lines)) = (pid, self.all_lines()) {
+        if let (Some(pid), Ok(lines)) = (pid, self.last_lines()) {
             let spoken = [
                 format!("\"pid\": {pid},"),
                 format!("\"orphan_pid\": {pid},"),
@@ -205,8 +205,10 @@ impl Soak {
         }
     }
 
-    fn all_lines(&self) -> std::io::Result<String> {
-        std::fs::read_to_string(self.folder.join("state/events.jsonl"))
+    /// The last two segments.
+    fn last_lines(&self) -> std::io::Result<String> {
+        let read = |name| std::fs::read_to_string(self.folder.join("state").join(name));
+        Ok(read("events.jsonl.1").unwrap_or_default() + &read("events.jsonl")?)
     }
 
     pub(crate) fn table(&mut self, length: Duration) -> String {
