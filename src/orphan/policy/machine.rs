@@ -194,8 +194,16 @@ impl State {
                 Self::Gone
             }
             (state, Input::Ended(outcome)) => state.ended(outcome, now),
-            // Its wave looks for itself, before each signal.
-            (state @ Self::Terminating(_), _) | (state @ Self::Seen, Input::Unwatched) => state,
+            // Its wave looks for itself, before each signal. But if that comes to nothing, a break
+            // meanwhile was one all the same.
+            (Self::Terminating(patience), Input::NoOrphan | Input::Unwatched) => {
+                Self::Terminating(patience.anew(now))
+            }
+            (Self::Terminating(patience), Input::Orphan { look, .. }) => {
+                Self::Terminating(patience.seen(look, now))
+            }
+            (state @ Self::Terminating(_), Input::Began)
+            | (state @ Self::Seen, Input::Unwatched) => state,
             (_, Input::NoOrphan) => Self::Seen,
             (
                 Self::Seen,

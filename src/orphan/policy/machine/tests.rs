@@ -341,6 +341,25 @@ fn what_survived_sigkill_is_left_alone_until_it_changes() {
     assert_eq!(after_a_day(look()).word(), "confirmed");
 }
 
+/// Found by the walk: a wave that comes to nothing for want of a record gives its patience back.
+#[test]
+fn a_break_while_it_is_being_ended_is_a_break() {
+    for during in [Input::Unwatched, Input::NoOrphan] {
+        let unrecorded = Input::Ended(failure(Failure::AuditUnavailable));
+        let state = story(&[
+            orphan(0, look()),
+            orphan(30, look()),
+            orphan(60, look()),
+            (60, Input::Began),
+            (61, during),
+            (62, unrecorded),
+            orphan(63, look()),
+        ]);
+        assert_eq!(state.word(), "failed");
+        assert_eq!(state.patience().unwrap().since, later(61));
+    }
+}
+
 #[test]
 fn what_was_spared_or_could_not_be_checked_gets_all_the_patience_again() {
     for outcome in [spared(), failure(Failure::CheckUnavailable)] {
