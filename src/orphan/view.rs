@@ -23,6 +23,8 @@ pub enum Obstacle {
         /// The option of `/proc` that does it.
         option: String,
     },
+    /// Nothing could be compared yet: comparing took too long.
+    NotCompared,
     /// The daemon lives in a user namespace from which those who started it cannot be looked into.
     UserNamespace,
 }
@@ -35,6 +37,7 @@ impl Obstacle {
             Self::HiddenPath { .. } => "hidden_path",
             Self::AnotherRoot { .. } => "another_root",
             Self::FilteredProcesses { .. } => "filtered_processes",
+            Self::NotCompared => "not_compared",
             Self::UserNamespace => "user_namespace",
         }
     }
@@ -59,6 +62,9 @@ impl fmt::Display for Obstacle {
             Self::FilteredProcesses { option } => write!(
                 formatter,
                 "/proc hides processes of other users ({option}; ProtectProc= does that)"
+            ),
+            Self::NotCompared => formatter.write_str(
+                "what it sees could not be compared with what others see: no answer in time",
             ),
             Self::UserNamespace => write!(
                 formatter,

@@ -9,6 +9,7 @@ use crate::orphan::event::{Actor, Event as Fact, HeldBy};
 use crate::orphan::process::{Pid, ProcessIdentity};
 use crate::orphan::registry::Sighting;
 use crate::orphan::steering::Kept;
+use crate::orphan::view::Obstacle;
 use crate::supervisor::event::{Around, Effect, Ticket};
 use crate::supervisor::request::{Peer, Refusal};
 use crate::wire::results;
@@ -16,7 +17,10 @@ use crate::wire::results;
 impl Dispatcher {
     /// Takes in what a scan showed beside the coordinators.
     pub(super) fn look_around(&mut self, around: Around, effects: &mut Vec<Effect>) {
-        if let Some(obstacles) = around.obstacles {
+        // Without an answer what was known stays; before the first one nothing is known.
+        let is_first = self.last_scan.is_none() && self.counters.failed_scans == 0;
+        let unknown = || is_first.then(|| vec![Obstacle::NotCompared]);
+        if let Some(obstacles) = around.obstacles.or_else(unknown) {
             if obstacles != self.obstacles {
                 effects.push(Effect::SayView(obstacles.clone()));
             }

@@ -189,7 +189,7 @@ impl Daemon {
     fn scanned(&mut self, seen: Vec<Observation>) -> Vec<String> {
         self.take(Event::Scanned {
             observations: Ok(seen),
-            around: Around::default(),
+            around: clear(),
             took: TOOK,
         })
     }
@@ -197,7 +197,7 @@ impl Daemon {
     fn scan_failed(&mut self) -> Vec<String> {
         self.take(Event::Scanned {
             observations: Err("no process table".to_owned()),
-            around: Around::default(),
+            around: clear(),
             took: TOOK,
         })
     }
@@ -228,6 +228,14 @@ impl Daemon {
         let ticket = 9_000 + u64::try_from(self.answers.len()).unwrap();
         self.ask(ticket, Request::Status);
         self.result(ticket).clone()
+    }
+}
+
+/// Nothing hides anything.
+fn clear() -> Around {
+    Around {
+        obstacles: Some(Vec::new()),
+        ended: Vec::new(),
     }
 }
 

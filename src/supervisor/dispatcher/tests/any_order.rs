@@ -116,7 +116,7 @@ impl World {
                     });
                 return Some(Event::Scanned {
                     observations: Ok(seen.collect()),
-                    around: Around::default(),
+                    around: clear(),
                     took: TOOK,
                 });
             }
@@ -124,7 +124,7 @@ impl World {
                 self.scans_running = 0;
                 return Some(Event::Scanned {
                     observations: Err("no process table".to_owned()),
-                    around: Around::default(),
+                    around: clear(),
                     took: TOOK,
                 });
             }

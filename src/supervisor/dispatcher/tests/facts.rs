@@ -19,7 +19,7 @@ fn facts_of(daemon: &mut Daemon, event: Event) -> Vec<Fact> {
 fn scan_of(seen: Vec<Observation>) -> Event {
     Event::Scanned {
         observations: Ok(seen),
-        around: Around::default(),
+        around: clear(),
         took: TOOK,
     }
 }

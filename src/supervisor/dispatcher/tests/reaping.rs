@@ -210,6 +210,27 @@ fn what_hides_something_is_said_once_and_holds_reaping() {
 }
 
 #[test]
+fn as_long_as_nothing_was_compared_nothing_is_reaped() {
+    let mut daemon = Daemon::new(Source::Daemon);
+    let rules = &mut Arc::make_mut(&mut daemon.dispatcher.settings).reap;
+    rules.confirm = true;
+    rules.start_grace = Duration::ZERO;
+    rules.min_sightings = 1;
+    daemon.take(Event::Tick);
+    let unanswered = daemon.take(Event::Scanned {
+        observations: Ok(vec![orphan(10)]),
+        around: Around::default(),
+        took: TOOK,
+    });
+    assert!(unanswered.contains(&"say 1 obstacles".to_owned()));
+    assert!(daemon.waves.is_empty());
+    assert_eq!(
+        scan(&mut daemon, vec![orphan(10)]),
+        ["say 0 obstacles", "end [10]"]
+    );
+}
+
+#[test]
 fn after_a_record_that_could_not_be_written_each_scan_tries_again() {
     let mut daemon = reaping();
     scan(&mut daemon, vec![orphan(10)]);

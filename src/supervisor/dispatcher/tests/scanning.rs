@@ -100,7 +100,7 @@ fn each_scan_is_given_what_the_earlier_ones_left_behind() {
     };
     let seen = Event::Scanned {
         observations: Ok(vec![orphan(10)]),
-        around: Around::default(),
+        around: clear(),
         took: TOOK,
     };
     assert!(memories(Event::Tick).unwrap().is_empty());
