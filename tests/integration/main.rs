@@ -17,6 +17,7 @@ mod support;
 
 // The house itself.
 mod arrows;
+mod docs;
 
 // Who is a coordinator, and what becomes of it.
 #[cfg(target_os = "linux")]
@@ -87,6 +88,7 @@ mod report;
 mod config;
 #[cfg(target_os = "linux")]
 mod daemon;
+
 #[cfg(target_os = "linux")]
 mod socket;
 
