@@ -140,6 +140,25 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn an_exit_is_awaited_until_it_comes() {
+        use std::process::{Command, Stdio};
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let handle = ProcessHandle::open(child.id()).unwrap();
+        let exit = handle.exited();
+        tokio::pin!(exit);
+        let first = std::future::poll_fn(|context| {
+            std::task::Poll::Ready(Future::poll(exit.as_mut(), context).is_ready())
+        });
+        assert!(!first.await, "it lives");
+        assert!(handle.is_alive());
+        // It reads to the end of its input, and that is here.
+        drop(child.stdin.take());
+        exit.await.unwrap();
+        assert!(!handle.is_alive());
+        child.wait().unwrap();
+    }
+
     #[test]
     fn a_process_that_is_gone_has_no_handle_and_gets_no_signal() {
         let mut child = std::process::Command::new("true").spawn().unwrap();
