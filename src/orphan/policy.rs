@@ -64,6 +64,8 @@ pub struct Policy {
     steering: Steering,
     history: VecDeque<Past>,
     last_look: Option<(Moment, Duration)>,
+    /// When the daemon began to end one by itself, within the last interval.
+    begun: VecDeque<Moment>,
     is_audit_lost: bool,
     is_view_obstructed: bool,
 }
@@ -181,12 +183,20 @@ impl Policy {
             })
             .collect();
         due.sort_unstable();
-        due.truncate(rules.max_per_scan);
+        // Clients ask for scans too: what counts is the time of one.
+        let just_begun = self.begun.iter();
+        let just_begun = just_begun.filter(|at| now.moment.since(**at) < rules.interval);
+        due.truncate(rules.max_per_scan.saturating_sub(just_begun.count()));
         due.into_iter().map(|(_, identity)| identity).collect()
     }
 
     /// Somebody begins to end it.
-    pub fn began(&mut self, identity: &ProcessIdentity, rules: &Rules, now: Now) {
+    pub fn began(&mut self, identity: &ProcessIdentity, actor: Actor, rules: &Rules, now: Now) {
+        self.begun
+            .retain(|at| now.moment.since(*at) < rules.interval);
+        if actor == Actor::Auto {
+            self.begun.push_back(now.moment);
+        }
         if let Some(tracked) = self.tracked.get_mut(identity) {
             tracked.take(Input::Began, rules, now.moment);
         }
@@ -283,6 +293,7 @@ impl Policy {
         let held = self.steering.holds_reaping(now);
         self.steering.pause = None;
         self.steering.suspension = None;
+        self.steering.is_unknown = false;
         self.breaker.reset();
         held
     }

@@ -19,6 +19,8 @@ pub struct Steering {
     pub suspension: Option<Suspension>,
     /// What is never touched.
     pub keeps: Keeps,
+    /// What was said before cannot be read any more: anything may have been kept.
+    pub is_unknown: bool,
 }
 
 /// A hold on automatic reaping.

@@ -25,14 +25,15 @@ pub fn load(state_dir: &Path) -> Steering {
         Err(problem) => {
             tracing::error!(
                 %problem,
-                "what was paused or kept is not known: automatic reaping is suspended until \
-                 `team-agentctl resume`"
+                "what was paused or kept is not known: nothing is ended until `team-agentctl resume`; \
+                 keep what is to be kept again before"
             );
             Steering {
                 suspension: Some(Suspension {
                     since: SystemTime::now(),
                     why: format!("what was paused or kept is not known: {problem}"),
                 }),
+                is_unknown: true,
                 ..Steering::default()
             }
         }
@@ -109,7 +110,11 @@ mod tests {
         assert_eq!(load(dir.path()), Steering::default());
         for text in ["", "{", "{}", "null"] {
             fs::write(dir.path().join(NAME), text).unwrap();
-            assert!(load(dir.path()).suspension.is_some(), "{text:?}");
+            let steering = load(dir.path());
+            assert!(
+                steering.suspension.is_some() && steering.is_unknown,
+                "{text:?}"
+            );
         }
         fs::remove_file(dir.path().join(NAME)).unwrap();
         fs::create_dir(dir.path().join(NAME)).unwrap();

@@ -233,6 +233,8 @@ impl Runner {
         let steering = Arc::clone(&self.steering.borrow());
         if self.settings.protects(evidence) {
             Some("protected")
+        } else if steering.is_unknown {
+            Some("keeps_unknown")
         } else if steering.keeps.hold(&case.identity(), evidence) {
             Some("kept")
         } else if self.wave_actor == Actor::Auto && steering.holds_reaping(clock::now()) {

@@ -33,6 +33,7 @@ pub fn to_json(steering: &Steering, boot: &str) -> Value {
         .collect();
     json!({
         "boot": boot,
+        "unknown": steering.is_unknown,
         "pause": steering.pause.map(|pause| json!({"until": pause.until.map(timestamp)})),
         "suspension": steering.suspension.as_ref().map(|suspension| {
             json!({"since": timestamp(suspension.since), "why": suspension.why})
@@ -82,6 +83,7 @@ pub fn from_json(value: &Value, boot: &str) -> Result<Steering, String> {
         pause,
         suspension,
         keeps: Keeps { paths, processes },
+        is_unknown: value["unknown"] == true,
     })
 }
 
@@ -149,6 +151,7 @@ mod tests {
                 .into(),
                 processes: [(42, identity)].into(),
             },
+            is_unknown: true,
         }
     }
 

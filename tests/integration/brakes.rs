@@ -111,7 +111,8 @@ fn a_workspace_that_is_back_within_the_grace_clears_the_orphan_and_it_starts_ove
         let history = &status(&daemon)["history"];
         assert_eq!(history[0]["state"], "cleared", "{history:#}");
         fs::remove_dir(world.path("gone")).unwrap();
-        wait_until("the orphan is reaped", || orphan.has_exited());
+        world.event_log().wait_for(orphan.pid, "orphan.killed");
+        assert!(orphan.has_exited());
         let events = world.event_log().story_of(orphan.pid);
         let story = [
             "orphan.detected",
@@ -139,9 +140,10 @@ fn no_more_than_so_many_are_ended_after_one_scan() {
             pids(&status(&daemon)["orphans"]).len() == 6
         });
         assert_eq!(world.ctl(["resume"]).code, Some(0));
-        wait_until("all of them are reaped", || {
-            orphans.iter().all(StandIn::has_exited)
-        });
+        for orphan in &orphans {
+            world.event_log().wait_for(orphan.pid, "orphan.killed");
+            assert!(orphan.has_exited());
+        }
         // Each wave is one flush: what has the same moment, within a scan, was ended together.
         let mut waves: Vec<usize> = Vec::new();
         let mut open = 0;

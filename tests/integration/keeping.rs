@@ -1,5 +1,7 @@
 //! Kept and protected: whatever is judged, it is not touched.
 
+use std::fs;
+
 use serde_json::{Value, json};
 
 use crate::support::{Settings, World, entry_of, in_private_pid_namespace, is_alive, pids};
@@ -104,5 +106,30 @@ fn nobody_keeps_a_process_that_does_not_exist() {
         let reply = daemon.connect().reply("keep", &json!({"pid": 4_000_000}));
         assert_ne!(reply["error"], Value::Null, "{reply:#}");
         assert_eq!(world.ctl(["keep", "4000000"]).code, Some(5));
+    });
+}
+
+#[test]
+fn when_what_was_kept_is_not_known_nobody_is_ended_until_somebody_resumes() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        fs::create_dir_all(world.state_dir()).unwrap();
+        fs::write(world.state_dir().join("steering.json"), "{").unwrap();
+        let orphan = world.orphan("gone").start();
+        // Neither by the client itself nor by the daemon.
+        let spared = |world: &World| {
+            let fix = world.ctl(["--json", "fix", "--confirm"]).json_with(0);
+            entry_of(&fix["spared"], orphan.pid)["why"].clone()
+        };
+        assert_eq!(spared(&world), "keeps_unknown");
+        let daemon = world.daemon();
+        assert_eq!(spared(&world), "keeps_unknown");
+        assert_eq!(
+            daemon.call("status", &json!({}))["policy"]["suspended"],
+            true
+        );
+        world.event_log().assert_never_signalled(orphan.pid);
+        assert_eq!(world.ctl(["resume"]).code, Some(0));
+        assert_eq!(pids(&daemon.fix()["killed"]), [orphan.pid]);
     });
 }

@@ -42,6 +42,7 @@ pub(super) fn spared(why: &str) -> Option<&'static str> {
         "protected" => "its owner said never to touch it",
         "protected_ancestor" => "this command, or the daemon, runs below it",
         "kept" => "somebody asked to keep it",
+        "keeps_unknown" => "what was kept is not known any more: `team-agentctl resume` goes on",
         "reaping_held" => "automatic reaping was paused or suspended meanwhile",
         "process_table_unreadable" => "the process table could not be read again before the signal",
         "interrupted" => "the fix was cut off before its turn",

@@ -104,7 +104,8 @@ impl World {
     fn ended(&mut self, pid: Pid, outcome: Outcome) -> Option<(PathBuf, Respawn)> {
         let sighting = self.registry.by_pid(pid).expect("it is listed").clone();
         let identity = sighting.identity();
-        self.policy.began(&identity, &self.rules, self.now);
+        self.policy
+            .began(&identity, Actor::Auto, &self.rules, self.now);
         if matches!(outcome, Outcome::Killed { .. } | Outcome::Missing) {
             self.registry.forget(&identity);
         }
@@ -280,6 +281,11 @@ fn the_longest_waiting_are_due_first_and_never_more_than_so_many() {
     assert_eq!(world.due(), [9, 8]);
     world.kill(9);
     world.kill(8);
+    // However often somebody asks for a scan meanwhile.
+    world.scan((5..8).map(orphan).collect());
+    assert_eq!(world.due(), NOBODY);
+    world.pass(10);
+    world.scan((5..8).map(orphan).collect());
     assert_eq!(world.due(), [5, 6]);
 }
 

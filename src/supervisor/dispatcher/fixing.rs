@@ -90,7 +90,8 @@ impl Dispatcher {
         let guard = Arc::new(guard);
         for target in &targets {
             let identity = target.identity();
-            self.policy.began(&identity, &self.settings.reap, now);
+            self.policy
+                .began(&identity, actor, &self.settings.reap, now);
             self.ending.insert(identity, Arc::clone(&guard));
         }
         effects.push(Effect::Terminate(Wave {

@@ -503,7 +503,7 @@ impl Model {
             } else {
                 identity.unique
             };
-            self.policy.began(&identity, &self.rules, self.now);
+            self.policy.began(&identity, actor, &self.rules, self.now);
             self.runs.push(Run {
                 corner: index,
                 unique,
