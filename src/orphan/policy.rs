@@ -236,7 +236,12 @@ impl Policy {
         let workspace = workspace_of(sighting).filter(|_| was_killed)?;
         let starter = termination.starter.clone();
         self.respawns
-            .killed(workspace, starter, now.moment)
+            .killed(
+                workspace,
+                sighting.observation.record.started_at,
+                starter,
+                now,
+            )
             .map(|respawn| (workspace.clone(), respawn.clone()))
     }
 
@@ -289,8 +294,8 @@ impl Policy {
     }
 
     /// Ends a pause and a suspension, and starts the breaker over. Whether there was anything to end.
-    pub fn resume(&mut self, now: Now) -> bool {
-        let held = self.steering.holds_reaping(now);
+    pub fn resume(&mut self) -> bool {
+        let held = self.steering.pause.is_some() || self.steering.suspension.is_some();
         self.steering.pause = None;
         self.steering.suspension = None;
         self.steering.is_unknown = false;

@@ -41,6 +41,10 @@ pub struct Dispatcher {
     policy: Policy,
     /// For the waves under way: what the owner says holds for them too.
     steering: watch::Sender<Arc<Steering>>,
+    /// For them as well: what the configuration forbids by now.
+    configured: watch::Sender<Arc<Settings>>,
+    /// What the owner said, or the breaker, could not be written down.
+    is_steering_owed: bool,
     obstacles: Vec<Obstacle>,
     is_scanning: bool,
     scan_began: Option<Moment>,
@@ -67,10 +71,12 @@ impl Dispatcher {
     pub fn new(identity: Identity, settings: Arc<Settings>, steering: Steering) -> Self {
         Self {
             identity,
+            configured: watch::Sender::new(Arc::clone(&settings)),
             settings,
             registry: Registry::default(),
             steering: watch::Sender::new(Arc::new(steering.clone())),
             policy: Policy::new(steering),
+            is_steering_owed: false,
             obstacles: Vec::new(),
             is_scanning: false,
             scan_began: None,
@@ -106,13 +112,11 @@ impl Dispatcher {
             Event::ReloadAsked => effects.push(Effect::LoadConfig { ticket: None }),
             Event::Identified {
                 ticket,
-                pid,
-                identity,
-            } => self.identified(ticket, pid, identity, &mut effects),
-            Event::Kept { ticket, result } => effects.push(Effect::Answer {
-                ticket,
-                answer: result.map_err(Refusal::NotWritten),
-            }),
+                what,
+                is_kept,
+                found,
+            } => self.identified(ticket, &what, is_kept, found, &mut effects),
+            Event::Kept { answer, result } => self.kept(answer, result, &mut effects),
             Event::AuditIsBack => self.policy.audit_is_back(),
             Event::Reloaded { ticket, result } => self.reloaded(ticket, result, &mut effects),
             Event::Ended(termination) => self.ended(*termination, now, &mut effects),
@@ -168,6 +172,8 @@ impl Dispatcher {
         match observations {
             Ok(mut observations) => {
                 observations.retain(|seen| !ended.contains(&seen.record.identity));
+                // The scan may have begun under another configuration.
+                observations.retain(|seen| self.settings.covers_evidence(&seen.evidence));
                 let transitions =
                     self.registry
                         .observe(observations, &self.settings.ephemeral, now.wall);
@@ -262,6 +268,7 @@ impl Dispatcher {
         let answer = match result {
             Ok(loaded) => {
                 self.settings = Arc::clone(&loaded.settings);
+                self.configured.send_replace(Arc::clone(&loaded.settings));
                 self.identity.config.clone_from(&loaded.file);
                 effects.push(Effect::Record(vec![Fact::ConfigReloaded {
                     file: loaded.file.clone(),

@@ -2,26 +2,28 @@
 //! event.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::event::{Around, Effect, Event, Ticket};
+use super::event::{Around, Effect, Event, Found, Ticket};
 use super::journal::{Journal, words};
 use super::request::{Answer, Refusal};
 use super::run::{Asked, LoadConfig};
 use super::scan::{Look, Scanner, on_blocking_pool};
-use super::settings::Settings;
+use super::settings::{Settings, with_real_paths};
 use super::{steering_file, termination};
 use crate::event_log;
+use crate::orphan::evidence::normalised;
 use crate::orphan::memory::Memory;
 use crate::orphan::policy::Standing;
 use crate::orphan::policy::respawn::Respawn;
 use crate::orphan::process::{Pid, ProcessIdentity};
 use crate::orphan::registry::{Observation, Registry, Sighting};
+use crate::orphan::steering::{Kept, Steering};
 use crate::orphan::view::Obstacle;
 use crate::os::{clock, facts};
 use crate::wire::explain;
@@ -44,6 +46,7 @@ pub(super) struct Engine {
     pub(super) state_dir: PathBuf,
     pub(super) keep_segments: u32,
     pub(super) events: mpsc::UnboundedSender<Event>,
+    pub(super) config_turn: Arc<tokio::sync::Mutex<()>>,
     pub(super) event_reads: Arc<Semaphore>,
     pub(super) waiting: HashMap<Ticket, oneshot::Sender<Answer>>,
     pub(super) next_ticket: Ticket,
@@ -83,8 +86,13 @@ impl Engine {
                 pid,
                 known,
                 standing,
-            } => self.explain(ticket, pid, known, standing),
-            Effect::Identify { ticket, pid } => self.identify(ticket, pid),
+                steering,
+            } => self.explain(ticket, pid, known, standing, steering),
+            Effect::Identify {
+                ticket,
+                what,
+                is_kept,
+            } => self.identify(ticket, what, is_kept),
             Effect::Keep { steering, answer } => {
                 // Its writer lives as long as this.
                 let _ = self
@@ -140,18 +148,22 @@ impl Engine {
         });
     }
 
-    fn identify(&self, ticket: Ticket, pid: Pid) {
+    fn identify(&self, ticket: Ticket, what: Kept, is_kept: bool) {
         let events = self.events.clone();
         let limit = self.settings.probe_timeout;
         tokio::spawn(async move {
-            let pinned = on_blocking_pool(limit, move || facts::pin(pid)).await;
-            let identity = pinned
-                .and_then(Result::ok)
-                .map(|pinned| pinned.record.identity);
+            let asked = what.clone();
+            let found = on_blocking_pool(limit, move || find(&asked)).await;
+            let late = || {
+                Err(Refusal::Internal(
+                    "it could not be looked up in time".to_owned(),
+                ))
+            };
             let _ = events.send(Event::Identified {
                 ticket,
-                pid,
-                identity,
+                what,
+                is_kept,
+                found: found.unwrap_or_else(late),
             });
         });
     }
@@ -181,7 +193,10 @@ impl Engine {
 
     fn load_config(&self, ticket: Option<Ticket>) {
         let (load, events) = (self.load_config.clone(), self.events.clone());
+        let turn = Arc::clone(&self.config_turn);
         tokio::spawn(async move {
+            // One after the other: the last word is the last that was asked for.
+            let _turn = turn.lock_owned().await;
             let loaded = match load {
                 Some(LoadConfig(load)) => on_blocking_pool(CONFIG_LIMIT, move || load()).await,
                 None => Some(Err("there is nothing to reload here".to_owned())),
@@ -241,6 +256,7 @@ impl Engine {
         pid: Pid,
         known: Option<Box<Sighting>>,
         standing: Option<Standing>,
+        steering: Arc<Steering>,
     ) {
         let Some(answer) = self.waiting.remove(&ticket) else {
             return;
@@ -257,7 +273,14 @@ impl Engine {
                 Look::NotOne(record) => Ok(explain::stranger(&record)),
                 Look::Unreadable(error) => Ok(explain::unreadable(pid, &error.to_string())),
                 Look::Coordinator(observation) => {
-                    Ok(explained(*observation, known, standing.as_ref(), &settings))
+                    let standing = standing.as_ref();
+                    Ok(explained(
+                        *observation,
+                        known,
+                        standing,
+                        &steering,
+                        &settings,
+                    ))
                 }
             };
             let _ = answer.send(result);
@@ -291,6 +314,28 @@ impl Engine {
     }
 }
 
+/// What is kept, as it is compared later. A path of which links were followed before `..` is taken
+/// back, as the kernel does it.
+fn find(what: &Kept) -> Result<Found, Refusal> {
+    match what {
+        Kept::Process(pid) => match facts::pin(*pid) {
+            Ok(pinned) => Ok(Found::Process(pinned.record.identity)),
+            Err(facts::PinError::Gone) => Err(Refusal::NoSuchProcess(*pid)),
+            Err(error) => Err(Refusal::Internal(error.to_string())),
+        },
+        Kept::Path(path) => {
+            let mut paths = with_real_paths(std::slice::from_ref(path));
+            let climbs = path.components().any(|part| part == Component::ParentDir);
+            if climbs && paths.len() > 1 {
+                paths.remove(0);
+            }
+            paths = paths.iter().map(|path| normalised(path)).collect();
+            paths.dedup();
+            Ok(Found::Paths(paths))
+        }
+    }
+}
+
 fn say_view(obstacles: &[Obstacle]) {
     for obstacle in obstacles {
         tracing::error!(
@@ -318,6 +363,7 @@ fn explained(
     observation: Observation,
     known: Option<Box<Sighting>>,
     standing: Option<&Standing>,
+    steering: &Steering,
     settings: &Settings,
 ) -> serde_json::Value {
     let now = clock::now();
@@ -328,9 +374,12 @@ fn explained(
         .map(|known| known.memory.clone())
         .unwrap_or_default();
     let evidence = observation.evidence.clone();
+    let identity = observation.record.identity;
     let sighting = Registry::glance(known.as_deref(), observation, &settings.ephemeral, now.wall);
     let held_back = match () {
         () if settings.protects(&evidence) => Some("its workspace is below a protected path"),
+        () if steering.is_unknown => Some("what was kept is not known any more (`resume` goes on)"),
+        () if steering.keeps.hold(&identity, &evidence) => Some("it is kept (`unkeep` lets it go)"),
         () if !settings.covers(evidence.workspace.as_deref()) => {
             Some("its workspace is not below workspace_roots")
         }

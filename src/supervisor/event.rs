@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::request::{Answer, Peer, Request};
+use super::request::{Answer, Peer, Refusal, Request};
 use super::settings::Settings;
 use super::termination::Wave;
 use crate::event_log::Query;
@@ -17,7 +17,7 @@ use crate::orphan::policy::Standing;
 use crate::orphan::policy::respawn::Respawn;
 use crate::orphan::process::{Pid, ProcessIdentity};
 use crate::orphan::registry::{Observation, Sighting};
-use crate::orphan::steering::Steering;
+use crate::orphan::steering::{Kept, Steering};
 use crate::orphan::termination::Termination;
 use crate::orphan::view::Obstacle;
 
@@ -47,21 +47,23 @@ pub enum Event {
         /// What.
         request: Request,
     },
-    /// A process was looked up.
+    /// What is to be kept, or not any more, was looked up.
     Identified {
         /// For the answer.
         ticket: Ticket,
-        /// Which pid was asked for.
-        pid: Pid,
-        /// Which process has it.
-        identity: Option<ProcessIdentity>,
+        /// What was asked for.
+        what: Kept,
+        /// Whether it is to be kept.
+        is_kept: bool,
+        /// What that is; an error if it cannot be told.
+        found: Result<Found, Refusal>,
     },
     /// What the owner said is kept over a restart, or cannot be.
     Kept {
-        /// Who waits for it.
-        ticket: Ticket,
-        /// The answer, or what went wrong.
-        result: Result<Value, String>,
+        /// Who waits for it and with what it is answered, if somebody does.
+        answer: Option<(Ticket, Value)>,
+        /// What went wrong, if anything did.
+        result: Result<(), String>,
     },
     /// The event log, which could not be written, can be again.
     AuditIsBack,
@@ -114,13 +116,17 @@ pub enum Effect {
         known: Option<Box<Sighting>>,
         /// Where that one stands with automatic reaping.
         standing: Option<Standing>,
+        /// What the owner said.
+        steering: Arc<Steering>,
     },
-    /// Look up which process has a pid; the answer is [`Event::Identified`].
+    /// Look up which process has a pid, or where a path leads; the answer is [`Event::Identified`].
     Identify {
         /// For the answer.
         ticket: Ticket,
-        /// Which pid.
-        pid: Pid,
+        /// What.
+        what: Kept,
+        /// Whether it is to be kept.
+        is_kept: bool,
     },
     /// Keep what the owner said over a restart, and only then answer.
     Keep {
@@ -158,6 +164,15 @@ pub enum Effect {
     Ready,
     /// Nothing is under way any more: leave.
     Exit,
+}
+
+/// What is kept, as it is compared later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Exactly this process.
+    Process(ProcessIdentity),
+    /// A path as it was written, and where it leads.
+    Paths(Vec<PathBuf>),
 }
 
 /// What a scan shows beside the coordinators.

@@ -95,6 +95,7 @@ impl Supervisor {
             state_dir: self.state_dir,
             keep_segments: self.keep_segments,
             events,
+            config_turn: Arc::default(),
             event_reads: Engine::event_reads(),
             waiting: HashMap::new(),
             next_ticket: 0,

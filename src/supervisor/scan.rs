@@ -71,6 +71,7 @@ pub enum Look {
 pub struct Scanner {
     probes: Arc<Mutex<Probes>>,
     listing: Arc<tokio::sync::Mutex<()>>,
+    around: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Scanner {
@@ -117,9 +118,16 @@ impl Scanner {
     /// Looks at what else a scan has to know: what hides something from us, by comparison with these
     /// coordinators if need be, and which kept processes have ended.
     pub async fn look_around(&self, targets: Vec<Pid>, kept: Vec<ProcessIdentity>) -> Around {
-        let look = on_blocking_pool(AROUND_LIMIT, move || Around {
-            obstacles: Some(view::obstacles(&targets)),
-            ended: kept.into_iter().filter(has_ended).collect(),
+        // One that hangs keeps its thread: no second one is started beside it.
+        let Ok(turn) = Arc::clone(&self.around).try_lock_owned() else {
+            return Around::default();
+        };
+        let look = on_blocking_pool(AROUND_LIMIT, move || {
+            let _turn = turn;
+            Around {
+                obstacles: Some(view::obstacles(&targets)),
+                ended: kept.into_iter().filter(has_ended).collect(),
+            }
         });
         look.await.unwrap_or_default()
     }

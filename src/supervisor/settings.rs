@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::config::{Config, Uids};
 use crate::orphan::coordinator::CustomForm;
 use crate::orphan::ephemeral::{EphemeralRoots, EphemeralRules};
-use crate::orphan::evidence::Evidence;
+use crate::orphan::evidence::{Evidence, normalised};
 use crate::orphan::policy::Rules;
 use crate::orphan::steering::{concerns, is_below_any};
 use crate::orphan::victims::Scope;
@@ -103,7 +103,7 @@ fn rules(config: &Config) -> Rules {
         ephemeral_min_age: config.orphan.ephemeral_min_age,
         protect: with_real_paths(&config.orphan.protect),
         interval: config.scan.interval,
-        stall: stall(config.scan.interval),
+        stall: stall(config.scan.interval) + 2 * config.scan.probe_timeout,
     }
 }
 
@@ -114,10 +114,21 @@ pub fn stall(interval: Duration) -> Duration {
     interval.saturating_mul(3).max(SHORTEST)
 }
 
-/// Each path as it was written, and where it leads now.
-fn with_real_paths(paths: &[PathBuf]) -> Vec<PathBuf> {
-    let real = paths.iter().filter_map(|path| path.canonicalize().ok());
+/// Each path as it was written, and where it leads now, or would lead if it were still there. Blocking.
+#[must_use]
+pub fn with_real_paths(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let real = paths.iter().filter_map(|path| real_path(path));
     paths.iter().cloned().chain(real).collect()
+}
+
+/// Links are followed as far as there is anything: what is protected may be deleted by now, and is
+/// to be found below where its parents lead all the same.
+fn real_path(path: &Path) -> Option<PathBuf> {
+    path.ancestors().find_map(|ancestor| {
+        let real = ancestor.canonicalize().ok()?;
+        let rest = path.strip_prefix(ancestor).ok()?;
+        Some(normalised(&real.join(rest)))
+    })
 }
 
 #[cfg(test)]

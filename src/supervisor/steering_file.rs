@@ -69,7 +69,7 @@ pub struct Entry {
     pub answer: Option<(Ticket, Value)>,
 }
 
-/// Starts the one writer of the file. Each entry with an answer comes back as [`Event::Kept`].
+/// Starts the one writer of the file. Each entry comes back as [`Event::Kept`].
 #[must_use]
 pub fn start_writer(
     state_dir: PathBuf,
@@ -88,11 +88,11 @@ pub fn start_writer(
             if let Err(problem) = &written {
                 tracing::error!(%problem, "what the owner said is not kept over a restart");
             }
-            if let Some((ticket, answer)) = answer {
-                let result = written.map(|()| answer);
-                // The supervisor outlives its writer.
-                let _ = events.send(Event::Kept { ticket, result });
-            }
+            // The supervisor outlives its writer.
+            let _ = events.send(Event::Kept {
+                answer,
+                result: written,
+            });
         }
     });
     entries
@@ -134,8 +134,8 @@ mod tests {
         };
         entries.send(entry(&steering, 1)).unwrap();
         let Some(Event::Kept {
-            ticket: 1,
-            result: Ok(_),
+            answer: Some((1, _)),
+            result: Ok(()),
         }) = incoming.recv().await
         else {
             panic!("no answer");
@@ -144,7 +144,7 @@ mod tests {
         fs::remove_dir_all(dir.path()).unwrap();
         entries.send(entry(&steering, 2)).unwrap();
         let Some(Event::Kept {
-            ticket: 2,
+            answer: Some((2, _)),
             result: Err(_),
         }) = incoming.recv().await
         else {

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use self::case::{Case, Victim, await_exits_of, gone, is_exiting, send, spare, who_stays};
-use self::gather::{GatheringCase, gather_all};
+use self::gather::{GatheringCase, Newcomers, gather_all};
 use super::journal::Journal;
 use super::scan::{Look, Scanner, on_blocking_pool};
 use super::settings::Settings;
@@ -51,6 +51,8 @@ pub struct Wave {
     pub guarded: watch::Receiver<Vec<Arc<Lineage>>>,
     /// What the owner says beyond the configuration, at any time.
     pub steering: watch::Receiver<Arc<Steering>>,
+    /// The configuration of the moment: what it forbids by now holds for a wave under way.
+    pub configured: watch::Receiver<Arc<Settings>>,
     /// The configuration it runs under to its end.
     pub settings: Arc<Settings>,
 }
@@ -68,6 +70,7 @@ pub async fn run(
         own_pid: wave.own_pid,
         guarded: wave.guarded,
         steering: wave.steering,
+        configured: wave.configured,
         settings: wave.settings,
         scanner,
         journal,
@@ -118,6 +121,7 @@ struct Runner {
     own_pid: Pid,
     guarded: watch::Receiver<Vec<Arc<Lineage>>>,
     steering: watch::Receiver<Arc<Steering>>,
+    configured: watch::Receiver<Arc<Settings>>,
     settings: Arc<Settings>,
     scanner: Scanner,
     journal: Journal,
@@ -133,15 +137,26 @@ impl Runner {
         let checked = Instant::now();
         let cases = join_all(cases.into_iter().map(|case| self.check(case))).await;
         let cases = self.report_ended(cases);
-        let cases = self.gather_victims(signal, cases).await;
+        let newcomers = match signal {
+            Signal::Term => Newcomers::WhoeverBelongs,
+            Signal::Kill => Newcomers::Children,
+        };
+        let cases = self.gather_victims(newcomers, cases).await;
+        let cases = self.heed_owner(cases);
         let mut cases = self.report_ended(cases);
         self.record(signal, &mut cases).await;
         let mut cases = self.report_ended(cases);
         if checked.elapsed() > STALE_AFTER {
             // One that hangs, or a slow disk, held up all of them: the world may have moved on.
             let again = join_all(cases.into_iter().map(|case| self.check(case))).await;
+            let again = self.report_ended(again);
+            // Their members too; whoever is new by now has no record.
+            let again = self.gather_victims(Newcomers::Nobody, again).await;
             cases = self.report_ended(again);
         }
+        // Nothing is awaited between this and the signals: what the owner was answered by now holds.
+        let cases = self.heed_owner(cases);
+        let mut cases = self.report_ended(cases);
         for case in &mut cases {
             send(signal, case);
         }
@@ -227,17 +242,47 @@ impl Runner {
         case
     }
 
+    /// Lets go of whoever its owner has forbidden to signal, before the wave or since.
+    fn heed_owner(&self, cases: Vec<Case>) -> Vec<Case> {
+        cases.into_iter().map(|case| self.heed(case)).collect()
+    }
+
+    fn heed(&self, mut case: Case) -> Case {
+        let Some(why) = self.held_by_owner(&case) else {
+            let keeps = &self.steering.borrow().keeps;
+            for victim in case.victims.iter_mut().skip(1) {
+                let identity = victim.member.map(|member| member.identity);
+                victim.spared |=
+                    keeps.processes.get(&victim.pid).copied() == identity && identity.is_some();
+            }
+            return case;
+        };
+        if case.orphan().is_none_or(|orphan| !orphan.exited) {
+            return spare(case, why);
+        }
+        // The orphan itself is gone: who would have ended with it is let go.
+        for victim in &mut case.victims {
+            victim.spared = true;
+        }
+        gone(case)
+    }
+
     /// What its owner has said, then or meanwhile, that keeps this orphan from being signalled.
     fn held_by_owner(&self, case: &Case) -> Option<&'static str> {
         let evidence = &case.sighting.observation.evidence;
         let steering = Arc::clone(&self.steering.borrow());
-        if self.settings.protects(evidence) {
+        // The wave runs under the configuration it began with, but for what that forbids by now.
+        let now = Arc::clone(&self.configured.borrow());
+        let is_held = steering.holds_reaping(clock::now()) || !now.reap.confirm;
+        if self.settings.protects(evidence) || now.protects(evidence) {
             Some("protected")
+        } else if !now.covers_evidence(evidence) {
+            Some("outside_workspace_roots")
         } else if steering.is_unknown {
             Some("keeps_unknown")
         } else if steering.keeps.hold(&case.identity(), evidence) {
             Some("kept")
-        } else if self.wave_actor == Actor::Auto && steering.holds_reaping(clock::now()) {
+        } else if self.wave_actor == Actor::Auto && is_held {
             Some("reaping_held")
         } else {
             None
@@ -246,7 +291,7 @@ impl Runner {
 
     /// Finds out who dies with each orphan, pins them and checks each again: the last part of the
     /// check. Before the second signal it takes in what pinned members have started meanwhile.
-    async fn gather_victims(&self, signal: Signal, mut cases: Vec<Case>) -> Vec<Case> {
+    async fn gather_victims(&self, newcomers: Newcomers, mut cases: Vec<Case>) -> Vec<Case> {
         if cases.is_empty() {
             return cases;
         }
@@ -258,7 +303,7 @@ impl Runner {
         let gathered = on_blocking_pool(SNAPSHOT_LIMIT, move || {
             let own = facts::lineage(own_pid);
             let lineage = guarded.iter().fold(own, |all, peer| all.with(peer));
-            gather_all(sent, lineage, &steering.keeps, signal, &settings)
+            gather_all(sent, lineage, &steering.keeps, newcomers, &settings)
         })
         .await;
         let Some(gathered) = gathered else {

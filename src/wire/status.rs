@@ -197,13 +197,14 @@ pub fn says(hold: &Hold, rules: &Rules) -> String {
         ),
         Hold::Protected => "its workspace is below a protected path (orphan.protect)".to_owned(),
         Hold::Kept => "it is kept (team-agentctl keep)".to_owned(),
-        Hold::Young => format!(
+        Hold::Young { .. } => format!(
             "its process is younger than {} s: a test suite may be running",
             rules.ephemeral_min_age.as_secs()
         ),
         Hold::ViewObstructed => "the daemon does not see everything there is (view)".to_owned(),
         Hold::Suspended => {
-            "too many coordinators turned orphan at once; team-agentctl resume goes on".to_owned()
+            "automatic reaping suspended itself (see status); team-agentctl resume goes on"
+                .to_owned()
         }
         Hold::Paused(_) => "automatic reaping is paused (team-agentctl resume)".to_owned(),
         Hold::AuditLost => "the event log cannot be written".to_owned(),
@@ -212,7 +213,7 @@ pub fn says(hold: &Hold, rules: &Rules) -> String {
             error.word()
         ),
         Hold::Grace { .. } => "it has not been an orphan for long enough".to_owned(),
-        Hold::Sightings { seen, needed } => {
+        Hold::Sightings { seen, needed, .. } => {
             format!("it was seen as an orphan {seen} of {needed} times")
         }
         Hold::Respawned { .. } => "something starts a coordinator there again and again".to_owned(),

@@ -7,7 +7,8 @@ use nix::sys::ptrace;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Daemon, Settings, StandIn, World, entry_of, in_private_pid_namespace, pids, signal, wait_until,
+    Daemon, Settings, StandIn, World, entry_of, in_private_pid_namespace, is_alive, pids, signal,
+    wait_until,
 };
 
 /// Scans all the time and reaps at once, except for what `more` says; gives SIGTERM its time.
@@ -214,9 +215,11 @@ fn a_suspension_outlives_the_daemon_until_somebody_resumes_it() {
             .collect();
         let daemon = world.daemon_with(&settings());
         fs::remove_dir_all(world.path("volume")).unwrap();
-        wait_until("reaping is suspended", || {
-            status(&daemon)["policy"]["suspended"] == true
+        wait_until("reaping is suspended, for good", || {
+            let kept = fs::read_to_string(world.state_dir().join("steering.json"));
+            kept.is_ok_and(|kept| kept.contains("coordinators turned orphan"))
         });
+        assert_eq!(status(&daemon)["policy"]["suspended"], true);
         daemon.crash();
         let daemon = world.daemon_with(&settings());
         wait_for_scans(&daemon, 5);
@@ -365,5 +368,69 @@ fn explain_says_what_will_happen_when_and_what_holds_it_back() {
         let text = world.ctl(["explain", &orphan.pid.to_string()]);
         assert!(text.text_with(0).contains("paused"), "{text:#?}");
         survivors.assert_alive();
+    });
+}
+
+#[test]
+fn once_the_orphan_itself_is_gone_its_owner_still_decides_about_who_is_left() {
+    in_private_pid_namespace(|| {
+        for word in ["pause", "keep"] {
+            let world = World::new();
+            let _daemon = world.daemon_with(&patient());
+            // It obeys, and leaves a child that does not.
+            let orphan = world
+                .orphan("gone")
+                .with("CHILDREN", 1)
+                .with("CHILD_IGNORE_TERM", 1)
+                .start();
+            let child = orphan.children[0];
+            world.event_log().wait_for_signal(child, "SIGTERM");
+            wait_until("the orphan has obeyed", || orphan.has_exited());
+            let path = world.path("gone");
+            let said = match word {
+                "pause" => world.ctl(["pause"]),
+                _ => world.ctl(["keep".as_ref(), path.as_os_str()]),
+            };
+            assert_eq!(said.code, Some(0));
+            world.event_log().wait_for(orphan.pid, "orphan.killed");
+            assert!(is_alive(child), "{word}");
+            let kills = world.event_log().signals(child, "SIGKILL");
+            assert_eq!(kills, [Value::Null; 0], "{word}");
+        }
+    });
+}
+
+#[test]
+fn what_a_new_configuration_forbids_holds_for_a_kill_under_way() {
+    in_private_pid_namespace(|| {
+        for (more, why) in [
+            ("[orphan]\nprotect = [\"WORLD\"]", "protected"),
+            ("[reap]\nconfirm = false", "reaping_held"),
+        ] {
+            let world = World::new();
+            let _daemon = world.daemon_with(&patient());
+            let orphan = between_the_signals(&world);
+            let here = world.path("");
+            let more = more.replace("WORLD", here.to_str().unwrap().trim_end_matches('/'));
+            world.configure(&Settings::watchful().with(&more));
+            assert_eq!(world.ctl(["reload"]).code, Some(0));
+            assert_spared(&world, &orphan, why);
+        }
+    });
+}
+
+#[test]
+fn roots_that_became_narrower_leave_the_rest_alone_at_once() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let _daemon = world.daemon_with(&patient());
+        let orphan = between_the_signals(&world);
+        let elsewhere = vec![world.directory("elsewhere")];
+        world.configure(&Settings {
+            workspace_roots: Some(elsewhere),
+            ..eager("")
+        });
+        assert_eq!(world.ctl(["reload"]).code, Some(0));
+        assert_spared(&world, &orphan, "outside_workspace_roots");
     });
 }

@@ -133,3 +133,44 @@ fn when_what_was_kept_is_not_known_nobody_is_ended_until_somebody_resumes() {
         assert_eq!(pids(&daemon.fix()["killed"]), [orphan.pid]);
     });
 }
+
+/// A directory `real`, and `link` to it.
+fn linked(world: &World) {
+    world.directory("real");
+    std::os::unix::fs::symlink(world.path("real"), world.path("link")).unwrap();
+}
+
+#[test]
+fn a_path_is_kept_also_by_where_its_links_lead() {
+    in_private_pid_namespace(|| {
+        for kept in ["link/ws", "link/../real/ws"] {
+            let world = World::new();
+            linked(&world);
+            let daemon = world.daemon();
+            let orphan = world.orphan("real/ws").start();
+            let path = world.path(kept);
+            let path = path.to_str().unwrap();
+            assert_eq!(world.ctl(["keep", path]).code, Some(0));
+            assert_eq!(daemon.fix()["killed"], json!([]), "{kept}");
+            assert_eq!(world.ctl(["unkeep", path]).code, Some(0));
+            assert_eq!(pids(&daemon.fix()["killed"]), [orphan.pid], "{kept}");
+        }
+    });
+}
+
+#[test]
+fn what_is_protected_through_a_link_is_so_after_it_was_deleted() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        linked(&world);
+        let protected = world.path("link/ws");
+        let settings = Settings::default().with(&format!("[orphan]\nprotect = [{protected:?}]"));
+        let orphan = world.healthy("real/ws").real_without_ticks().start();
+        fs::remove_dir_all(world.path("real/ws")).unwrap();
+        // It reads its configuration when there is nothing at that path any more.
+        let daemon = world.daemon_with(&settings);
+        assert_eq!(daemon.fix()["killed"], json!([]));
+        assert!(orphan.is_alive());
+        world.event_log().assert_never_signalled(orphan.pid);
+    });
+}

@@ -13,7 +13,6 @@ use serde_json::Value;
 use super::RpcError;
 use crate::config::parse_duration;
 use crate::event_log::Query;
-use crate::orphan::evidence::normalised;
 use crate::orphan::process::Pid;
 use crate::orphan::steering::Kept;
 use crate::orphan::verdict::{ORPHAN_REASON_KINDS, names_orphans};
@@ -163,8 +162,7 @@ impl KeepParams {
         let path = one_path("path", self.path, self.path_b64)?;
         match (self.pid, path) {
             (Some(pid), None) => Ok(Kept::Process(valid_pid(pid)?)),
-            // As it will be compared.
-            (None, Some(path)) => Ok(Kept::Path(normalised(&path))),
+            (None, Some(path)) => Ok(Kept::Path(path)),
             _ => Err(RpcError::invalid_params("either pid or path")),
         }
     }

@@ -17,7 +17,10 @@ pub enum Hold {
     /// Its owner keeps it.
     Kept,
     /// It is one only by its name, and young: a test suite may be running.
-    Young,
+    Young {
+        /// When it will be old enough.
+        until: Moment,
+    },
     /// The daemon does not see everything there is.
     ViewObstructed,
     /// Too many turned orphan at once.
@@ -39,6 +42,8 @@ pub enum Hold {
         seen: u32,
         /// So often it has to be.
         needed: u32,
+        /// When the last look was.
+        looked_at: Moment,
     },
     /// Something starts it again and again.
     Respawned {
@@ -56,7 +61,7 @@ impl Hold {
             Self::ReasonNotListed => "reason_not_listed",
             Self::Protected => "protected",
             Self::Kept => "kept",
-            Self::Young => "younger_than_ephemeral_min_age",
+            Self::Young { .. } => "younger_than_ephemeral_min_age",
             Self::ViewObstructed => "view_obstructed",
             Self::Suspended => "suspended",
             Self::Paused(_) => "paused",
@@ -72,10 +77,16 @@ impl Hold {
     #[must_use]
     pub fn ends(&self, now: Now, rules: &Rules) -> Option<Moment> {
         match self {
-            Self::Grace { until } | Self::Respawned { until } => Some(*until),
-            Self::Sightings { seen, needed } => {
+            Self::Grace { until } | Self::Respawned { until } | Self::Young { until } => {
+                Some(*until)
+            }
+            Self::Sightings {
+                seen,
+                needed,
+                looked_at,
+            } => {
                 let scans = needed.saturating_sub(*seen);
-                Some(now.moment.after(rules.interval.saturating_mul(scans)))
+                Some(looked_at.after(rules.interval.saturating_mul(scans)))
             }
             Self::Paused(pause) => {
                 let left = pause.until?.duration_since(now.wall).unwrap_or_default();
@@ -86,7 +97,6 @@ impl Hold {
             | Self::ReasonNotListed
             | Self::Protected
             | Self::Kept
-            | Self::Young
             | Self::ViewObstructed
             | Self::Suspended
             | Self::AuditLost

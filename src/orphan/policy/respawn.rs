@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use crate::orphan::clock::Moment;
+use crate::orphan::clock::{Moment, Now};
 use crate::orphan::termination::Starter;
 
 /// So many kills on one workspace …
@@ -13,6 +13,8 @@ const KILLS: usize = 3;
 const WITHIN: Duration = Duration::from_mins(1);
 /// How long the next waits then; doubled each time.
 const FIRST_WAIT: Duration = Duration::from_secs(30);
+/// What a start time may be wrong by: it is in clock ticks, and the daemon looks when it looks.
+const COARSE: Duration = Duration::from_millis(20);
 /// How long it waits at most.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
@@ -35,6 +37,8 @@ pub struct Respawn {
     pub wait_until: Option<Moment>,
     /// Who started the last one, where it was known.
     pub starter: Option<Starter>,
+    /// When the last one that counts was ended, by the wall: who was there then is no respawn.
+    ended_at: Option<SystemTime>,
 }
 
 impl Respawn {
@@ -61,11 +65,19 @@ impl Respawns {
     pub(super) fn killed(
         &mut self,
         workspace: &Path,
+        started_at: SystemTime,
         starter: Option<Starter>,
-        now: Moment,
+        at: Now,
     ) -> Option<&Respawn> {
+        let now = at.moment;
         self.forget_what_is_over(now);
         let respawn = self.by_workspace.entry(workspace.to_owned()).or_default();
+        // Several on one workspace are several, not one that comes again. Start times are coarse.
+        let was_there = |last: SystemTime| started_at + COARSE < last;
+        if respawn.ended_at.is_some_and(was_there) {
+            return None;
+        }
+        respawn.ended_at = Some(at.wall);
         respawn.recent.retain(|at| now.since(*at) <= WITHIN);
         respawn.recent.push(now);
         respawn.kills += 1;

@@ -64,7 +64,12 @@ impl Policy {
         let is_kept = self.steering.keeps.hold(&sighting.identity(), evidence);
         hold_if(is_kept, Hold::Kept);
         let is_young = sighting.is_young_ephemeral(rules.ephemeral_min_age, now.wall);
-        hold_if(is_young, Hold::Young);
+        let started = sighting.observation.record.started_at;
+        let age = now.wall.duration_since(started).unwrap_or_default();
+        let until = now
+            .moment
+            .after(rules.ephemeral_min_age.saturating_sub(age));
+        hold_if(is_young, Hold::Young { until });
         hold_if(self.is_view_obstructed, Hold::ViewObstructed);
         hold_if(self.steering.suspension.is_some(), Hold::Suspended);
         if let Some(pause) = self.steering.pause.filter(|pause| pause.holds(now)) {
@@ -83,7 +88,15 @@ impl Policy {
                 let until = patience.since.after(patience.grace(rules));
                 hold_if(until > now.moment, Hold::Grace { until });
                 let (seen, needed) = (patience.sightings, rules.min_sightings);
-                hold_if(seen < needed, Hold::Sightings { seen, needed });
+                let looked_at = self.last_look.map_or(now.moment, |(at, _)| at);
+                hold_if(
+                    seen < needed,
+                    Hold::Sightings {
+                        seen,
+                        needed,
+                        looked_at,
+                    },
+                );
             }
         }
         let wait = workspace_of(sighting)

@@ -1,5 +1,7 @@
 //! Requests: what is answered at once, what waits for a scan, and the answers after one.
 
+use std::sync::Arc;
+
 use super::Dispatcher;
 use crate::orphan::clock::Now;
 use crate::supervisor::event::{Effect, Ticket};
@@ -56,13 +58,28 @@ impl Dispatcher {
                     pid,
                     known,
                     standing,
+                    steering: Arc::clone(&self.steering.borrow()),
                 });
                 return;
             }
             Request::Pause { length } => return self.pause(ticket, &peer, length, now, effects),
-            Request::Resume => return self.resume(ticket, &peer, now, effects),
-            Request::Keep { what } => return self.keep(ticket, what, effects),
-            Request::Unkeep { what } => return self.unkeep(ticket, &what, effects),
+            Request::Resume => return self.resume(ticket, &peer, effects),
+            Request::Keep { what } => {
+                effects.push(Effect::Identify {
+                    ticket,
+                    what,
+                    is_kept: true,
+                });
+                return;
+            }
+            Request::Unkeep { what } => {
+                effects.push(Effect::Identify {
+                    ticket,
+                    what,
+                    is_kept: false,
+                });
+                return;
+            }
             Request::Scan { workspace } => Waiting::Scan { workspace },
             Request::Gate { fix: false } => Waiting::Gate,
             Request::Gate { fix: true } => Waiting::Fix {

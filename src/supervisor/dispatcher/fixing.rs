@@ -104,6 +104,7 @@ impl Dispatcher {
             own_pid: self.identity.pid,
             guarded,
             steering: self.steering.subscribe(),
+            configured: self.configured.subscribe(),
             settings: Arc::clone(&self.settings),
         }));
     }

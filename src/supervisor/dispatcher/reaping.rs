@@ -6,11 +6,10 @@ use std::sync::Arc;
 use super::Dispatcher;
 use crate::orphan::clock::Now;
 use crate::orphan::event::{Actor, Event as Fact, HeldBy};
-use crate::orphan::process::{Pid, ProcessIdentity};
 use crate::orphan::registry::Sighting;
 use crate::orphan::steering::Kept;
 use crate::orphan::view::Obstacle;
-use crate::supervisor::event::{Around, Effect, Ticket};
+use crate::supervisor::event::{Around, Effect, Found, Ticket};
 use crate::supervisor::request::{Peer, Refusal};
 use crate::wire::results;
 
@@ -53,7 +52,12 @@ impl Dispatcher {
             self.steered(None, effects);
         }
         if self.policy.forget_past_pause(now) {
-            effects.push(Effect::Record(vec![Fact::ReapResumed { actor: None }]));
+            if !self.policy.steering().holds_reaping(now) {
+                effects.push(Effect::Record(vec![Fact::ReapResumed { actor: None }]));
+            }
+            self.steered(None, effects);
+        }
+        if self.is_steering_owed {
             self.steered(None, effects);
         }
         if self.policy.is_audit_lost() {
@@ -93,14 +97,8 @@ impl Dispatcher {
         self.steered(Some((ticket, results::paused(until))), effects);
     }
 
-    pub(super) fn resume(
-        &mut self,
-        ticket: Ticket,
-        peer: &Peer,
-        now: Now,
-        effects: &mut Vec<Effect>,
-    ) {
-        let was_held = self.policy.resume(now);
+    pub(super) fn resume(&mut self, ticket: Ticket, peer: &Peer, effects: &mut Vec<Effect>) {
+        let was_held = self.policy.resume();
         if was_held {
             effects.push(Effect::Record(vec![Fact::ReapResumed {
                 actor: Some(actor(peer)),
@@ -110,47 +108,61 @@ impl Dispatcher {
         self.steered(Some((ticket, answer)), effects);
     }
 
-    pub(super) fn keep(&mut self, ticket: Ticket, what: Kept, effects: &mut Vec<Effect>) {
-        match what {
-            Kept::Process(pid) => effects.push(Effect::Identify { ticket, pid }),
-            Kept::Path(path) => {
-                let answer = results::kept(&Kept::Path(path.clone()), true);
-                self.policy.keeps_mut().paths.insert(path);
-                self.steered(Some((ticket, answer)), effects);
-            }
-        }
-    }
-
-    /// A process that is to be kept was looked up.
+    /// What is to be kept, or not any more, was looked up.
     pub(super) fn identified(
         &mut self,
         ticket: Ticket,
-        pid: Pid,
-        identity: Option<ProcessIdentity>,
+        what: &Kept,
+        is_kept: bool,
+        found: Result<Found, Refusal>,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(identity) = identity else {
-            let answer = Err(Refusal::NoSuchProcess(pid));
-            effects.push(Effect::Answer { ticket, answer });
-            return;
+        let keeps = self.policy.keeps_mut();
+        let changed = match (what, found, is_kept) {
+            (Kept::Process(pid), _, false) => match keeps.processes.remove(pid) {
+                Some(_) => Ok(()),
+                None => Err(Refusal::NotKept(what.to_string())),
+            },
+            (_, Err(refusal), _) => Err(refusal),
+            (_, Ok(Found::Process(identity)), _) => {
+                keeps.processes.insert(identity.pid, identity);
+                Ok(())
+            }
+            (_, Ok(Found::Paths(paths)), true) => {
+                keeps.paths.extend(paths);
+                Ok(())
+            }
+            (_, Ok(Found::Paths(paths)), false) => {
+                let before = keeps.paths.len();
+                keeps.paths.retain(|path| !paths.contains(path));
+                if keeps.paths.len() == before {
+                    Err(Refusal::NotKept(what.to_string()))
+                } else {
+                    Ok(())
+                }
+            }
         };
-        self.policy.keeps_mut().processes.insert(pid, identity);
-        let answer = results::kept(&Kept::Process(pid), true);
-        self.steered(Some((ticket, answer)), effects);
+        match changed {
+            Ok(()) => self.steered(Some((ticket, results::kept(what, is_kept))), effects),
+            Err(refusal) => effects.push(Effect::Answer {
+                ticket,
+                answer: Err(refusal),
+            }),
+        }
     }
 
-    pub(super) fn unkeep(&mut self, ticket: Ticket, what: &Kept, effects: &mut Vec<Effect>) {
-        let keeps = self.policy.keeps_mut();
-        let was_kept = match what {
-            Kept::Process(pid) => keeps.processes.remove(pid).is_some(),
-            Kept::Path(path) => keeps.paths.remove(path),
-        };
-        if !was_kept {
-            let answer = Err(Refusal::NotKept(what.to_string()));
+    /// What was said was written down, or could not be: then it is tried again with each scan.
+    pub(super) fn kept(
+        &mut self,
+        answer: Option<(Ticket, serde_json::Value)>,
+        result: Result<(), String>,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.is_steering_owed = result.is_err();
+        if let Some((ticket, value)) = answer {
+            let answer = result.map(|()| value).map_err(Refusal::NotWritten);
             effects.push(Effect::Answer { ticket, answer });
-            return;
         }
-        self.steered(Some((ticket, results::kept(what, false))), effects);
     }
 
     /// What the owner says is in force at once, for what is under way too, and is written down before

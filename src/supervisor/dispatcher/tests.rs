@@ -161,7 +161,7 @@ impl Daemon {
             Effect::ReadEvents { ticket, .. } => format!("read events for {ticket}"),
             Effect::LoadConfig { ticket } => format!("load configuration for {ticket:?}"),
             Effect::Use(_) => "use configuration".to_owned(),
-            Effect::Identify { ticket, pid } => format!("identify {pid} for {ticket}"),
+            Effect::Identify { ticket, what, .. } => format!("identify {what} for {ticket}"),
             Effect::Keep { answer, .. } => match answer {
                 Some((ticket, _)) => format!("keep and answer {ticket}"),
                 None => "keep".to_owned(),

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::case::{Case, Victim};
 use crate::orphan::escalation::Input;
-use crate::orphan::event::Signal;
 use crate::orphan::process::{Pid, ProcessIdentity};
 use crate::orphan::steering::Keeps;
 use crate::orphan::termination::Starter;
@@ -15,6 +14,17 @@ use crate::orphan::victims::{
 use crate::os::facts;
 use crate::os::handle::ProcessHandle;
 use crate::supervisor::settings::Settings;
+
+/// Who may be taken in that was not pinned before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Newcomers {
+    /// Before SIGTERM.
+    WhoeverBelongs,
+    /// Before SIGKILL: children that pinned members have started meanwhile.
+    Children,
+    /// Who is pinned is only checked again.
+    Nobody,
+}
 
 /// The part of a case that goes to the blocking pool.
 pub(super) struct GatheringCase {
@@ -64,7 +74,7 @@ pub(super) fn gather_all(
     mut cases: Vec<GatheringCase>,
     lineage: Lineage,
     keeps: &Keeps,
-    signal: Signal,
+    newcomers: Newcomers,
     settings: &Settings,
 ) -> Vec<GatheringCase> {
     let Ok(family) = facts::family_table() else {
@@ -98,8 +108,8 @@ pub(super) fn gather_all(
         .filter_map(|victim| victim.member.map(|member| member.identity))
         .collect();
     for case in cases.iter_mut().filter(|case| case.spare.is_none()) {
-        recheck_members(case, settings);
-        take_in(case, signal, &family, &protected, settings, &mut claimed);
+        recheck_members(case, keeps, &protected.lineage, settings);
+        take_in(case, newcomers, &family, &protected, settings, &mut claimed);
         if case.starter.is_none() {
             case.starter = case.leader_row.as_ref().map(facts::starter);
         }
@@ -119,7 +129,12 @@ pub(super) fn gather_all(
 }
 
 /// Members that were pinned before: still the same owner, still nothing to be protected.
-fn recheck_members(case: &mut GatheringCase, settings: &Settings) {
+fn recheck_members(
+    case: &mut GatheringCase,
+    keeps: &Keeps,
+    lineage: &Lineage,
+    settings: &Settings,
+) {
     let orphan = case.identity.pid;
     let Some(uid) = case
         .leader_row
@@ -129,6 +144,9 @@ fn recheck_members(case: &mut GatheringCase, settings: &Settings) {
         return;
     };
     let pinned = case.pinned.clone();
+    let is_barred = |identity: &ProcessIdentity| {
+        keeps.processes.get(&identity.pid) == Some(identity) || lineage.may_hold(identity)
+    };
     for victim in &mut case.victims {
         let Some(member) = victim.member else {
             continue;
@@ -136,7 +154,10 @@ fn recheck_members(case: &mut GatheringCase, settings: &Settings) {
         match facts::pinned_row(&victim.handle, victim.pid, &settings.forms) {
             // Its parent may have exited since, of the same signal: that one was pinned, so being
             // adopted by somebody else is no change.
-            Ok(row) => victim.spared = !still_belongs(&member, orphan, uid, &row, &pinned),
+            Ok(row) => {
+                victim.spared = is_barred(&member.identity)
+                    || !still_belongs(&member, orphan, uid, &row, &pinned);
+            }
             Err(facts::PinError::Gone) => victim.exited = true,
             Err(_) => victim.spared = true,
         }
@@ -146,7 +167,7 @@ fn recheck_members(case: &mut GatheringCase, settings: &Settings) {
 /// Pins whoever belongs to the orphan now, is not pinned yet, and is to be taken in.
 fn take_in(
     case: &mut GatheringCase,
-    signal: Signal,
+    newcomers: Newcomers,
     family: &BTreeMap<Pid, (Pid, Pid)>,
     protected: &Protected,
     settings: &Settings,
@@ -202,7 +223,7 @@ fn take_in(
         if pinned.contains(&pid) || claimed.contains(&member.identity) {
             continue;
         }
-        if !is_taken_in(&member, signal, &parents, &left_before) {
+        if !is_taken_in(&member, newcomers, &parents, &left_before) {
             if let Some(row) = snapshot.get(&pid) {
                 case.left_behind.push(LeftBehind::new(row, Why::Changed));
             }
@@ -239,15 +260,16 @@ fn take_in(
 /// turns up has had no SIGTERM, and was perhaps left behind before it.
 fn is_taken_in(
     member: &Member,
-    signal: Signal,
+    newcomers: Newcomers,
     living: &BTreeSet<Pid>,
     left_before: &BTreeSet<Pid>,
 ) -> bool {
-    match signal {
-        Signal::Term => true,
-        Signal::Kill => {
+    match newcomers {
+        Newcomers::WhoeverBelongs => true,
+        Newcomers::Children => {
             living.contains(&member.ppid) && !left_before.contains(&member.identity.pid)
         }
+        Newcomers::Nobody => false,
     }
 }
 

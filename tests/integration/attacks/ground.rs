@@ -281,6 +281,7 @@ impl Ground {
             own_pid: self.own_pid,
             guarded: nobody,
             steering: watch::channel(Arc::default()).1,
+            configured: watch::channel(Arc::new(reaping(&self.settings))).1,
             settings: Arc::new(self.settings.clone()),
         };
         let (ended, mut ends) = mpsc::unbounded_channel();
@@ -337,6 +338,13 @@ impl Ground {
         self.healthy.assert_untouched("a healthy coordinator");
         self.stranger.assert_untouched("a bystander");
     }
+}
+
+/// Nothing forbids what is under way.
+fn reaping(settings: &Settings) -> Settings {
+    let mut settings = settings.clone();
+    settings.reap.confirm = true;
+    settings
 }
 
 /// A program that has nothing to do with coordinators, in the test's own group.

@@ -23,7 +23,7 @@ fn too_many_at_once_suspend_automatic_reaping_until_it_is_resumed() {
     assert_eq!(world.due(), NOBODY);
     assert_eq!(world.holds(10), ["suspended"]);
     assert_eq!(world.standing(10).next_action, None);
-    assert!(world.policy.resume(world.now));
+    assert!(world.policy.resume());
     assert_eq!(
         world.due(),
         [10, 11, 12, 13],
@@ -114,6 +114,13 @@ fn without_automatic_reaping_there_is_nothing_to_suspend() {
     assert_eq!(world.policy.steering().suspension, None);
 }
 
+/// One that was started just now where others were before it.
+fn respawned(world: &World, pid: Pid) -> Observation {
+    let mut observation = orphan_at("/home/me/shop", pid);
+    observation.record.started_at = world.now.wall;
+    observation
+}
+
 /// Rules that reap at once.
 fn eager() -> Rules {
     Rules {
@@ -129,7 +136,7 @@ fn what_is_started_again_and_again_is_ended_more_and_more_seldom() {
     world.rules = eager();
     let mut waits = Vec::new();
     for pid in 10..24 {
-        let again = [orphan_at("/home/me/shop", pid)];
+        let again = [respawned(&world, pid)];
         world.scan(again.to_vec());
         let mut waited = 0;
         while world.due().is_empty() {
@@ -160,10 +167,10 @@ fn only_the_workspace_where_it_happens_waits() {
     let mut world = World::new();
     world.rules = eager();
     for pid in 10..13 {
-        world.scan(vec![orphan_at("/home/me/shop", pid)]);
+        world.scan(vec![respawned(&world, pid)]);
         world.kill(pid);
     }
-    world.scan(vec![orphan_at("/home/me/shop", 13), orphan(14)]);
+    world.scan(vec![respawned(&world, 13), orphan(14)]);
     assert_eq!(world.due(), [14]);
     let (workspace, respawn) = world.policy.respawns().waiting().next().unwrap();
     assert_eq!(workspace, &PathBuf::from("/home/me/shop"));
@@ -175,20 +182,35 @@ fn three_in_more_than_a_minute_are_no_respawn_and_a_quiet_hour_is_the_end_of_one
     let mut world = World::new();
     world.rules = eager();
     for pid in 10..20 {
-        world.scan(vec![orphan_at("/home/me/shop", pid)]);
+        world.scan(vec![respawned(&world, pid)]);
         assert_eq!(world.due(), [pid]);
         assert_eq!(world.kill(pid), None);
         world.pass(31);
     }
     for pid in 20..23 {
-        world.scan(vec![orphan_at("/home/me/shop", pid)]);
+        world.scan(vec![respawned(&world, pid)]);
         world.kill(pid);
     }
     assert_eq!(world.policy.respawns().waiting().count(), 1);
     world.pass(60 + 3_601);
-    world.scan(vec![orphan_at("/home/me/shop", 30)]);
+    world.scan(vec![respawned(&world, 30)]);
     assert_eq!(world.policy.respawns().waiting().count(), 0);
     assert_eq!(world.kill(30), None);
+}
+
+#[test]
+fn several_on_one_workspace_are_no_respawn() {
+    let mut world = World::new();
+    world.rules = eager();
+    let all: Vec<Observation> = (10..20)
+        .map(|pid| orphan_at("/home/me/shop", pid))
+        .collect();
+    world.scan(all);
+    for pid in 10..20 {
+        assert_eq!(world.kill(pid), None);
+        world.pass(1);
+    }
+    assert_eq!(world.policy.respawns().waiting().count(), 0);
 }
 
 #[test]

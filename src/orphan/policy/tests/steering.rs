@@ -47,9 +47,9 @@ fn a_pause_without_an_end_lasts_until_it_is_resumed() {
         world.scans(&[orphan(7)], 100_000);
         assert_eq!(world.due(), NOBODY, "{length:?}");
         assert_eq!(world.standing(7).next_action, None);
-        assert!(world.policy.resume(world.now));
+        assert!(world.policy.resume());
         assert_eq!(world.due(), [7]);
-        assert!(!world.policy.resume(world.now), "nothing is held any more");
+        assert!(!world.policy.resume(), "nothing is held any more");
     }
 }
 

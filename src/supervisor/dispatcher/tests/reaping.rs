@@ -3,6 +3,7 @@
 use super::*;
 use crate::orphan::process::ProcessIdentity;
 use crate::orphan::steering::Kept;
+use crate::supervisor::event::Found;
 
 /// A daemon that reaps at the first sight, after a first scan of nothing.
 fn reaping() -> Daemon {
@@ -106,13 +107,25 @@ fn a_pause_is_recorded_kept_and_answered_and_so_is_its_end() {
 fn a_pause_that_cannot_be_kept_over_a_restart_says_so() {
     let mut daemon = reaping();
     daemon.ask(1, Request::Pause { length: None });
-    let result = Err("read-only".to_owned());
-    let answer = daemon.take(Event::Kept { ticket: 1, result });
+    let unwritten = |answer| Event::Kept {
+        answer,
+        result: Err("read-only".to_owned()),
+    };
+    let answer = daemon.take(unwritten(Some((1, Value::Null))));
     assert!(
         answer[0].contains("forgotten at a restart: read-only"),
         "{answer:?}"
     );
     assert_eq!(daemon.status()["policy"]["paused"], true);
+    // Each scan tries again, until it is written.
+    assert_eq!(scan(&mut daemon, vec![]), ["keep"]);
+    daemon.take(unwritten(None));
+    assert_eq!(scan(&mut daemon, vec![]), ["keep"]);
+    daemon.take(Event::Kept {
+        answer: None,
+        result: Ok(()),
+    });
+    assert_eq!(scan(&mut daemon, vec![]), [""; 0]);
 }
 
 #[test]
@@ -124,7 +137,14 @@ fn what_the_owner_says_reaches_a_wave_that_is_under_way() {
     daemon.ask(1, Request::Pause { length: None });
     assert!(steering.borrow().holds_reaping(clock()));
     let what = Kept::Path("/home/me/ws".into());
-    daemon.ask(2, Request::Keep { what });
+    daemon.ask(2, Request::Keep { what: what.clone() });
+    let found = Ok(Found::Paths(vec!["/home/me/ws".into()]));
+    daemon.take(Event::Identified {
+        ticket: 2,
+        what,
+        is_kept: true,
+        found,
+    });
     let sighting = &daemon.waves[0].targets[0];
     let evidence = &sighting.observation.evidence;
     assert!(steering.borrow().keeps.hold(&sighting.identity(), evidence));
@@ -136,18 +156,16 @@ fn a_process_is_kept_as_the_one_it_is_and_forgotten_when_it_ends() {
     let what = Kept::Process(10);
     assert_eq!(
         daemon.ask(1, Request::Keep { what: what.clone() }),
-        ["identify 10 for 1"]
+        ["identify process 10 for 1"]
     );
     let identity = orphan(10).record.identity;
-    let identified = |identity| Event::Identified {
+    let identified = Event::Identified {
         ticket: 1,
-        pid: 10,
-        identity,
+        what: what.clone(),
+        is_kept: true,
+        found: Ok(Found::Process(identity)),
     };
-    assert_eq!(
-        daemon.take(identified(Some(identity))),
-        ["keep and answer 1"]
-    );
+    assert_eq!(daemon.take(identified), ["keep and answer 1"]);
     assert_eq!(daemon.status()["policy"]["kept"]["pids"][0], 10);
     assert_eq!(
         scan(&mut daemon, vec![orphan(10)]),
@@ -166,7 +184,13 @@ fn a_process_is_kept_as_the_one_it_is_and_forgotten_when_it_ends() {
         daemon.take(ended(vec![identity])),
         ["keep", "record orphan.cleared 10"]
     );
-    let answer = daemon.ask(2, Request::Unkeep { what });
+    daemon.ask(2, Request::Unkeep { what: what.clone() });
+    let answer = daemon.take(Event::Identified {
+        ticket: 2,
+        what,
+        is_kept: false,
+        found: Err(Refusal::NoSuchProcess(10)),
+    });
     assert_eq!(answer, ["answer 2: process 10 is not kept"]);
 }
 
@@ -175,8 +199,9 @@ fn a_process_that_is_not_there_cannot_be_kept() {
     let mut daemon = reaping();
     let nobody = Event::Identified {
         ticket: 1,
-        pid: 10,
-        identity: None,
+        what: Kept::Process(10),
+        is_kept: true,
+        found: Err(Refusal::NoSuchProcess(10)),
     };
     assert_eq!(daemon.take(nobody), ["answer 1: no process has pid 10"]);
 }

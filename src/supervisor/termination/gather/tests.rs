@@ -92,7 +92,7 @@ fn before_sigterm_everybody_who_belongs_is_taken_in() {
         for left_before in [BTreeSet::new(), BTreeSet::from([NEWCOMER])] {
             assert!(is_taken_in(
                 &newcomer(),
-                Signal::Term,
+                Newcomers::WhoeverBelongs,
                 &living,
                 &left_before
             ));
@@ -105,7 +105,7 @@ fn before_sigkill_only_a_child_of_a_living_member_is_taken_in() {
     let nobody = BTreeSet::new();
     let taken_in = |living: &[Pid]| {
         let living = living.iter().copied().collect();
-        is_taken_in(&newcomer(), Signal::Kill, &living, &nobody)
+        is_taken_in(&newcomer(), Newcomers::Children, &living, &nobody)
     };
     assert!(taken_in(&[PARENT]));
     assert!(taken_in(&[LEADER, PARENT]));
@@ -119,7 +119,7 @@ fn before_sigkill_nobody_is_taken_in_who_was_left_behind_before_sigterm() {
     let living = BTreeSet::from([PARENT]);
     let taken_in = |left_before: &[Pid]| {
         let left_before = left_before.iter().copied().collect();
-        is_taken_in(&newcomer(), Signal::Kill, &living, &left_before)
+        is_taken_in(&newcomer(), Newcomers::Children, &living, &left_before)
     };
     assert!(taken_in(&[PARENT]));
     assert!(!taken_in(&[NEWCOMER]));
@@ -167,7 +167,7 @@ fn below_an_exited_leader_whose_pid_a_stranger_has_nobody_is_looked_for() {
         let mut case = case(row.identity, victims, Some(row));
         take_in(
             &mut case,
-            Signal::Kill,
+            Newcomers::Children,
             &family,
             &Protected::default(),
             &settings(),
@@ -225,7 +225,12 @@ fn a_member_that_changed_since_it_was_pinned_is_let_go() {
         bend(&mut member, &mut leader);
         let victims = vec![victim(pid, None), victim(pid, Some(member))];
         let mut case = case(leader.identity, victims, Some(leader));
-        recheck_members(&mut case, &settings());
+        recheck_members(
+            &mut case,
+            &Keeps::default(),
+            &Lineage::default(),
+            &settings(),
+        );
         assert!(!case.victims[0].spared, "the orphan itself is no member");
         case.victims[1].spared
     };
@@ -249,7 +254,12 @@ fn a_member_that_is_gone_when_it_is_looked_at_again_has_exited() {
         victim(row.identity.pid, Some(member)),
     ];
     let mut case = case(leader.identity, victims, Some(leader));
-    recheck_members(&mut case, &settings());
+    recheck_members(
+        &mut case,
+        &Keeps::default(),
+        &Lineage::default(),
+        &settings(),
+    );
     assert!(case.victims[1].exited && !case.victims[1].spared);
 }
 
@@ -363,15 +373,15 @@ fn in_the_group_of_an_exited_leader_only_a_living_member_vouches_for_another() {
         pids
     };
     let (known, other) = (known.identity.pid, other.identity.pid);
-    assert_eq!(taken_in(Signal::Term, false), [orphan]);
+    assert_eq!(taken_in(Newcomers::WhoeverBelongs, false), [orphan]);
     let pinned = sorted(vec![orphan, known]);
     let all = sorted(vec![orphan, known, other]);
     // Where the kernel does not number processes nobody is looked for at all.
     let is_numbered = row.identity.unique != 0;
     let expected = if is_numbered { &all } else { &pinned };
-    assert_eq!(&taken_in(Signal::Term, true), expected);
+    assert_eq!(&taken_in(Newcomers::WhoeverBelongs, true), expected);
     // Neither is a child of the other.
-    assert_eq!(taken_in(Signal::Kill, true), pinned);
+    assert_eq!(taken_in(Newcomers::Children, true), pinned);
 }
 
 #[test]
@@ -379,7 +389,14 @@ fn a_lineage_spares_who_belongs_to_it_or_may() {
     let (_, row) = myself();
     let spared_by = |lineage| {
         let cases = vec![case(row.identity, Vec::new(), None)];
-        gather_all(cases, lineage, &Keeps::default(), Signal::Kill, &settings())[0].spare
+        gather_all(
+            cases,
+            lineage,
+            &Keeps::default(),
+            Newcomers::Children,
+            &settings(),
+        )[0]
+        .spare
     };
     let known = Lineage {
         pids: BTreeSet::from([row.identity.pid]),
