@@ -85,6 +85,14 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// Whether it was let go for this.
+    #[must_use]
+    pub fn is_spared_as(&self, word: &str) -> bool {
+        matches!(self, Self::Spared { why } if why == word)
+    }
+}
+
 /// Why a process could not be ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {

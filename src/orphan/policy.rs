@@ -10,7 +10,7 @@ pub mod respawn;
 mod rules;
 mod standing;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -26,6 +26,7 @@ use super::process::{Pid, ProcessIdentity};
 use super::registry::{Registry, Sighting};
 use super::steering::{Pause, Steering, Suspension};
 use super::termination::Termination;
+use super::victims::Why;
 
 /// How many ends are remembered, for showing.
 const HISTORY: usize = 64;
@@ -66,6 +67,8 @@ pub struct Policy {
     last_look: Option<(Moment, Duration)>,
     /// When the daemon began to end one by itself, within the last interval.
     begun: VecDeque<Moment>,
+    /// They are above the daemon: it was told so when it tried.
+    above: BTreeSet<ProcessIdentity>,
     is_audit_lost: bool,
     is_view_obstructed: bool,
 }
@@ -102,6 +105,7 @@ impl Policy {
             seen.binary_search_by_key(identity, |sighting| sighting.identity())
                 .is_ok()
         };
+        self.above.retain(is_there);
         self.tracked.retain(|identity, tracked| {
             matches!(tracked.state, State::Terminating(_)) || is_there(identity)
         });
@@ -231,7 +235,15 @@ impl Policy {
                 ..
             }
         );
-        self.is_audit_lost |= lost_audit && termination.actor == Actor::Auto;
+        let by_itself = termination.actor == Actor::Auto;
+        self.is_audit_lost |= lost_audit && by_itself;
+        if by_itself
+            && termination
+                .outcome
+                .is_spared_as(Why::ProtectedAncestor.word())
+        {
+            self.above.insert(identity);
+        }
         let was_killed = matches!(termination.outcome, Outcome::Killed { .. });
         let workspace = workspace_of(sighting).filter(|_| was_killed)?;
         let starter = termination.starter.clone();

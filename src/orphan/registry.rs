@@ -95,6 +95,8 @@ pub enum Cleared {
     VerdictChanged,
     /// It runs another program now.
     ProgramChanged,
+    /// It is there, and none of the daemon's business any more.
+    NotCovered,
 }
 
 /// All coordinators of this machine, as last seen.
@@ -134,6 +136,18 @@ impl Registry {
                 .filter_map(|known| cleared(known, Cleared::Exited)),
         );
         transitions
+    }
+
+    /// Forgets whoever is none of the daemon's business any more.
+    pub fn forget_others(&mut self, is_covered: impl Fn(&Sighting) -> bool) -> Vec<Transition> {
+        let known = std::mem::take(&mut self.known);
+        let (kept, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            known.into_iter().partition(|(_, known)| is_covered(known));
+        self.known = kept;
+        let others = others.into_values();
+        others
+            .filter_map(|known| cleared(known, Cleared::NotCovered))
+            .collect()
     }
 
     /// One look more at a process, without taking it in: for showing.

@@ -118,7 +118,9 @@ impl Dispatcher {
             } => self.identified(ticket, &what, is_kept, found, &mut effects),
             Event::Kept { answer, result } => self.kept(answer, result, &mut effects),
             Event::AuditIsBack => self.policy.audit_is_back(),
-            Event::Reloaded { ticket, result } => self.reloaded(ticket, result, &mut effects),
+            Event::Reloaded { ticket, result } => {
+                self.reloaded(ticket, result, now, &mut effects);
+            }
             Event::Ended(termination) => self.ended(*termination, now, &mut effects),
             Event::Stop { cause } => self.stop(cause, &mut effects),
         }
@@ -263,6 +265,7 @@ impl Dispatcher {
         &mut self,
         ticket: Option<Ticket>,
         result: Result<Box<Loaded>, String>,
+        now: Now,
         effects: &mut Vec<Effect>,
     ) {
         let answer = match result {
@@ -273,6 +276,11 @@ impl Dispatcher {
                 effects.push(Effect::Record(vec![Fact::ConfigReloaded {
                     file: loaded.file.clone(),
                 }]));
+                let settings = Arc::clone(&loaded.settings);
+                let others = self
+                    .registry
+                    .forget_others(|known| settings.covers_evidence(&known.observation.evidence));
+                self.note(others, now, effects);
                 effects.push(Effect::Use(loaded));
                 Ok(results::reloaded(self.identity.config.as_deref()))
             }
@@ -307,12 +315,40 @@ impl Dispatcher {
             Outcome::Spared { .. } => self.counters.spared += 1,
         }
         effects.push(Effect::Record(vec![fact(&termination)]));
+        self.clear_if_lost(&termination, now, effects);
         for fixing in &mut self.fixing {
             if fixing.open.remove(&identity) {
                 fixing.report.add(&termination, now.wall);
             }
         }
         self.answer_finished_fixes(effects);
+    }
+
+    /// An orphan that was let go and that the scans do not show any more: while it was being ended
+    /// that was not said.
+    fn clear_if_lost(&mut self, termination: &Termination, now: Now, effects: &mut Vec<Effect>) {
+        let sighting = &termination.sighting;
+        let is_let_go = matches!(
+            termination.outcome,
+            Outcome::Spared { .. } | Outcome::Failed { .. }
+        );
+        if !is_let_go || self.registry.get(&sighting.identity()).is_some() {
+            return;
+        }
+        let changed = termination.outcome.is_spared_as("program_changed");
+        let cause = if changed {
+            Cleared::ProgramChanged
+        } else {
+            Cleared::Exited
+        };
+        let was = sighting.verdict.reason();
+        let sighting = Box::new(sighting.clone());
+        let cleared = Transition::Cleared {
+            sighting,
+            was,
+            cause,
+        };
+        self.note(vec![cleared], now, effects);
     }
 
     fn stop(&mut self, cause: String, effects: &mut Vec<Effect>) {

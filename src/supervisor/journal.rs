@@ -54,6 +54,7 @@ impl Journal {
                 state_dir,
                 rotation,
                 owed: Vec::new(),
+                is_doubtful: false,
                 rotation_problem: None,
             };
             while let Some(batch) = incoming.blocking_recv() {
@@ -151,6 +152,8 @@ struct Writer {
     rotation: Rotation,
     /// What happened and could not be written yet, oldest first.
     owed: Vec<Record>,
+    /// Something failed, and nothing was certainly on disk since.
+    is_doubtful: bool,
     rotation_problem: Option<String>,
 }
 
@@ -164,13 +167,17 @@ impl Writer {
             .iter()
             .map(|(at, event)| record(*at, event))
             .collect();
-        if records.is_empty() && self.owed.is_empty() {
+        // Whether it can be written again is found out by flushing it.
+        let is_asked = self.is_doubtful && wanted == Wanted::OnDisk;
+        if records.is_empty() && self.owed.is_empty() && !is_asked {
             return Ok(());
         }
         let owed = self.owed.len();
         self.owed.extend(records);
         let result = self.write_owed(wanted);
+        self.is_doubtful &= result.is_err() || wanted != Wanted::OnDisk;
         if result.is_err() {
+            self.is_doubtful = true;
             self.log = None;
             if wanted == Wanted::OnDisk {
                 // Announcements: whether what they announce happens is decided by this answer.

@@ -158,6 +158,7 @@ fn cleared(cause: Cleared) -> &'static str {
         Cleared::Exited => "exited",
         Cleared::VerdictChanged => "verdict_changed",
         Cleared::ProgramChanged => "program_changed",
+        Cleared::NotCovered => "not_covered",
     }
 }
 

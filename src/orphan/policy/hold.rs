@@ -16,6 +16,8 @@ pub enum Hold {
     Protected,
     /// Its owner keeps it.
     Kept,
+    /// The daemon runs below it.
+    ProtectedAncestor,
     /// It is one only by its name, and young: a test suite may be running.
     Young {
         /// When it will be old enough.
@@ -61,6 +63,7 @@ impl Hold {
             Self::ReasonNotListed => "reason_not_listed",
             Self::Protected => "protected",
             Self::Kept => "kept",
+            Self::ProtectedAncestor => "protected_ancestor",
             Self::Young { .. } => "younger_than_ephemeral_min_age",
             Self::ViewObstructed => "view_obstructed",
             Self::Suspended => "suspended",
@@ -97,6 +100,7 @@ impl Hold {
             | Self::ReasonNotListed
             | Self::Protected
             | Self::Kept
+            | Self::ProtectedAncestor
             | Self::ViewObstructed
             | Self::Suspended
             | Self::AuditLost

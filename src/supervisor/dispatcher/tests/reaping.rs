@@ -300,3 +300,27 @@ fn a_scan_that_takes_too_long_is_counted_and_the_next_is_late() {
     assert_eq!(status["counters"]["skipped_ticks"], 1);
     assert_eq!(status["last_scan"]["lag_ms"], 7_000.0);
 }
+
+#[test]
+fn one_that_left_the_scans_while_it_was_being_ended_and_was_spared_is_cleared_after_all() {
+    let mut daemon = reaping();
+    scan(&mut daemon, vec![orphan(10)]);
+    // It execs: the scans do not show it, and the wave says so only later.
+    assert_eq!(scan(&mut daemon, vec![]), [""; 0]);
+    assert_eq!(
+        ended(&mut daemon, 10, spared("program_changed")),
+        ["record orphan.spared 10", "record orphan.cleared 10"]
+    );
+    assert_eq!(daemon.status()["counters"]["cleared"], 1);
+}
+
+#[test]
+fn one_above_the_daemon_is_tried_once() {
+    let mut daemon = reaping();
+    scan(&mut daemon, vec![orphan(10)]);
+    ended(&mut daemon, 10, spared("protected_ancestor"));
+    assert_eq!(scan(&mut daemon, vec![orphan(10)]), [""; 0]);
+    let orphans = &daemon.status()["orphans"];
+    assert_eq!(orphans[0]["holds"][0]["hold"], "protected_ancestor");
+    assert_eq!(orphans[0]["next_action_at"], Value::Null);
+}

@@ -86,3 +86,31 @@ fn verdicts_follow_the_new_configuration_from_the_next_scan_on() {
         ["record orphan.cleared 10"]
     );
 }
+
+#[test]
+fn who_is_no_business_of_the_new_configuration_has_not_exited() {
+    let mut daemon = Daemon::ready(vec![orphan(10)]);
+    let mut new = loaded();
+    Arc::make_mut(&mut new.settings).workspace_roots = vec!["/elsewhere".into()];
+    let effects = daemon.dispatcher.handle_event(
+        Event::Reloaded {
+            ticket: None,
+            result: Ok(new),
+        },
+        clock(),
+    );
+    let causes: Vec<Cleared> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Record(facts) => Some(facts),
+            _ => None,
+        })
+        .flatten()
+        .filter_map(|fact| match fact {
+            Fact::Cleared { cause, .. } => Some(*cause),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(causes, [Cleared::NotCovered]);
+    assert_eq!(daemon.status()["orphans"].as_array().unwrap().len(), 0);
+}
