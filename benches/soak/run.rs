@@ -106,7 +106,8 @@ fn run(soak: &mut Soak, length: Duration) -> Result<()> {
     while began.elapsed() < length {
         // The second half is one life, in which growth shows.
         soak.may_restart = began.elapsed() < length / 2;
-        let first_one = first.last().copied();
+        // In turns with others, which may make room for one that is not possible yet.
+        let first_one = first.last().copied().filter(|_| soak.dice.one_in(2));
         let which = first_one.unwrap_or_else(|| {
             let mut at = soak.dice.between(0, total);
             let chosen = ACTIONS.iter().position(|action| {
