@@ -32,16 +32,20 @@ impl Soak {
             true => json!({"pid": pid_of(actor)}),
             false => json!({"path": actor.workspace}),
         };
-        if let Err(error) = self.daemon.call("keep", &what) {
-            // It may have ended just now.
-            self.look()?;
-            return match self.model.actors[which].is_alive() {
-                true => Err(error),
-                false => Ok(false),
-            };
+        let answer = self.daemon.call("keep", &what);
+        if answer.is_ok() {
+            self.model.kept(which, now(), what);
         }
-        self.model.kept(which, now(), what);
-        Ok(true)
+        self.unless_gone(which, answer)
+    }
+
+    /// What it was asked about may have ended just now.
+    fn unless_gone(&mut self, which: usize, answer: Result<Value>) -> Result<bool> {
+        self.look()?;
+        match answer {
+            Err(error) if self.model.actors[which].is_alive() => Err(error),
+            answer => Ok(answer.is_ok()),
+        }
     }
 
     pub(crate) fn unkeep(&mut self) -> Result<bool> {
@@ -53,8 +57,8 @@ impl Soak {
         }
         let what = self.model.actors[which].kept.clone().unwrap_or_default();
         self.model.unkept(which, now());
-        self.daemon.call("unkeep", &what)?;
-        Ok(true)
+        let answer = self.daemon.call("unkeep", &what);
+        self.unless_gone(which, answer)
     }
 
     pub(crate) fn pause_for(&mut self) -> Result<bool> {
@@ -151,13 +155,18 @@ impl Soak {
                 };
                 let actor = &self.model.actors[which];
                 let answer = self.daemon.call("explain", &json!({"pid": pid_of(actor)}));
-                let is_listed = actor.truth != Truth::Bystander;
-                // It may be gone by now.
-                if let Ok(answer) = answer
-                    && !is_listed
-                    && answer["entry"]["verdict"] == "orphan"
+                let is_orphan = matches!(
+                    actor.truth,
+                    Truth::Orphan | Truth::Undecided | Truth::Trashed | Truth::TestSuite
+                );
+                // Whoever has just ended cannot be explained.
+                let would = answer.map(|answer| answer["would"].clone());
+                if let Ok(Value::String(would)) = would
+                    && would.starts_with("be ended")
+                    && !is_orphan
                 {
-                    return Err(format!("a bystander is explained as {answer}").into());
+                    let who = actor.describe();
+                    return Err(format!("WRONG VERDICT: it would {would}: {who}").into());
                 }
             }
         }

@@ -107,7 +107,9 @@ impl Soak {
     /// more.
     pub(crate) fn settle(&mut self) -> Result<()> {
         self.thaw()?;
-        while self.unkeep()? {}
+        while self.any(|actor| actor.kept.is_some()).is_some() {
+            self.unkeep()?;
+        }
         self.resume()?;
         eprintln!("==> waiting for the last orphans");
         let give_up = Instant::now() + SETTLE_FOR;
