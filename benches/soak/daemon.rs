@@ -18,10 +18,15 @@ use crate::support::{Result, memory, wait_until};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What comes before is its warm-up.
 const WARM_UP: Duration = Duration::from_secs(10);
-/// How much more may be in use at the end of a life than at its beginning, at rest. Descriptors and
-/// threads are counted; memory is what glibc has not given back, which goes up and down.
+/// How much more may be in use at the end of a life than at its beginning, at rest. Descriptors are
+/// counted; memory is what glibc has not given back, which goes up and down. Threads of the pool stay
+/// while they get something to do every 10 s, and with so many scans all of them do: that they go
+/// shows when the scans cease. The pool itself has 80 at most.
 const MORE_FDS: f64 = 4.0;
-const MORE_THREADS: f64 = 4.0;
+const MORE_THREADS: f64 = 80.0;
+/// What a daemon with nothing to do has at most: as many threads, as many descriptors.
+const RESTING: [f64; 2] = [8.0, 24.0];
+const RESTS_WITHIN: Duration = Duration::from_secs(60);
 const MORE_MB: f64 = 6.0;
 const MORE_MB_SHARE: f64 = 0.25;
 /// In a shorter life the pool of threads has not seen its busiest moment yet: then so much more of all.
@@ -156,14 +161,38 @@ impl Daemon {
 
     /// Notes what it has in use.
     pub(crate) fn sample(&mut self) -> Result<()> {
-        let pid = self.process.id();
-        let count = |what| {
-            Ok::<_, std::io::Error>(fs::read_dir(format!("/proc/{pid}/{what}"))?.count() as f64)
-        };
-        let used = [memory(pid, "VmRSS")?, count("fd")?, count("task")?];
-        let at = Instant::now();
+        let (at, used) = (Instant::now(), self.used()?);
         self.samples.push(Sample { at, used });
         Ok(())
+    }
+
+    fn used(&self) -> Result<[f64; 3]> {
+        let pid = self.process.id();
+        let count = |what| {
+            let entries = fs::read_dir(format!("/proc/{pid}/{what}"))?;
+            Ok::<_, std::io::Error>(entries.count() as f64)
+        };
+        Ok([memory(pid, "VmRSS")?, count("fd")?, count("task")?])
+    }
+
+    /// Waits until it has nothing left of all it did, now that it does not scan any more. Gives how many
+    /// threads and descriptors that are.
+    pub(crate) fn rest(&mut self) -> Result<[f64; 2]> {
+        let give_up = Instant::now() + RESTS_WITHIN;
+        loop {
+            let [_, fds, threads] = self.used()?;
+            let left = [threads, fds];
+            if left.iter().zip(RESTING).all(|(left, most)| *left <= most) {
+                return Ok(left);
+            }
+            if Instant::now() > give_up {
+                return Err(format!(
+                    "GROWTH: with nothing to do it still has {threads} threads and {fds} descriptors"
+                )
+                .into());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// How this life went: a row for each thing in use, and the first that has grown too much. At rest
@@ -248,21 +277,38 @@ fn slope(samples: &[Sample], which: usize) -> f64 {
 
 /// What it runs on. `variant` changes something that does not matter here.
 pub(crate) fn configure(folder: &Path, variant: u64) -> Result<()> {
-    write_config(folder, variant, [GRACE, START_GRACE], "")
+    write_config(folder, "200ms", variant, [GRACE, START_GRACE], "")
 }
 
 /// The same with one unknown key, and with what would make it kill at once if anything of it were
 /// taken in.
 pub(crate) fn misconfigure(folder: &Path, variant: u64) -> Result<()> {
-    write_config(folder, variant, [Duration::ZERO; 2], "patience = 0\n")
+    write_config(
+        folder,
+        "200ms",
+        variant,
+        [Duration::ZERO; 2],
+        "patience = 0\n",
+    )
 }
 
-fn write_config(folder: &Path, variant: u64, graces: [Duration; 2], last: &str) -> Result<()> {
+/// The same for a daemon that does not scan by itself any more.
+pub(crate) fn lull(folder: &Path, variant: u64) -> Result<()> {
+    write_config(folder, "24h", variant, [GRACE, START_GRACE], "")
+}
+
+fn write_config(
+    folder: &Path,
+    interval: &str,
+    variant: u64,
+    graces: [Duration; 2],
+    last: &str,
+) -> Result<()> {
     let max_per_scan = 5 + variant % 2;
     let [grace, start_grace, window] =
         [graces[0], graces[1], BREAKER_WINDOW].map(|time| time.as_millis());
     let text = format!(
-        "[scan]\ninterval = \"200ms\"\nprobe_timeout = \"30s\"\n\
+        "[scan]\ninterval = \"{interval}\"\nprobe_timeout = \"30s\"\n\
          [coordinator]\nworkspace_roots = {:?}\n\
          [orphan]\nephemeral_roots = {:?}\nephemeral_min_age = \"0s\"\n\
          [terminate]\nsigterm_wait = \"500ms\"\nsigkill_wait = \"60s\"\n\

@@ -40,6 +40,8 @@ pub(crate) struct Soak {
     pub(crate) lives: usize,
     pub(crate) recent: VecDeque<String>,
     pub(crate) looked: Looked,
+    /// Threads and descriptors of the daemon when it had nothing left to do.
+    pub(crate) rested: [f64; 2],
     programs: PathBuf,
     ttl_s: u32,
     started: usize,
@@ -105,6 +107,7 @@ impl Soak {
             lives: 1,
             recent: VecDeque::new(),
             looked: Looked::now(),
+            rested: [0.0; 2],
             programs,
             ttl_s,
             started: 0,

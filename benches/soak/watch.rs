@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::cast::{Truth, now};
+use super::daemon::lull;
 use super::model::{GRACE, Hold, LIMIT, LIMIT_SCANS};
 use super::stage::Soak;
 use crate::support::Result;
@@ -130,6 +131,9 @@ impl Soak {
         self.watch_for(GRACE)?;
         self.compare_verdicts()?;
         self.model.look_for_stray_signals()?;
+        lull(&self.folder, self.variant)?;
+        self.daemon.call("reload", &json!({}))?;
+        self.rested = self.daemon.rest()?;
         self.daemon.stop()?;
         self.read_log()?;
         self.judge_the_whole()
@@ -277,6 +281,11 @@ impl Soak {
         for line in growth {
             let _ = writeln!(text, "{line}");
         }
+        let [threads, fds] = self.rested;
+        let _ = writeln!(
+            text,
+            "| with nothing to do, at the end | {threads} threads, {fds} descriptors |"
+        );
         text
     }
 }
