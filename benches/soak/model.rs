@@ -119,8 +119,9 @@ impl Model {
     pub(crate) fn orphaned(&mut self, which: usize, at: Micros, truth: Truth) {
         let is_held = self.is_held(at) || matches!(self.frozen.last(), Some((_, None)));
         let actor = &mut self.actors[which];
-        actor.is_undisturbed &= !is_held && actor.truth != Truth::Orphan;
-        // What was thrown away before has been an orphan since then.
+        // Its time runs from when it was thrown away, and nobody may end it before the trash is emptied.
+        let is_new = !matches!(actor.truth, Truth::Orphan | Truth::Trashed);
+        actor.is_undisturbed &= !is_held && is_new;
         let since = match actor.truth {
             Truth::Trashed | Truth::Orphan => actor.since,
             _ => at,

@@ -41,7 +41,7 @@ impl Tally {
         [
             ("nothing held it back", spread(&mut self.undisturbed)),
             (
-                "held back by a pause, a suspension, a keep, a restart or a stop",
+                "held back by a pause, a suspension, a keep, a restart, a stop or the trash",
                 spread(&mut self.disturbed),
             ),
         ]
