@@ -6,6 +6,7 @@
 
 mod case;
 mod gather;
+mod owner;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,13 +29,16 @@ use crate::orphan::registry::Sighting;
 use crate::orphan::steering::Steering;
 use crate::orphan::termination::{Reach, Termination};
 use crate::orphan::victims::{Lineage, Relation};
-use crate::os::{clock, facts};
+use crate::os::facts;
 
 /// How long looking at the processes around the orphans may take.
 const SNAPSHOT_LIMIT: Duration = Duration::from_secs(10);
 
 /// How old a check may be when the signal goes out.
 const STALE_AFTER: Duration = Duration::from_millis(250);
+
+/// Why an orphan is spared that the daemon may not end by itself any more.
+pub const REAPING_HELD: &str = "reaping_held";
 
 /// What a wave is to do.
 #[derive(Debug)]
@@ -240,53 +244,6 @@ impl Runner {
             case.victims.push(Victim::new(handle, identity.pid, None));
         }
         case
-    }
-
-    /// Lets go of whoever its owner has forbidden to signal, before the wave or since.
-    fn heed_owner(&self, cases: Vec<Case>) -> Vec<Case> {
-        cases.into_iter().map(|case| self.heed(case)).collect()
-    }
-
-    fn heed(&self, mut case: Case) -> Case {
-        let Some(why) = self.held_by_owner(&case) else {
-            let keeps = &self.steering.borrow().keeps;
-            for victim in case.victims.iter_mut().skip(1) {
-                let identity = victim.member.map(|member| member.identity);
-                victim.spared |=
-                    keeps.processes.get(&victim.pid).copied() == identity && identity.is_some();
-            }
-            return case;
-        };
-        if case.orphan().is_none_or(|orphan| !orphan.exited) {
-            return spare(case, why);
-        }
-        // The orphan itself is gone: who would have ended with it is let go.
-        for victim in &mut case.victims {
-            victim.spared = true;
-        }
-        gone(case)
-    }
-
-    /// What its owner has said, then or meanwhile, that keeps this orphan from being signalled.
-    fn held_by_owner(&self, case: &Case) -> Option<&'static str> {
-        let evidence = &case.sighting.observation.evidence;
-        let steering = Arc::clone(&self.steering.borrow());
-        // The wave runs under the configuration it began with, but for what that forbids by now.
-        let now = Arc::clone(&self.configured.borrow());
-        let is_held = steering.holds_reaping(clock::now()) || !now.reap.confirm;
-        if self.settings.protects(evidence) || now.protects(evidence) {
-            Some("protected")
-        } else if !now.covers_evidence(evidence) {
-            Some("outside_workspace_roots")
-        } else if steering.is_unknown {
-            Some("keeps_unknown")
-        } else if steering.keeps.hold(&case.identity(), evidence) {
-            Some("kept")
-        } else if self.wave_actor == Actor::Auto && is_held {
-            Some("reaping_held")
-        } else {
-            None
-        }
     }
 
     /// Finds out who dies with each orphan, pins them and checks each again: the last part of the
