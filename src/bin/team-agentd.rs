@@ -103,6 +103,8 @@ async fn run(args: DaemonArgs) -> Result<(), StartError> {
     };
     let (journal, writer) = Journal::start(&state_dir, rotation);
     record_interrupted(&state_dir, &journal);
+    let (steering, suspended) = steering_file::take_over(&state_dir);
+    journal.record(suspended.into_iter().collect());
 
     let socket = listener.socket().to_path_buf();
     tracing::info!(socket = %socket.display(), state_dir = %state_dir.display(), config = ?loaded.file, "starting");
@@ -117,7 +119,7 @@ async fn run(args: DaemonArgs) -> Result<(), StartError> {
         },
         settings: loaded.settings,
         journal,
-        steering: steering_file::load(&state_dir),
+        steering,
         state_dir,
         keep_segments: config.events.keep,
         interval: Some(loaded.interval),

@@ -122,15 +122,22 @@ impl Request {
         }
     }
 
-    /// `keep` or `unkeep`: of a process, if it is written like one.
+    /// `keep` or `unkeep`: of a process, if it is a number.
     ///
     /// # Errors
-    /// If a relative path cannot be made absolute.
+    /// If the number is no pid, or a relative path cannot be made absolute.
     pub(super) fn keep(method: &'static str, what: &Path) -> Result<Self, Failure> {
-        let pid = what.to_str().and_then(|text| text.parse::<Pid>().ok());
-        let params = match pid {
-            Some(pid) => json!({"pid": pid}),
-            None => {
+        let text = what.to_str().unwrap_or_default();
+        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let params = match text.parse::<Pid>() {
+            // pid_t is signed.
+            Ok(pid) if is_number && pid != 0 && i32::try_from(pid).is_ok() => json!({"pid": pid}),
+            _ if is_number => {
+                return Err(Failure::usage(format!(
+                    "{text} cannot be a process id; a directory of that name is written ./{text}"
+                )));
+            }
+            _ => {
                 let path = absolute(what)?;
                 match path.to_str() {
                     Some(text) => json!({"path": text}),
@@ -202,6 +209,12 @@ mod tests {
         assert_eq!(params(Path::new("4242")), json!({"pid": 4242}));
         assert_eq!(params(Path::new("/4242")), json!({"path": "/4242"}));
         assert_eq!(params(&bytes(b"/w\xff")), json!({"path_b64": "L3f/"}));
+        let seven = std::env::current_dir().unwrap().join("./7");
+        assert_eq!(params(Path::new("./7")), json!({"path": seven}));
+        for text in ["0", "00", "2147483648", "99999999999999999999999"] {
+            let failure = Request::keep("keep", Path::new(text)).unwrap_err();
+            assert_eq!(failure.status, crate::cli::ExitStatus::Usage, "{text}");
+        }
         let here = std::env::current_dir().unwrap().join("4242x");
         assert_eq!(params(Path::new("4242x")), json!({"path": here}));
     }

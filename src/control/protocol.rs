@@ -100,6 +100,7 @@ impl From<Refusal> for RpcError {
             Refusal::TooBusy(_) => Self::new(-32002, "too_busy", message),
             Refusal::NoSuchProcess(_) => Self::new(-32602, "no_such_process", message),
             Refusal::NotKept(_) => Self::new(-32602, "not_kept", message),
+            Refusal::TooManyKept => Self::new(-32602, "too_many_kept", message),
             Refusal::NotWritten(_) => Self::new(-32603, "state_unwritable", message),
             Refusal::ConfigRejected(_) => Self::new(-32603, "config_rejected", message),
             Refusal::Internal(_) => Self::internal(message),

@@ -91,6 +91,12 @@ impl Outcome {
     pub fn is_spared_as(&self, word: &str) -> bool {
         matches!(self, Self::Spared { why } if why == word)
     }
+
+    /// Whether it could not be ended for this.
+    #[must_use]
+    pub fn is_failed_for(&self, failure: Failure) -> bool {
+        matches!(self, Self::Failed { error, .. } if *error == failure)
+    }
 }
 
 /// Why a process could not be ended.

@@ -49,6 +49,8 @@ pub enum HeldBy {
         /// Until when, if that was said.
         until: Option<SystemTime>,
     },
+    /// What the owner said before cannot be read: it may have been to hold.
+    LostSteering,
 }
 
 /// A signal that the escalation sends and records.

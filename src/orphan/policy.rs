@@ -24,7 +24,7 @@ use super::escalation::{Failure, Outcome};
 use super::event::Actor;
 use super::process::{Pid, ProcessIdentity};
 use super::registry::{Registry, Sighting};
-use super::steering::{Pause, Steering, Suspension};
+use super::steering::{Lifted, Pause, Steering, Suspension};
 use super::termination::Termination;
 use super::victims::Why;
 
@@ -228,13 +228,7 @@ impl Policy {
             Outcome::Spared { why } => ("spared", Some(why.clone())),
         };
         self.remember(sighting, sighting.verdict.reason(), state, why, now);
-        let lost_audit = matches!(
-            termination.outcome,
-            Outcome::Failed {
-                error: Failure::AuditUnavailable,
-                ..
-            }
-        );
+        let lost_audit = termination.outcome.is_failed_for(Failure::AuditUnavailable);
         let by_itself = termination.actor == Actor::Auto;
         self.is_audit_lost |= lost_audit && by_itself;
         if by_itself
@@ -294,25 +288,31 @@ impl Policy {
         &mut self.steering.keeps
     }
 
-    /// Holds automatic reaping, for a while or until it is resumed.
-    pub fn pause(&mut self, length: Option<Duration>, now: Now) {
+    /// Holds automatic reaping, for a while or until it is resumed, and never for a shorter time than
+    /// it is held already. Gives the pause that holds now, and whether that is more than before.
+    pub fn pause(&mut self, length: Option<Duration>, now: Now) -> (Pause, bool) {
         // Longer than any clock goes is until it is resumed.
         let until = length.and_then(|length| now.wall.checked_add(length));
         let not_before = length.map(|length| now.moment.after(length));
-        self.steering.pause = Some(Pause {
+        let asked = Pause {
             until,
             not_before: not_before.filter(|_| until.is_some()),
-        });
+        };
+        let held = self.steering.pause.filter(|pause| pause.holds(now));
+        let pause = held.map_or(asked, |held| held.or_longer(asked));
+        self.steering.pause = Some(pause);
+        (pause, held != Some(pause))
     }
 
-    /// Ends a pause and a suspension, and starts the breaker over. Whether there was anything to end.
-    pub fn resume(&mut self) -> bool {
-        let held = self.steering.pause.is_some() || self.steering.suspension.is_some();
-        self.steering.pause = None;
-        self.steering.suspension = None;
+    /// Ends a pause and a suspension, and starts the breaker over. Gives what there was to end.
+    pub fn resume(&mut self, now: Now) -> Lifted {
+        let pause = self.steering.pause.take();
         self.steering.is_unknown = false;
         self.breaker.reset();
-        held
+        Lifted {
+            pause: pause.is_some_and(|pause| pause.holds(now)),
+            suspension: self.steering.suspension.take(),
+        }
     }
 
     /// Forgets a pause that is over. Whether there was one.

@@ -40,6 +40,21 @@ impl Pause {
         let by_the_moment = self.not_before.is_some_and(|moment| now.moment < moment);
         by_the_wall || by_the_moment
     }
+
+    /// Whichever lasts longer, by each clock: a hold is not shortened by another one.
+    #[must_use]
+    pub fn or_longer(self, other: Self) -> Self {
+        match (self.until, other.until) {
+            (Some(until), Some(others)) => Self {
+                until: Some(until.max(others)),
+                not_before: self.not_before.max(other.not_before),
+            },
+            _ => Self {
+                until: None,
+                not_before: None,
+            },
+        }
+    }
 }
 
 /// Why automatic reaping suspended itself.
@@ -49,6 +64,23 @@ pub struct Suspension {
     pub since: SystemTime,
     /// What happened, for people.
     pub why: String,
+}
+
+/// What a `resume` ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lifted {
+    /// A pause.
+    pub pause: bool,
+    /// A suspension.
+    pub suspension: Option<Suspension>,
+}
+
+impl Lifted {
+    /// Whether there was anything to end.
+    #[must_use]
+    pub fn is_something(&self) -> bool {
+        self.pause || self.suspension.is_some()
+    }
 }
 
 /// One thing that is kept.
@@ -79,6 +111,16 @@ pub struct Keeps {
 }
 
 impl Keeps {
+    /// So many of each are kept at most: more is a script that went wrong, and would have to be read
+    /// at the next start.
+    pub const MOST: usize = 4096;
+
+    /// Whether there is no room for another one.
+    #[must_use]
+    pub fn are_full(&self) -> bool {
+        self.paths.len().max(self.processes.len()) >= Self::MOST
+    }
+
     /// Whether this coordinator is kept, itself or by its workspace.
     #[must_use]
     pub fn hold(&self, process: &ProcessIdentity, evidence: &Evidence) -> bool {

@@ -298,7 +298,7 @@ impl Dispatcher {
 
     fn ended(&mut self, termination: Termination, now: Now, effects: &mut Vec<Effect>) {
         let identity = termination.sighting.identity();
-        self.ending.remove(&identity);
+        let guarded = self.ending.remove(&identity);
         let respawn = self.policy.ended(&termination, &self.settings.reap, now);
         if let Some((workspace, respawn)) = respawn {
             effects.push(Effect::SayRespawn { workspace, respawn });
@@ -316,12 +316,14 @@ impl Dispatcher {
         }
         effects.push(Effect::Record(vec![fact(&termination)]));
         self.clear_if_lost(&termination, now, effects);
-        for fixing in &mut self.fixing {
-            if fixing.open.remove(&identity) {
-                fixing.report.add(&termination, now.wall);
+        if !self.goes_on_for_who_asked(&termination, guarded, now, effects) {
+            for fixing in &mut self.fixing {
+                if fixing.open.remove(&identity) {
+                    fixing.report.add(&termination, now.wall);
+                }
             }
+            self.answer_finished_fixes(effects);
         }
-        self.answer_finished_fixes(effects);
     }
 
     /// An orphan that was let go and that the scans do not show any more: while it was being ended

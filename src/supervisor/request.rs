@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::event_log::Query;
+use crate::orphan::event::Actor;
 use crate::orphan::process::Pid;
 use crate::orphan::steering::Kept;
 use crate::orphan::victims::Lineage;
@@ -20,6 +21,17 @@ pub struct Peer {
     pub pid: Option<Pid>,
     /// It and its ancestors when it connected: protected, also after it hung up.
     pub lineage: Arc<Lineage>,
+}
+
+impl Peer {
+    /// Who acts when it asks.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        Actor::Peer {
+            uid: self.uid,
+            pid: self.pid,
+        }
+    }
 }
 
 /// Which orphans a fix is about: all that match every list that is not empty.
@@ -93,6 +105,9 @@ pub enum Refusal {
     /// It was not kept.
     #[error("{0} is not kept")]
     NotKept(String),
+    /// There is no room for another one.
+    #[error("too much is kept already: unkeep what need not be, or keep a directory above")]
+    TooManyKept,
     /// It is in force and cannot be written down.
     #[error("it is in force, but will be forgotten at a restart: {0}")]
     NotWritten(String),

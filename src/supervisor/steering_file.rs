@@ -7,37 +7,79 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::event::{Event, Ticket};
+use crate::orphan::event::{Event as Fact, HeldBy};
 use crate::orphan::steering::{Steering, Suspension};
 use crate::os::files::{open_regular, replace};
 use crate::os::host::boot_id;
 use crate::wire;
 
 const NAME: &str = "steering.json";
-/// More than anybody keeps.
-const LIMIT_BYTES: u64 = 4 << 20;
+/// What cannot be understood is left there, for its owner.
+const SET_ASIDE: &str = "steering.json.bad";
+/// More than [`Keeps::MOST`] of the longest paths, each byte escaped.
+///
+/// [`Keeps::MOST`]: crate::orphan::steering::Keeps::MOST
+const LIMIT_BYTES: u64 = 128 << 20;
 
 /// What the owner said before, or nothing. A file that cannot be understood may have held a pause:
-/// then automatic reaping is suspended until somebody resumes it. Blocking.
+/// then automatic reaping is suspended until somebody resumes it. Changes nothing. Blocking.
 #[must_use]
 pub fn load(state_dir: &Path) -> Steering {
-    match read(&state_dir.join(NAME)) {
-        Ok(steering) => steering,
-        Err(problem) => {
-            tracing::error!(
-                %problem,
-                "what was paused or kept is not known: nothing is ended until `team-agentctl resume`; \
-                 keep what is to be kept again before"
-            );
-            Steering {
-                suspension: Some(Suspension {
-                    since: SystemTime::now(),
-                    why: format!("what was paused or kept is not known: {problem}"),
-                }),
-                is_unknown: true,
-                ..Steering::default()
-            }
-        }
+    read(&state_dir.join(NAME)).unwrap_or_else(|problem| lost(&problem))
+}
+
+/// As [`load`], for the daemon that writes the file from now on: one that cannot be understood is set
+/// aside, and the suspension takes its place. Gives what is to be recorded of that. Blocking.
+#[must_use]
+pub fn take_over(state_dir: &Path) -> (Steering, Option<Fact>) {
+    let path = state_dir.join(NAME);
+    let steering = match read(&path) {
+        Ok(steering) => return (steering, None),
+        Err(problem) => lost(&problem),
+    };
+    let aside = state_dir.join(SET_ASIDE);
+    // A second name first: at no time there is none, which would mean that nothing was said.
+    let set_aside = link_anew(&path, &aside).map_err(|error| error.to_string());
+    if let Err(problem) = set_aside.and_then(|()| write(&path, &steering)) {
+        tracing::warn!(%problem, file = %path.display(), "the unreadable file stays where it is");
     }
+    let why = steering.suspension.as_ref();
+    let why = why.map(|suspension| suspension.why.clone());
+    let suspended = Fact::ReapSuspended {
+        by: HeldBy::LostSteering,
+        why: why.unwrap_or_default(),
+    };
+    (steering, Some(suspended))
+}
+
+/// What is assumed where what was said cannot be read.
+fn lost(problem: &str) -> Steering {
+    tracing::error!(
+        %problem,
+        "what was paused or kept is not known: nothing is ended until `team-agentctl resume`; \
+         keep what is to be kept again before"
+    );
+    Steering {
+        suspension: Some(Suspension {
+            since: SystemTime::now(),
+            why: format!("what was paused or kept is not known: {problem}"),
+        }),
+        is_unknown: true,
+        ..Steering::default()
+    }
+}
+
+fn link_anew(path: &Path, name: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(name) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => std::fs::hard_link(path, name),
+    }
+}
+
+fn write(path: &Path, steering: &Steering) -> Result<(), String> {
+    let mut text = wire::steering::to_json(steering, &boot_id()).to_string();
+    text.push('\n');
+    replace(path, text.as_bytes()).map_err(|error| error.to_string())
 }
 
 fn read(path: &Path) -> Result<Steering, String> {
@@ -79,11 +121,7 @@ pub fn start_writer(
     tokio::task::spawn(async move {
         while let Some(Entry { steering, answer }) = incoming.recv().await {
             let path = state_dir.join(NAME);
-            let written = tokio::task::spawn_blocking(move || {
-                let mut text = wire::steering::to_json(&steering, &boot_id()).to_string();
-                text.push('\n');
-                replace(&path, text.as_bytes()).map_err(|error| error.to_string())
-            });
+            let written = tokio::task::spawn_blocking(move || write(&path, &steering));
             let written = written.await.unwrap_or_else(|lost| Err(lost.to_string()));
             if let Err(problem) = &written {
                 tracing::error!(%problem, "what the owner said is not kept over a restart");
@@ -103,6 +141,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::orphan::steering::Keeps;
 
     #[test]
     fn a_file_that_cannot_be_understood_suspends() {
@@ -119,6 +158,51 @@ mod tests {
         fs::remove_file(dir.path().join(NAME)).unwrap();
         fs::create_dir(dir.path().join(NAME)).unwrap();
         assert!(load(dir.path()).suspension.is_some(), "a directory");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_understood_is_set_aside_and_said_once() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(NAME), "{").unwrap();
+        fs::write(dir.path().join(SET_ASIDE), "an older one").unwrap();
+        let (steering, said) = take_over(dir.path());
+        assert!(steering.suspension.is_some() && steering.is_unknown);
+        assert!(
+            matches!(&said, Some(Fact::ReapSuspended { by: HeldBy::LostSteering, why }) if why.contains("steering.json")),
+            "{said:?}"
+        );
+        assert_eq!(fs::read_to_string(dir.path().join(SET_ASIDE)).unwrap(), "{");
+        let (again, said) = take_over(dir.path());
+        assert!(
+            again.suspension.is_some() && again.is_unknown,
+            "it holds on"
+        );
+        assert_eq!(said, None);
+    }
+
+    #[test]
+    fn what_cannot_be_set_aside_stays_and_suspends_each_time() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join(NAME)).unwrap();
+        for _ in 0..2 {
+            let (steering, said) = take_over(dir.path());
+            assert!(steering.suspension.is_some() && steering.is_unknown);
+            assert!(said.is_some());
+        }
+    }
+
+    #[test]
+    fn as_much_as_may_be_kept_is_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut steering = Steering::default();
+        for number in 0..Keeps::MOST {
+            // The longest in JSON: each byte becomes six.
+            let path = format!("/{number}{}", "\u{1}".repeat(4080));
+            steering.keeps.paths.insert(path.into());
+        }
+        assert!(steering.keeps.are_full());
+        write(&dir.path().join(NAME), &steering).unwrap();
+        assert!(load(dir.path()) == steering);
     }
 
     #[tokio::test]

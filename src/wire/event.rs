@@ -110,6 +110,9 @@ pub fn record(event: &Event) -> (&'static str, Object) {
                     fields.insert("actor".into(), actor_json(actor));
                     fields.insert("until".into(), until.map(timestamp).into());
                 }
+                HeldBy::LostSteering => {
+                    fields.insert("by".into(), "unreadable_state".into());
+                }
             }
             "reap.suspended"
         }

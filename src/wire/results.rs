@@ -9,7 +9,7 @@ use super::text::{Object, put_optional_text, put_text, timestamp};
 use crate::orphan::escalation::{Failure, Outcome};
 use crate::orphan::process::Pid;
 use crate::orphan::registry::Sighting;
-use crate::orphan::steering::Kept;
+use crate::orphan::steering::{Kept, Lifted};
 use crate::orphan::termination::{Reach, Termination};
 
 /// The version of the protocol.
@@ -268,14 +268,31 @@ pub fn reloaded(file: Option<&std::path::Path>) -> Value {
 
 /// A pause that began.
 #[must_use]
-pub fn paused(until: Option<SystemTime>) -> Value {
-    json!({"ok": true, "paused": true, "paused_until": until.map(timestamp)})
+pub fn paused(until: Option<SystemTime>, has_changed: bool) -> Value {
+    json!({
+        "ok": true,
+        "paused": true,
+        "paused_until": until.map(timestamp),
+        "changed": has_changed,
+    })
 }
 
-/// A pause or a suspension that ended, if there was one.
+/// A pause and a suspension that ended, as far as there were any, and what still holds reaping.
 #[must_use]
-pub fn resumed(was_held: bool, is_automatic: bool) -> Value {
-    json!({"ok": true, "was_held": was_held, "confirm": is_automatic})
+pub fn resumed(lifted: &Lifted, held_by: &[&str], is_automatic: bool) -> Value {
+    let suspension = lifted.suspension.as_ref();
+    let words = [
+        lifted.pause.then_some("paused"),
+        suspension.map(|_| "suspended"),
+    ];
+    json!({
+        "ok": true,
+        "was_held": lifted.is_something(),
+        "lifted": words.into_iter().flatten().collect::<Vec<_>>(),
+        "suspended_why": suspension.map(|suspension| suspension.why.clone()),
+        "held_by": held_by,
+        "confirm": is_automatic,
+    })
 }
 
 /// Something that is kept from now on, or is not any more.

@@ -203,9 +203,8 @@ pub fn says(hold: &Hold, rules: &Rules) -> String {
             rules.ephemeral_min_age.as_secs()
         ),
         Hold::ViewObstructed => "the daemon does not see everything there is (view)".to_owned(),
-        Hold::Suspended => {
-            "automatic reaping suspended itself (see status); team-agentctl resume goes on"
-                .to_owned()
+        Hold::Suspended { why } => {
+            format!("automatic reaping suspended itself: {why}; team-agentctl resume goes on")
         }
         Hold::Paused(_) => "automatic reaping is paused (team-agentctl resume)".to_owned(),
         Hold::AuditLost => "the event log cannot be written".to_owned(),
@@ -221,18 +220,27 @@ pub fn says(hold: &Hold, rules: &Rules) -> String {
     }
 }
 
+/// What holds automatic reaping as a whole: the words of the holds.
+#[must_use]
+pub fn held_by(policy: &Policy, obstacles: &[Obstacle], now: Now) -> Vec<&'static str> {
+    let steering = policy.steering();
+    let is_paused = steering.pause.is_some_and(|pause| pause.holds(now));
+    let mut held_by = Vec::new();
+    let mut held_if = |applies: bool, word: &'static str| held_by.extend(applies.then_some(word));
+    held_if(!obstacles.is_empty(), Hold::ViewObstructed.word());
+    held_if(steering.suspension.is_some(), "suspended");
+    held_if(is_paused, "paused");
+    held_if(policy.is_audit_lost(), Hold::AuditLost.word());
+    held_by
+}
+
 fn policy(report: &StatusReport<'_>) -> Value {
     let StatusReport {
         policy, rules, now, ..
     } = report;
     let steering = policy.steering();
     let pause = steering.pause.filter(|pause| pause.holds(*now));
-    let mut held_by = Vec::new();
-    let mut held_if = |applies: bool, word: &'static str| held_by.extend(applies.then_some(word));
-    held_if(!report.obstacles.is_empty(), Hold::ViewObstructed.word());
-    held_if(steering.suspension.is_some(), Hold::Suspended.word());
-    held_if(pause.is_some(), "paused");
-    held_if(policy.is_audit_lost(), Hold::AuditLost.word());
+    let held_by = held_by(policy, report.obstacles, *now);
     let suspension = steering.suspension.as_ref();
     let respawning: Vec<Value> = policy
         .respawns()

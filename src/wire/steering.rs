@@ -3,12 +3,13 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::text::{Object, put_text, timestamp};
+use crate::orphan::clock::Moment;
 use crate::orphan::process::{Pid, ProcessIdentity};
 use crate::orphan::steering::{Keeps, Pause, Steering, Suspension};
 
@@ -34,7 +35,10 @@ pub fn to_json(steering: &Steering, boot: &str) -> Value {
     json!({
         "boot": boot,
         "unknown": steering.is_unknown,
-        "pause": steering.pause.map(|pause| json!({"until": pause.until.map(timestamp)})),
+        "pause": steering.pause.map(|pause| json!({
+            "until": pause.until.map(timestamp),
+            "not_before_us": pause.not_before.map(|moment| microseconds(moment.0)),
+        })),
         "suspension": steering.suspension.as_ref().map(|suspension| {
             json!({"since": timestamp(suspension.since), "why": suspension.why})
         }),
@@ -52,6 +56,7 @@ pub fn from_json(value: &Value, boot: &str) -> Result<Steering, String> {
         let list = value[name].as_array();
         list.ok_or_else(|| format!("{name} is no list"))
     };
+    let is_this_boot = value["boot"] == boot;
     let pause = match &value["pause"] {
         Value::Null => None,
         pause => Some(Pause {
@@ -59,7 +64,11 @@ pub fn from_json(value: &Value, boot: &str) -> Result<Steering, String> {
                 Value::Null => None,
                 until => Some(time(until)?),
             },
-            not_before: None,
+            // That clock starts anew with each boot.
+            not_before: pause["not_before_us"]
+                .as_u64()
+                .filter(|_| is_this_boot)
+                .map(|passed| Moment(Duration::from_micros(passed))),
         }),
     };
     let suspension = match &value["suspension"] {
@@ -73,7 +82,6 @@ pub fn from_json(value: &Value, boot: &str) -> Result<Steering, String> {
         .iter()
         .map(path)
         .collect::<Result<_, _>>()?;
-    let is_this_boot = value["boot"] == boot;
     let processes = list("kept_processes")?
         .iter()
         .filter(|_| is_this_boot)
@@ -85,6 +93,10 @@ pub fn from_json(value: &Value, boot: &str) -> Result<Steering, String> {
         keeps: Keeps { paths, processes },
         is_unknown: value["unknown"] == true,
     })
+}
+
+fn microseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn time(value: &Value) -> Result<SystemTime, String> {
@@ -123,7 +135,6 @@ fn process(value: &Value) -> Result<(Pid, ProcessIdentity), String> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::ffi::OsStringExt;
-    use std::time::Duration;
 
     use super::*;
 
@@ -137,7 +148,7 @@ mod tests {
         Steering {
             pause: Some(Pause {
                 until: Some(at),
-                not_before: None,
+                not_before: Some(Moment(Duration::from_micros(123_456_789))),
             }),
             suspension: Some(Suspension {
                 since: at,
@@ -172,6 +183,14 @@ mod tests {
             let read = from_json(&serde_json::from_str(&kept).unwrap(), "boot-1");
             assert_eq!(read, Ok(steering));
         }
+    }
+
+    #[test]
+    fn after_another_boot_a_pause_lasts_by_the_wall_alone() {
+        let read = from_json(&to_json(&everything(), "boot-1"), "boot-2").unwrap();
+        let (before, after) = (everything().pause.unwrap(), read.pause.unwrap());
+        assert_eq!(after.until, before.until);
+        assert_eq!(after.not_before, None);
     }
 
     #[test]

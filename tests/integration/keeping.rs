@@ -128,7 +128,22 @@ fn when_what_was_kept_is_not_known_nobody_is_ended_until_somebody_resumes() {
             daemon.call("status", &json!({}))["policy"]["suspended"],
             true
         );
-        world.event_log().assert_never_signalled(orphan.pid);
+        let log = world.event_log();
+        log.assert_never_signalled(orphan.pid);
+        assert_eq!(log.named("reap.suspended")[0]["by"], "unreadable_state");
+        let aside = fs::read_to_string(world.state_dir().join("steering.json.bad"));
+        assert_eq!(aside.unwrap(), "{");
+        let explained = world.ctl(["explain", &orphan.pid.to_string()]);
+        let said = explained.text_with(0).replace('\n', " ");
+        assert!(
+            said.contains("what was paused or kept is not known"),
+            "{said}"
+        );
+        // A restart alone makes nothing known, and is not told a second time.
+        assert!(daemon.stop().success());
+        let daemon = world.daemon();
+        assert_eq!(spared(&world), "keeps_unknown");
+        assert_eq!(world.event_log().named("reap.suspended").len(), 1);
         assert_eq!(world.ctl(["resume"]).code, Some(0));
         assert_eq!(pids(&daemon.fix()["killed"]), [orphan.pid]);
     });

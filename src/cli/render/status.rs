@@ -8,6 +8,7 @@ use super::field::{
 };
 use super::paint::{DOUBT, HEADING};
 use super::scan::painted;
+use super::steering::held_because;
 use super::table::{self, Row};
 use crate::cli::list;
 
@@ -40,6 +41,7 @@ pub fn status(result: &Value, view: &View) -> String {
         lines.push(format!("  {:<11}{says}", "view:"));
     }
     lines.extend(respawning(&result["policy"], view));
+    lines.extend(kept(&result["policy"]["kept"]));
     lines.push(String::new());
     let orphans = list(result, "orphans");
     if orphans.is_empty() {
@@ -55,9 +57,10 @@ pub fn status(result: &Value, view: &View) -> String {
     } else if view.terminal.is_terminal {
         let headings = ["STATE", "PID", "AGE", "MEMORY", "NEXT"];
         // A column that says nothing is not worth its room.
-        let has_next = orphans
-            .iter()
-            .any(|orphan| !orphan["next_action_at"].is_null());
+        let has_next = result["policy"]["confirm"] == true
+            || orphans
+                .iter()
+                .any(|orphan| !orphan["next_action_at"].is_null());
         let rows = orphans
             .iter()
             .map(|orphan| row(orphan, has_next, view))
@@ -75,16 +78,33 @@ pub fn status(result: &Value, view: &View) -> String {
         lines.push(format!("{} in view", count(orphans.len(), "orphan")));
         lines.extend(orphans.iter().map(|orphan| {
             format!(
-                "    PID {} etime={} state={} workspace={} reason={}",
+                "    PID {} etime={} state={} workspace={} reason={}{}",
                 shown(&orphan["pid"]),
                 shown(&orphan["etime"]),
                 shown(&orphan["state"]),
                 shown_or_unknown(&orphan["workspace"]),
                 shown(&orphan["reason"]),
+                held_and_next(orphan),
             )
         }));
     }
     lines.join("\n")
+}
+
+/// What holds it, and when it will be ended, as far as that is known.
+fn held_and_next(orphan: &Value) -> String {
+    let holds: Vec<String> = list(orphan, "holds")
+        .iter()
+        .map(|hold| shown(&hold["hold"]))
+        .collect();
+    let held = match holds.is_empty() {
+        true => String::new(),
+        false => format!(" held_by={}", holds.join(",")),
+    };
+    match text(&orphan["next_action_at"]) {
+        Some(at) => format!("{held} next={at}"),
+        None => held,
+    }
 }
 
 fn row(orphan: &Value, has_next: bool, view: &View) -> Row {
@@ -96,10 +116,15 @@ fn row(orphan: &Value, has_next: bool, view: &View) -> Row {
     ];
     if has_next {
         let next = &orphan["next_action_at"];
-        short.push(if next.is_null() {
-            "-".to_owned()
-        } else {
-            view.local_time(next)
+        // Without a time there is something that does not end by itself.
+        let endless = || {
+            list(orphan, "holds")
+                .iter()
+                .find(|hold| hold["until"].is_null())
+        };
+        short.push(match next.is_null() {
+            true => endless().map_or_else(|| "-".to_owned(), |hold| shown(&hold["hold"])),
+            false => view.local_time(next),
         });
     }
     Row {
@@ -134,18 +159,24 @@ fn policy(policy: &Value, view: &View) -> String {
     } else if policy["paused"] == true {
         said.push(view.paint(DOUBT, "paused (team-agentctl resume)"));
     }
-    for (word, says) in [
-        (
-            "view_obstructed",
-            "held: it does not see everything there is",
-        ),
-        ("audit_unavailable", "held: the event log cannot be written"),
-    ] {
-        if list(policy, "held_by").iter().any(|held| held == word) {
-            said.push(view.paint(DOUBT, says));
+    for word in list(policy, "held_by") {
+        // Those two say more above.
+        if word != "suspended" && word != "paused" {
+            said.push(view.paint(DOUBT, format!("held: {}", held_because(word))));
         }
     }
     said.join("; ")
+}
+
+/// What is kept: whatever is not ended although it may be an orphan is worth a line.
+fn kept(kept: &Value) -> Vec<String> {
+    let pids = list(kept, "pids")
+        .iter()
+        .map(|pid| format!("process {}", shown(pid)));
+    let paths = list(kept, "paths").iter().map(|one| shown(&one["path"]));
+    pids.chain(paths)
+        .map(|what| format!("  {:<11}{what}", "kept:"))
+        .collect()
 }
 
 /// Where something starts coordinators again and again, and who that is.

@@ -20,6 +20,8 @@ use crate::supervisor::request::Selection;
 
 /// How many records `events` gives unless told otherwise.
 const EVENTS_LIMIT: u64 = 20;
+/// The longest path that Linux takes: limits.h's `PATH_MAX`, more than macOS takes.
+const PATH_MAX: usize = 4096;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -162,6 +164,9 @@ impl KeepParams {
         let path = one_path("path", self.path, self.path_b64)?;
         match (self.pid, path) {
             (Some(pid), None) => Ok(Kept::Process(valid_pid(pid)?)),
+            (None, Some(path)) if path.as_os_str().len() > PATH_MAX => Err(
+                RpcError::invalid_params(format!("path: longer than {PATH_MAX} bytes")),
+            ),
             (None, Some(path)) => Ok(Kept::Path(path)),
             _ => Err(RpcError::invalid_params("either pid or path")),
         }

@@ -6,7 +6,7 @@ use crate::orphan::escalation::Failure;
 use crate::orphan::steering::Pause;
 
 /// One thing that holds automatic reaping back from one orphan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hold {
     /// Nobody asked for automatic reaping.
     NotAllowed,
@@ -25,8 +25,11 @@ pub enum Hold {
     },
     /// The daemon does not see everything there is.
     ViewObstructed,
-    /// Too many turned orphan at once.
-    Suspended,
+    /// It suspended itself: too many turned orphan at once, or what the owner said is lost.
+    Suspended {
+        /// What happened, for people.
+        why: String,
+    },
     /// Its owner paused automatic reaping.
     Paused(Pause),
     /// What cannot be recorded is not done.
@@ -66,7 +69,7 @@ impl Hold {
             Self::ProtectedAncestor => "protected_ancestor",
             Self::Young { .. } => "younger_than_ephemeral_min_age",
             Self::ViewObstructed => "view_obstructed",
-            Self::Suspended => "suspended",
+            Self::Suspended { .. } => "suspended",
             Self::Paused(_) => "paused",
             Self::AuditLost => "audit_unavailable",
             Self::FailedBefore(error) => error.word(),
@@ -102,7 +105,7 @@ impl Hold {
             | Self::Kept
             | Self::ProtectedAncestor
             | Self::ViewObstructed
-            | Self::Suspended
+            | Self::Suspended { .. }
             | Self::AuditLost
             | Self::FailedBefore(_) => None,
         }

@@ -73,7 +73,10 @@ impl Policy {
             .after(rules.ephemeral_min_age.saturating_sub(age));
         hold_if(is_young, Hold::Young { until });
         hold_if(self.is_view_obstructed, Hold::ViewObstructed);
-        hold_if(self.steering.suspension.is_some(), Hold::Suspended);
+        if let Some(suspension) = &self.steering.suspension {
+            let why = suspension.why.clone();
+            hold_if(true, Hold::Suspended { why });
+        }
         if let Some(pause) = self.steering.pause.filter(|pause| pause.holds(now)) {
             hold_if(true, Hold::Paused(pause));
         }

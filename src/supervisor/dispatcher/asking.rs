@@ -63,7 +63,7 @@ impl Dispatcher {
                 return;
             }
             Request::Pause { length } => return self.pause(ticket, &peer, length, now, effects),
-            Request::Resume => return self.resume(ticket, &peer, effects),
+            Request::Resume => return self.resume(ticket, &peer, now, effects),
             Request::Keep { what } => {
                 effects.push(Effect::Identify {
                     ticket,

@@ -7,21 +7,23 @@ use tokio::sync::watch;
 
 use super::Dispatcher;
 use crate::orphan::clock::Now;
-use crate::orphan::escalation::Audit;
+use crate::orphan::escalation::{Audit, Failure};
 use crate::orphan::event::Actor;
 use crate::orphan::process::ProcessIdentity;
 use crate::orphan::registry::Sighting;
+use crate::orphan::termination::Termination;
 use crate::orphan::victims::Lineage;
 use crate::supervisor::event::{Effect, Ticket};
 use crate::supervisor::request::{Peer, Selection};
 use crate::supervisor::selection::{Choice, Spared, choose};
-use crate::supervisor::termination::Wave;
+use crate::supervisor::termination::{REAPING_HELD, Wave};
 use crate::wire::results::{self, FixReport};
 
 /// A fix whose terminations have begun.
 #[derive(Debug)]
 pub(super) struct Fixing {
     ticket: Ticket,
+    actor: Actor,
     is_gate: bool,
     pub(super) open: HashSet<ProcessIdentity>,
     pub(super) report: FixReport,
@@ -61,15 +63,13 @@ impl Dispatcher {
                 None => fresh.push(target),
             }
         }
+        let actor = peer.actor();
         if !fresh.is_empty() {
-            let actor = Actor::Peer {
-                uid: peer.uid,
-                pid: peer.pid,
-            };
             self.begin_wave(fresh, actor, vec![peer.lineage], now, effects);
         }
         self.fixing.push(Fixing {
             ticket,
+            actor,
             is_gate,
             open,
             report,
@@ -107,6 +107,36 @@ impl Dispatcher {
             configured: self.configured.subscribe(),
             settings: Arc::clone(&self.settings),
         }));
+    }
+
+    /// Who asked and joined a wave that the daemon began by itself gets one of its own, if that one
+    /// ended for a reason that holds only the daemon back. `guarded` is whom the first had to spare.
+    pub(super) fn goes_on_for_who_asked(
+        &mut self,
+        termination: &Termination,
+        guarded: Option<Arc<watch::Sender<Vec<Arc<Lineage>>>>>,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let identity = termination.sighting.identity();
+        let is_held_back_alone = termination.actor == Actor::Auto
+            && (termination.outcome.is_spared_as(REAPING_HELD)
+                || termination.outcome.is_failed_for(Failure::AuditUnavailable));
+        let asked = self.fixing.iter().find(|one| one.open.contains(&identity));
+        let (true, None, Some(asked)) = (is_held_back_alone, &self.stopping, asked) else {
+            return false;
+        };
+        let actor = asked.actor;
+        // Where the scans do not show it any more there is nothing to go on with.
+        let Some(sighting) = self.registry.get(&identity).cloned() else {
+            return false;
+        };
+        if sighting.verdict.orphan_reason().is_none() {
+            return false;
+        }
+        let guarded = guarded.map(|all| all.borrow().clone()).unwrap_or_default();
+        self.begin_wave(vec![sighting], actor, guarded, now, effects);
+        true
     }
 
     pub(super) fn answer_finished_fixes(&mut self, effects: &mut Vec<Effect>) {

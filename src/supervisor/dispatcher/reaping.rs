@@ -11,7 +11,7 @@ use crate::orphan::steering::Kept;
 use crate::orphan::view::Obstacle;
 use crate::supervisor::event::{Around, Effect, Found, Ticket};
 use crate::supervisor::request::{Peer, Refusal};
-use crate::wire::results;
+use crate::wire::{results, status};
 
 impl Dispatcher {
     /// Takes in what a scan showed beside the coordinators.
@@ -85,26 +85,35 @@ impl Dispatcher {
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
-        self.policy.pause(length, now);
-        let until = self.policy.steering().pause.and_then(|pause| pause.until);
-        effects.push(Effect::Record(vec![Fact::ReapSuspended {
-            by: HeldBy::Owner {
-                actor: actor(peer),
-                until,
-            },
-            why: "paused".to_owned(),
-        }]));
-        self.steered(Some((ticket, results::paused(until))), effects);
-    }
-
-    pub(super) fn resume(&mut self, ticket: Ticket, peer: &Peer, effects: &mut Vec<Effect>) {
-        let was_held = self.policy.resume();
-        if was_held {
-            effects.push(Effect::Record(vec![Fact::ReapResumed {
-                actor: Some(actor(peer)),
+        let (pause, has_changed) = self.policy.pause(length, now);
+        if has_changed {
+            effects.push(Effect::Record(vec![Fact::ReapSuspended {
+                by: HeldBy::Owner {
+                    actor: peer.actor(),
+                    until: pause.until,
+                },
+                why: "paused".to_owned(),
             }]));
         }
-        let answer = results::resumed(was_held, self.settings.reap.confirm);
+        let answer = results::paused(pause.until, has_changed);
+        self.steered(Some((ticket, answer)), effects);
+    }
+
+    pub(super) fn resume(
+        &mut self,
+        ticket: Ticket,
+        peer: &Peer,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let lifted = self.policy.resume(now);
+        if lifted.is_something() {
+            effects.push(Effect::Record(vec![Fact::ReapResumed {
+                actor: Some(peer.actor()),
+            }]));
+        }
+        let held_by = status::held_by(&self.policy, &self.obstacles, now);
+        let answer = results::resumed(&lifted, &held_by, self.settings.reap.confirm);
         self.steered(Some((ticket, answer)), effects);
     }
 
@@ -124,6 +133,7 @@ impl Dispatcher {
                 None => Err(Refusal::NotKept(what.to_string())),
             },
             (_, Err(refusal), _) => Err(refusal),
+            (_, Ok(_), true) if keeps.are_full() => Err(Refusal::TooManyKept),
             (_, Ok(Found::Process(identity)), _) => {
                 keeps.processes.insert(identity.pid, identity);
                 Ok(())
@@ -171,12 +181,5 @@ impl Dispatcher {
         let steering = Arc::new(self.policy.steering().clone());
         self.steering.send_replace(Arc::clone(&steering));
         effects.push(Effect::Keep { steering, answer });
-    }
-}
-
-fn actor(peer: &Peer) -> Actor {
-    Actor::Peer {
-        uid: peer.uid,
-        pid: peer.pid,
     }
 }

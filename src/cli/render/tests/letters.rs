@@ -27,7 +27,7 @@ fn a_status_tells_of_the_daemon_and_what_it_has_in_view() {
         &text.lines().skip(7).map(str::to_owned).collect::<Vec<_>>(),
         &[
             "1 orphan in view",
-            "    PID 4242 etime=02:05:10 state=suspected workspace=/home/me/projects/shop reason=workspace_path_missing",
+            "    PID 4242 etime=02:05:10 state=suspected workspace=/home/me/projects/shop reason=workspace_path_missing next=2026-05-26T12:06:00.000000+00:00",
         ],
     );
 }
@@ -58,6 +58,10 @@ fn a_policy_says_what_it_does_and_what_holds_it() {
         (
             json!({"confirm": true, "reasons": ["a"], "held_by": ["view_obstructed", "audit_unavailable"]}),
             "  policy:    ends orphans by itself (a); held: it does not see everything there is; held: the event log cannot be written",
+        ),
+        (
+            json!({"confirm": true, "reasons": ["a"], "held_by": ["paused"], "paused": true}),
+            "  policy:    ends orphans by itself (a); paused (team-agentctl resume)",
         ),
         (
             json!({"suspended": "breaker"}),

@@ -3,6 +3,7 @@
 mod letters;
 mod samples;
 mod scans_and_fixes;
+mod steering;
 mod unusual;
 
 use jiff::Timestamp;

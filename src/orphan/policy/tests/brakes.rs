@@ -23,7 +23,7 @@ fn too_many_at_once_suspend_automatic_reaping_until_it_is_resumed() {
     assert_eq!(world.due(), NOBODY);
     assert_eq!(world.holds(10), ["suspended"]);
     assert_eq!(world.standing(10).next_action, None);
-    assert!(world.policy.resume());
+    assert!(world.policy.resume(world.now).is_something());
     assert_eq!(
         world.due(),
         [10, 11, 12, 13],

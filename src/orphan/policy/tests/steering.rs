@@ -47,10 +47,67 @@ fn a_pause_without_an_end_lasts_until_it_is_resumed() {
         world.scans(&[orphan(7)], 100_000);
         assert_eq!(world.due(), NOBODY, "{length:?}");
         assert_eq!(world.standing(7).next_action, None);
-        assert!(world.policy.resume());
+        assert!(world.policy.resume(world.now).is_something());
         assert_eq!(world.due(), [7]);
-        assert!(!world.policy.resume(), "nothing is held any more");
+        assert!(
+            !world.policy.resume(world.now).is_something(),
+            "nothing is held any more"
+        );
     }
+}
+
+#[test]
+fn a_shorter_pause_does_not_shorten_a_longer_one() {
+    let minutes = |minutes| Some(Duration::from_mins(minutes));
+    for (first, second, has_changed, held_for) in [
+        (None, minutes(1), false, None),
+        (minutes(30), minutes(10), false, minutes(30)),
+        (minutes(10), minutes(30), true, minutes(30)),
+        (minutes(10), None, true, None),
+    ] {
+        let mut world = with_one_due();
+        assert!(world.policy.pause(first, world.now).1);
+        let (pause, changed) = world.policy.pause(second, world.now);
+        let until = held_for.map(|length| world.now.wall + length);
+        assert_eq!(
+            (pause.until, changed),
+            (until, has_changed),
+            "{first:?} {second:?}"
+        );
+        assert_eq!(world.policy.steering().pause, Some(pause));
+    }
+    // One that is over is none.
+    let mut world = with_one_due();
+    world.policy.pause(minutes(1), world.now);
+    world.pass(61);
+    let (pause, changed) = world.policy.pause(minutes(2), world.now);
+    assert_eq!(pause.until, Some(world.now.wall + Duration::from_mins(2)));
+    assert!(changed);
+}
+
+#[test]
+fn a_resume_says_what_it_lifted() {
+    let mut world = with_one_due();
+    assert_eq!(world.policy.resume(world.now), Lifted::default());
+    world.policy.pause(None, world.now);
+    let suspension = Suspension {
+        since: world.now.wall,
+        why: "5 of 6".to_owned(),
+    };
+    world.policy.steering.suspension = Some(suspension.clone());
+    assert_eq!(
+        world.policy.resume(world.now),
+        Lifted {
+            pause: true,
+            suspension: Some(suspension),
+        }
+    );
+    world.policy.pause(Some(Duration::from_secs(1)), world.now);
+    world.pass(2);
+    assert!(
+        !world.policy.resume(world.now).is_something(),
+        "it was over by itself"
+    );
 }
 
 #[test]

@@ -73,6 +73,89 @@ fn who_asked_is_served_first_and_what_the_daemon_ends_already_is_joined() {
 }
 
 #[test]
+fn what_holds_only_the_daemon_back_does_not_hold_who_asked_and_joined() {
+    for outcome in [unrecorded(), spared("reaping_held")] {
+        let mut daemon = reaping();
+        scan(&mut daemon, vec![orphan(10)]);
+        daemon.fix(1, Selection::default());
+        daemon.scanned(vec![orphan(10)]);
+        let after = ended(&mut daemon, 10, outcome.clone());
+        assert_eq!(after[1..], ["end [10]"], "{after:?}");
+        let wave = &daemon.waves[1];
+        assert_eq!((wave.actor, wave.audit), (peer().actor(), Audit::Wanted));
+        assert_eq!(*wave.guarded.borrow(), [peer().lineage]);
+        assert_eq!(
+            daemon.ended(10, KILLED),
+            ["record orphan.killed 10", "answer 1: ok"]
+        );
+        assert_eq!(pids_in(daemon.result(1), "killed"), [10]);
+    }
+}
+
+#[test]
+fn who_joined_is_answered_where_nothing_is_left_to_go_on_with() {
+    // Ended for another reason, nobody asked, the scans do not show it any more, or the daemon stops.
+    let mut daemon = reaping();
+    scan(&mut daemon, vec![orphan(10)]);
+    daemon.fix(1, Selection::default());
+    daemon.scanned(vec![orphan(10)]);
+    let after = ended(&mut daemon, 10, spared("kept"));
+    assert_eq!(after, ["record orphan.spared 10", "answer 1: ok"]);
+
+    let mut daemon = reaping();
+    scan(&mut daemon, vec![orphan(10)]);
+    let after = ended(&mut daemon, 10, spared("reaping_held"));
+    assert_eq!(after, ["record orphan.spared 10"]);
+
+    for stops in [false, true] {
+        let mut daemon = reaping();
+        scan(&mut daemon, vec![orphan(10)]);
+        daemon.fix(1, Selection::default());
+        daemon.scanned(vec![orphan(10)]);
+        if stops {
+            daemon.stop();
+        } else {
+            scan(&mut daemon, vec![]);
+        }
+        let after = ended(&mut daemon, 10, spared("reaping_held"));
+        assert!(after.contains(&"answer 1: ok".to_owned()), "{after:?}");
+        assert_eq!(pids_in(daemon.result(1), "spared"), [10]);
+        assert_eq!(daemon.waves.len(), 1);
+    }
+}
+
+#[test]
+fn a_pause_for_less_than_it_is_paused_for_is_not_recorded_and_says_so() {
+    let mut daemon = reaping();
+    daemon.ask(1, Request::Pause { length: None });
+    let length = Some(Duration::from_secs(60));
+    assert_eq!(
+        daemon.ask(2, Request::Pause { length }),
+        ["keep and answer 2"]
+    );
+    assert_eq!(daemon.status()["policy"]["paused_until"], Value::Null);
+}
+
+#[test]
+fn more_than_can_be_read_back_is_not_kept() {
+    let mut daemon = reaping();
+    let keep = |daemon: &mut Daemon, ticket, path: String| {
+        daemon.take(Event::Identified {
+            ticket,
+            what: Kept::Path(path.clone().into()),
+            is_kept: true,
+            found: Ok(Found::Paths(vec![path.into()])),
+        })
+    };
+    let most = u64::try_from(crate::orphan::steering::Keeps::MOST).unwrap();
+    for number in 0..most {
+        keep(&mut daemon, number, format!("/ws/{number}"));
+    }
+    let answer = keep(&mut daemon, most, "/ws/more".to_owned());
+    assert!(answer[0].contains("too much is kept"), "{answer:?}");
+}
+
+#[test]
 fn one_that_stops_begins_nothing() {
     let mut daemon = reaping();
     daemon.take(Event::Tick);

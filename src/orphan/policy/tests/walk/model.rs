@@ -332,7 +332,7 @@ impl Model {
             }
             H::OwnerResumes => {
                 self.is_paused = false;
-                self.policy.resume();
+                self.policy.resume(self.now);
             }
         }
         Ok(())
