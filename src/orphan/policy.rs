@@ -65,7 +65,9 @@ pub struct Policy {
     steering: Steering,
     history: VecDeque<Past>,
     last_look: Option<(Moment, Duration)>,
-    /// When the daemon began to end one by itself, within the last interval.
+    /// When the last scan began.
+    looked_at: Moment,
+    /// With which scans the daemon began to end one by itself, within the last interval.
     begun: VecDeque<Moment>,
     /// They are above the daemon: it was told so when it tried.
     above: BTreeSet<ProcessIdentity>,
@@ -97,6 +99,7 @@ impl Policy {
             now.moment.since(moment) > rules.stall || now.asleep.saturating_sub(asleep) > NAP
         });
         self.last_look = Some((now.moment, now.asleep));
+        self.looked_at = looked_at;
         if was_unwatched {
             self.unwatched(rules, now);
         }
@@ -148,9 +151,9 @@ impl Policy {
         };
         let tracked = self.tracked.entry(sighting.identity()).or_insert(fresh);
         let was_none = tracked.state == State::Seen;
-        // Another program in the same process is another coordinator.
-        if sighting.sightings == 1 && !matches!(tracked.state, State::Terminating(_)) {
-            tracked.state = State::Seen;
+        // Another program in the same process is another coordinator, with a patience of its own.
+        if sighting.sightings == 1 {
+            tracked.take(Input::NoOrphan, rules, now.moment);
         }
         let reason = sighting.verdict.orphan_reason();
         let input = match reason {
@@ -187,29 +190,36 @@ impl Policy {
             })
             .collect();
         due.sort_unstable();
-        // Clients ask for scans too: what counts is the time of one.
-        let just_begun = self.begun.iter();
-        let just_begun = just_begun.filter(|at| now.moment.since(**at) < rules.interval);
+        let just_begun = self.begun.iter().filter(|at| self.counts(**at, rules));
         due.truncate(rules.max_per_scan.saturating_sub(just_begun.count()));
         due.into_iter().map(|(_, identity)| identity).collect()
     }
 
+    /// Whether what began with the scan of then counts for the limit of this one. Clients ask for
+    /// scans too: what counts is the time of one, less what one may begin early.
+    fn counts(&self, then: Moment, rules: &Rules) -> bool {
+        self.looked_at.since(then) < rules.interval - rules.interval / 4
+    }
+
     /// Somebody begins to end it.
     pub fn began(&mut self, identity: &ProcessIdentity, actor: Actor, rules: &Rules, now: Now) {
-        self.begun
-            .retain(|at| now.moment.since(*at) < rules.interval);
+        let mut begun = std::mem::take(&mut self.begun);
+        begun.retain(|at| self.counts(*at, rules));
         if actor == Actor::Auto {
-            self.begun.push_back(now.moment);
+            begun.push_back(self.looked_at);
         }
+        self.begun = begun;
         if let Some(tracked) = self.tracked.get_mut(identity) {
             tracked.take(Input::Began, rules, now.moment);
         }
     }
 
-    /// A termination ended. Gives the respawn that it was one too many of, if it was.
+    /// A termination ended. Gives the respawn that it was one too many of, if it was. `asked` is
+    /// whether peers had joined: what is above those is not above the daemon.
     pub fn ended(
         &mut self,
         termination: &Termination,
+        asked: bool,
         rules: &Rules,
         now: Now,
     ) -> Option<(PathBuf, Respawn)> {
@@ -231,11 +241,10 @@ impl Policy {
         let lost_audit = termination.outcome.is_failed_for(Failure::AuditUnavailable);
         let by_itself = termination.actor == Actor::Auto;
         self.is_audit_lost |= lost_audit && by_itself;
-        if by_itself
-            && termination
-                .outcome
-                .is_spared_as(Why::ProtectedAncestor.word())
-        {
+        let is_above = termination
+            .outcome
+            .is_spared_as(Why::ProtectedAncestor.word());
+        if by_itself && is_above && !asked {
             self.above.insert(identity);
         }
         let was_killed = matches!(termination.outcome, Outcome::Killed { .. });

@@ -104,8 +104,8 @@ impl fmt::Display for Kept {
 /// What is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keeps {
-    /// Workspaces at or below these.
-    pub paths: BTreeSet<PathBuf>,
+    /// Workspaces at or below these: each path by its name, with where it led when that was said.
+    pub paths: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
     /// These processes, until they end.
     pub processes: BTreeMap<Pid, ProcessIdentity>,
 }
@@ -124,7 +124,11 @@ impl Keeps {
     /// Whether this coordinator is kept, itself or by its workspace.
     #[must_use]
     pub fn hold(&self, process: &ProcessIdentity, evidence: &Evidence) -> bool {
-        self.processes.get(&process.pid) == Some(process) || concerns(evidence, &self.paths)
+        let paths = self.paths.iter().flat_map(|(name, led_to)| {
+            // By its name, too: where a link leads may have changed.
+            std::iter::once(name).chain(led_to)
+        });
+        self.processes.get(&process.pid) == Some(process) || concerns(evidence, paths)
     }
 }
 

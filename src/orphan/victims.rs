@@ -3,8 +3,11 @@
 //! Doubt leaves a process behind. Knows nothing of handles: whoever signals pins each member and
 //! asks [`still_belongs`] again under its handle.
 
+mod descent;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use self::descent::with_all_below;
 use super::process::{Pid, ProcessIdentity};
 
 /// How far termination reaches.
@@ -17,6 +20,20 @@ pub enum Scope {
     Group,
     /// And its other descendants.
     Tree,
+}
+
+impl Scope {
+    /// Whether the members of the orphan's group end with it.
+    #[must_use]
+    pub fn reaches_group(self) -> bool {
+        self != Self::Process
+    }
+
+    /// Whether its other descendants do.
+    #[must_use]
+    pub fn reaches_descendants(self) -> bool {
+        self == Self::Tree
+    }
 }
 
 /// What a process is, as far as it may have to be protected.

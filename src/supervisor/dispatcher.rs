@@ -55,6 +55,8 @@ pub struct Dispatcher {
     queued: Vec<(Ticket, Waiting)>,
     /// Each with whom its wave must not touch: who joins it is added.
     ending: HashMap<ProcessIdentity, Arc<watch::Sender<Vec<Arc<Lineage>>>>>,
+    /// Left the scans while they are being ended, which was not said: most end of that.
+    unsaid: HashSet<ProcessIdentity>,
     /// Ended while a scan ran, which may have seen them alive before.
     ended_meanwhile: HashSet<ProcessIdentity>,
     fixing: Vec<Fixing>,
@@ -84,6 +86,7 @@ impl Dispatcher {
             scanned_for: Vec::new(),
             queued: Vec::new(),
             ending: HashMap::new(),
+            unsaid: HashSet::new(),
             ended_meanwhile: HashSet::new(),
             fixing: Vec::new(),
             last_scan: None,
@@ -235,7 +238,9 @@ impl Dispatcher {
                     sighting,
                     cause: Cleared::Exited,
                     ..
-                } if self.ending.contains_key(&sighting.identity()) => {}
+                } if self.ending.contains_key(&sighting.identity()) => {
+                    self.unsaid.insert(sighting.identity());
+                }
                 Transition::Cleared {
                     sighting,
                     was,
@@ -299,7 +304,10 @@ impl Dispatcher {
     fn ended(&mut self, termination: Termination, now: Now, effects: &mut Vec<Effect>) {
         let identity = termination.sighting.identity();
         let guarded = self.ending.remove(&identity);
-        let respawn = self.policy.ended(&termination, &self.settings.reap, now);
+        let asked = guarded.as_ref().is_some_and(|all| !all.borrow().is_empty());
+        let respawn = self
+            .policy
+            .ended(&termination, asked, &self.settings.reap, now);
         if let Some((workspace, respawn)) = respawn {
             effects.push(Effect::SayRespawn { workspace, respawn });
         }
@@ -326,15 +334,17 @@ impl Dispatcher {
         }
     }
 
-    /// An orphan that was let go and that the scans do not show any more: while it was being ended
-    /// that was not said.
+    /// An orphan that was let go and that the scans do not show any more, if that was not said while
+    /// it was being ended.
     fn clear_if_lost(&mut self, termination: &Termination, now: Now, effects: &mut Vec<Effect>) {
         let sighting = &termination.sighting;
         let is_let_go = matches!(
             termination.outcome,
             Outcome::Spared { .. } | Outcome::Failed { .. }
         );
-        if !is_let_go || self.registry.get(&sighting.identity()).is_some() {
+        let identity = sighting.identity();
+        let was_unsaid = self.unsaid.remove(&identity);
+        if !is_let_go || !was_unsaid || self.registry.get(&identity).is_some() {
             return;
         }
         let changed = termination.outcome.is_spared_as("program_changed");

@@ -329,9 +329,10 @@ fn find(what: &Kept) -> Result<Found, Refusal> {
             if climbs && paths.len() > 1 {
                 paths.remove(0);
             }
-            paths = paths.iter().map(|path| normalised(path)).collect();
-            paths.dedup();
-            Ok(Found::Paths(paths))
+            let mut paths = paths.iter().map(|path| normalised(path));
+            let name = paths.next().unwrap_or_else(|| path.clone());
+            let leads_to = paths.filter(|path| *path != name).collect();
+            Ok(Found::Path { name, leads_to })
         }
     }
 }

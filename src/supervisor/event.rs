@@ -171,8 +171,13 @@ pub enum Effect {
 pub enum Found {
     /// Exactly this process.
     Process(ProcessIdentity),
-    /// A path as it was written, and where it leads.
-    Paths(Vec<PathBuf>),
+    /// A path.
+    Path {
+        /// As it was written, without detours.
+        name: PathBuf,
+        /// Where it leads.
+        leads_to: Vec<PathBuf>,
+    },
 }
 
 /// What a scan shows beside the coordinators.

@@ -172,7 +172,7 @@ impl Writer {
         if records.is_empty() && self.owed.is_empty() && !is_asked {
             return Ok(());
         }
-        let owed = self.owed.len();
+        let announced = records.len();
         self.owed.extend(records);
         let result = self.write_owed(wanted);
         self.is_doubtful &= result.is_err() || wanted != Wanted::OnDisk;
@@ -181,7 +181,9 @@ impl Writer {
             self.log = None;
             if wanted == Wanted::OnDisk {
                 // Announcements: whether what they announce happens is decided by this answer.
-                self.owed.truncate(owed.min(self.owed.len()));
+                // They are the last; of what was owed before some may be written by now.
+                let others = self.owed.len().saturating_sub(announced);
+                self.owed.truncate(others);
             }
             self.owed.truncate(OWED_LIMIT);
         }

@@ -5,6 +5,7 @@
 //! that hangs keeps its thread; the same workspace is not probed again until that one returns.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -173,61 +174,67 @@ impl Scanner {
         remembered: Option<MountKey>,
         settings: &Settings,
     ) -> Result<Option<Observation>, ScanError> {
-        let evidence = match without_probing(&record, &coordinator, &settings.judged) {
-            Some(evidence) => evidence,
-            None => {
-                self.probe(&record, &coordinator, remembered, settings.probe_timeout)
-                    .await
+        let known = without_probing(&record, &coordinator, &settings.judged);
+        let limit = settings.probe_timeout;
+        let probe = self.probe(&record, &coordinator, known.clone(), remembered, limit);
+        let (evidence, is_unchanged) = match probe.await {
+            Some((evidence, Ok(argv))) => (evidence, argv == record.argv),
+            Some((_, Err(error))) if facts::is_shortage(&error) => {
+                return Err(ScanError::Shortage(error.to_string()));
             }
+            Some((evidence, Err(_))) => (evidence, false),
+            // Whatever it is by now: nothing is concluded from what gave no answer.
+            None => (
+                known.unwrap_or_else(|| timed_out(&record, &coordinator)),
+                true,
+            ),
         };
         // A verdict that rests on our own want of something would be about us.
         if let Some(errno) = shortage_in(&evidence) {
             return Err(ScanError::Shortage(errno.to_owned()));
         }
-        let unchanged = match facts::argv(record.identity.pid) {
-            Ok(argv) => argv == record.argv,
-            Err(error) if facts::is_shortage(&error) => {
-                return Err(ScanError::Shortage(error.to_string()));
-            }
-            Err(_) => false,
-        };
-        Ok((unchanged && handle.is_alive()).then_some(Observation {
+        Ok((is_unchanged && handle.is_alive()).then_some(Observation {
             record,
             coordinator,
             evidence,
         }))
     }
 
+    /// What `known` leaves open, and then the argv once more. Both may hang: on the workspace's file
+    /// system, or on a process that waits for one with its memory map locked. Nothing if one does.
     async fn probe(
         &self,
         record: &ProcessRecord,
         coordinator: &Coordinator,
+        known: Option<Evidence>,
         remembered: Option<MountKey>,
         limit: Duration,
-    ) -> Evidence {
-        let WorkspaceArgument::Given(workspace) = coordinator.workspace.clone() else {
-            return timed_out(record, coordinator);
+    ) -> Option<(Evidence, std::io::Result<Vec<OsString>>)> {
+        let workspace = match &coordinator.workspace {
+            WorkspaceArgument::Given(workspace) => Some(workspace.clone()),
+            _ => None,
         };
-        let Some(entry) = ProbeEntry::begin(&self.probes, record.identity) else {
-            return timed_out(record, coordinator);
-        };
+        let entry = ProbeEntry::begin(&self.probes, record.identity)?;
         let number = entry.number;
         let subject = record.clone();
         let probe = on_blocking_pool(limit, move || {
             // Held for as long as the probe runs, however long nobody waits for it any more.
             let _entry = entry;
-            gather(&subject, &workspace, remembered)
+            let evidence = match (known, workspace) {
+                (Some(known), _) => known,
+                (None, Some(workspace)) => gather(&subject, &workspace, remembered),
+                (None, None) => return None,
+            };
+            Some((evidence, facts::argv(subject.identity.pid)))
         });
-        match probe.await {
-            Some(evidence) => evidence,
-            None => {
-                let mut all = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some((_, waiting)) = all.running.get_mut(&number) {
-                    *waiting = Waiting::NotAnyMore;
-                }
-                timed_out(record, coordinator)
+        let answer = probe.await;
+        if answer.is_none() {
+            let mut all = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((_, waiting)) = all.running.get_mut(&number) {
+                *waiting = Waiting::NotAnyMore;
             }
         }
+        answer.flatten()
     }
 }
 

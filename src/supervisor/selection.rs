@@ -10,6 +10,11 @@ use crate::orphan::process::Pid;
 use crate::orphan::registry::Sighting;
 use crate::orphan::verdict::OrphanReason;
 
+/// Why an orphan is spared that a request does not ask for.
+const NOT_SELECTED: &str = "not_selected";
+/// Why one is spared that is an orphan only by its name, and may be a running test suite's.
+pub const YOUNG: &str = "younger_than_ephemeral_min_age";
+
 /// What a fix does with the coordinators of one scan.
 #[derive(Debug, Default)]
 pub struct Choice {
@@ -60,6 +65,26 @@ impl Selection {
         self.pids.contains(&sighting.identity().pid)
     }
 
+    /// Why an orphan is spared by a fix that asks for these, if it is.
+    #[must_use]
+    pub fn spares(
+        &self,
+        orphan: &Sighting,
+        ephemeral_min_age: Duration,
+        now: SystemTime,
+    ) -> Option<&'static str> {
+        let reason = orphan.verdict.orphan_reason()?;
+        if !self.includes(orphan) {
+            Some(NOT_SELECTED)
+        } else if orphan.is_young_ephemeral(ephemeral_min_age, now)
+            && !self.insists_on(orphan, reason)
+        {
+            Some(YOUNG)
+        } else {
+            None
+        }
+    }
+
     /// Whether the request names an ephemeral one so clearly that its age does not matter.
     fn insists_on(&self, sighting: &Sighting, reason: &OrphanReason) -> bool {
         self.names(sighting) || self.reasons.iter().any(|named| reason.is_named(named))
@@ -82,24 +107,17 @@ pub fn choose<'a>(
             sighting: Box::new(sighting.clone()),
             why,
         };
-        match sighting.verdict.orphan_reason() {
-            None if selection.names(sighting) => {
+        if sighting.verdict.orphan_reason().is_none() {
+            if selection.names(sighting) {
                 choice.spared.push(spare(sighting.verdict.reason()));
             }
-            None => {}
-            Some(_) if !selection.includes(sighting) && selection.names(sighting) => {
-                choice.spared.push(spare("not_selected".to_owned()));
-            }
-            Some(_) if !selection.includes(sighting) => {}
-            Some(reason)
-                if sighting.is_young_ephemeral(ephemeral_min_age, now)
-                    && !selection.insists_on(sighting, reason) =>
-            {
-                choice
-                    .spared
-                    .push(spare("younger_than_ephemeral_min_age".to_owned()));
-            }
-            Some(_) => choice.targets.push(sighting.clone()),
+            continue;
+        }
+        match selection.spares(sighting, ephemeral_min_age, now) {
+            None => choice.targets.push(sighting.clone()),
+            // Nobody asked for it.
+            Some(NOT_SELECTED) if !selection.names(sighting) => {}
+            Some(why) => choice.spared.push(spare(why.to_owned())),
         }
     }
     choice

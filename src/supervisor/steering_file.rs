@@ -16,10 +16,10 @@ use crate::wire;
 const NAME: &str = "steering.json";
 /// What cannot be understood is left there, for its owner.
 const SET_ASIDE: &str = "steering.json.bad";
-/// More than [`Keeps::MOST`] of the longest paths, each byte escaped.
+/// More than [`Keeps::MOST`] of the longest paths and where they lead, each byte escaped.
 ///
 /// [`Keeps::MOST`]: crate::orphan::steering::Keeps::MOST
-const LIMIT_BYTES: u64 = 128 << 20;
+const LIMIT_BYTES: u64 = 512 << 20;
 
 /// What the owner said before, or nothing. A file that cannot be understood may have held a pause:
 /// then automatic reaping is suspended until somebody resumes it. Changes nothing. Blocking.
@@ -138,6 +138,7 @@ pub fn start_writer(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::fs;
 
     use super::*;
@@ -198,7 +199,7 @@ mod tests {
         for number in 0..Keeps::MOST {
             // The longest in JSON: each byte becomes six.
             let path = format!("/{number}{}", "\u{1}".repeat(4080));
-            steering.keeps.paths.insert(path.into());
+            steering.keeps.paths.insert(path.into(), BTreeSet::new());
         }
         assert!(steering.keeps.are_full());
         write(&dir.path().join(NAME), &steering).unwrap();
@@ -211,7 +212,8 @@ mod tests {
         let (events, mut incoming) = mpsc::unbounded_channel();
         let entries = start_writer(dir.path().to_path_buf(), events);
         let mut steering = Steering::default();
-        steering.keeps.paths.insert("/home/me/ws".into());
+        let led_to = ["/data/ws".into()].into();
+        steering.keeps.paths.insert("/home/me/ws".into(), led_to);
         let entry = |steering: &Steering, ticket| Entry {
             steering: std::sync::Arc::new(steering.clone()),
             answer: Some((ticket, Value::Null)),

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use self::case::{Case, Victim, await_exits_of, gone, is_exiting, send, spare, who_stays};
 use self::gather::{GatheringCase, Newcomers, gather_all};
 use super::journal::Journal;
+use super::request::Selection;
 use super::scan::{Look, Scanner, on_blocking_pool};
 use super::settings::Settings;
 use crate::orphan::escalation::{Audit, Escalation, Failure, Input, Outcome, Step};
@@ -39,6 +40,10 @@ const STALE_AFTER: Duration = Duration::from_millis(250);
 
 /// Why an orphan is spared that the daemon may not end by itself any more.
 pub const REAPING_HELD: &str = "reaping_held";
+/// The same, for what it is an orphan for by now.
+pub const REASON_NOT_LISTED: &str = "reason_not_listed";
+/// The same: it was patient with another case.
+pub const REASON_CHANGED: &str = "reason_changed";
 
 /// What a wave is to do.
 #[derive(Debug)]
@@ -47,6 +52,8 @@ pub struct Wave {
     pub targets: Vec<Sighting>,
     /// Who wants it.
     pub actor: Actor,
+    /// What they asked for; nothing, where nobody did.
+    pub selection: Option<Selection>,
     /// What an event log that cannot be written means.
     pub audit: Audit,
     /// The daemon's own pid: it and its ancestors are protected.
@@ -71,6 +78,7 @@ pub async fn run(
     let runner = Runner {
         started: Instant::now(),
         wave_actor: wave.actor,
+        selection: wave.selection,
         own_pid: wave.own_pid,
         guarded: wave.guarded,
         steering: wave.steering,
@@ -83,8 +91,13 @@ pub async fn run(
     let cases = wave
         .targets
         .into_iter()
-        .map(|sighting| Case {
+        .filter_map(|sighting| {
+            let reason = sighting.verdict.orphan_reason()?.clone();
+            Some((sighting, reason))
+        })
+        .map(|(sighting, reason)| Case {
             sighting,
+            reason,
             escalation: Escalation::new(wave.audit),
             victims: Vec::new(),
             left_behind: Vec::new(),
@@ -122,6 +135,7 @@ pub fn lost(sighting: Sighting, actor: Actor) -> Termination {
 struct Runner {
     started: Instant,
     wave_actor: Actor,
+    selection: Option<Selection>,
     own_pid: Pid,
     guarded: watch::Receiver<Vec<Arc<Lineage>>>,
     steering: watch::Receiver<Arc<Steering>>,
@@ -235,7 +249,7 @@ impl Runner {
             return spare(case, &why);
         }
         if let Some(why) = self.held_by_owner(&case) {
-            return spare(case, why);
+            return spare(case, &why);
         }
         if case.victims.is_empty() {
             let Some(handle) = handle else {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::entry::entry;
 use super::results::{Source, milliseconds};
+use super::steering::kept_path;
 use super::text::{Object, put_optional_text, put_text, timestamp};
 use crate::orphan::clock::{Moment, Now};
 use crate::orphan::policy::hold::Hold;
@@ -251,11 +252,7 @@ fn policy(report: &StatusReport<'_>) -> Value {
         .keeps
         .paths
         .iter()
-        .map(|path| {
-            let mut item = Object::new();
-            put_text(&mut item, "path", path.as_ref());
-            Value::Object(item)
-        })
+        .map(|(name, led_to)| kept_path(name, led_to))
         .collect();
     json!({
         "confirm": rules.confirm,

@@ -1,8 +1,9 @@
 //! What the owner said, as it is kept over a restart.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -20,11 +21,7 @@ pub fn to_json(steering: &Steering, boot: &str) -> Value {
         .keeps
         .paths
         .iter()
-        .map(|path| {
-            let mut item = Object::new();
-            put_text(&mut item, "path", path.as_ref());
-            Value::Object(item)
-        })
+        .map(|(name, led_to)| kept_path(name, led_to))
         .collect();
     let processes: Vec<Value> = steering
         .keeps
@@ -45,6 +42,22 @@ pub fn to_json(steering: &Steering, boot: &str) -> Value {
         "kept_paths": paths,
         "kept_processes": processes,
     })
+}
+
+/// A path that is kept, and where it led.
+#[must_use]
+pub fn kept_path(name: &Path, led_to: &BTreeSet<PathBuf>) -> Value {
+    let one = |path: &Path| {
+        let mut item = Object::new();
+        put_text(&mut item, "path", path.as_ref());
+        item
+    };
+    let mut item = one(name);
+    if !led_to.is_empty() {
+        let led_to = led_to.iter().map(|path| Value::Object(one(path))).collect();
+        item.insert("leads_to".into(), Value::Array(led_to));
+    }
+    Value::Object(item)
 }
 
 /// Reads it back. Kept processes of another boot are gone.
@@ -80,8 +93,12 @@ pub fn from_json(value: &Value, boot: &str) -> Result<Steering, String> {
     };
     let paths = list("kept_paths")?
         .iter()
-        .map(path)
-        .collect::<Result<_, _>>()?;
+        .map(|one| {
+            let led_to = one["leads_to"].as_array().map_or(&[][..], Vec::as_slice);
+            let led_to: BTreeSet<PathBuf> = led_to.iter().map(path).collect::<Result<_, _>>()?;
+            Ok((path(one)?, led_to))
+        })
+        .collect::<Result<_, String>>()?;
     let processes = list("kept_processes")?
         .iter()
         .filter(|_| is_this_boot)
@@ -156,8 +173,14 @@ mod tests {
             }),
             keeps: Keeps {
                 paths: [
-                    PathBuf::from("/home/me/ws"),
-                    PathBuf::from(OsString::from_vec(b"/w\xff".to_vec())),
+                    (
+                        PathBuf::from("/home/me/ws"),
+                        [PathBuf::from("/data/ws"), PathBuf::from("/ws")].into(),
+                    ),
+                    (
+                        PathBuf::from(OsString::from_vec(b"/w\xff".to_vec())),
+                        BTreeSet::new(),
+                    ),
                 ]
                 .into(),
                 processes: [(42, identity)].into(),

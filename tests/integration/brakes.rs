@@ -434,3 +434,79 @@ fn roots_that_became_narrower_leave_the_rest_alone_at_once() {
         assert_spared(&world, &orphan, "outside_workspace_roots");
     });
 }
+
+#[test]
+fn whoever_else_a_new_configuration_leaves_out_is_left_alone_at_once() {
+    in_private_pid_namespace(|| {
+        let not_listed = eager("reasons = [\"workspace_trashed\"]");
+        let foreign = Settings {
+            uids: "[12345]",
+            ..eager("")
+        };
+        for (why, new) in [("reason_not_listed", not_listed), ("foreign_uid", foreign)] {
+            let world = World::new();
+            let _daemon = world.daemon_with(&patient());
+            let orphan = between_the_signals(&world);
+            world.configure(&new);
+            assert_eq!(world.ctl(["reload"]).code, Some(0));
+            assert_spared(&world, &orphan, why);
+        }
+    });
+}
+
+#[test]
+fn one_that_became_an_orphan_for_a_reason_that_is_not_listed_is_spared() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let _daemon = world.daemon_with(&patient());
+        let orphan = world.orphan("team-agent-gap7/ws").stubborn().start();
+        world.event_log().wait_for_signal(orphan.pid, "SIGTERM");
+        // A test suite makes its directory again.
+        fs::create_dir_all(world.path("team-agent-gap7/ws")).unwrap();
+        assert_spared(&world, &orphan, "reason_not_listed");
+    });
+}
+
+#[test]
+fn one_that_became_an_orphan_for_a_reason_nobody_asked_for_is_spared() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let _daemon = world.daemon_with(&Settings {
+            sigterm_wait: "2s",
+            ..Settings::default()
+        });
+        let orphan = world.orphan("team-agent-gap7/ws").stubborn().start();
+        let fix = std::thread::scope(|scope| {
+            let reason = "workspace_path_missing";
+            let fix = scope.spawn(|| world.ctl(["--json", "fix", "--confirm", "--reason", reason]));
+            world.event_log().wait_for_signal(orphan.pid, "SIGTERM");
+            fs::create_dir_all(world.path("team-agent-gap7/ws")).unwrap();
+            fix.join().unwrap()
+        });
+        let spared = entry_of(&fix.json_with(0)["spared"], orphan.pid).clone();
+        assert_eq!(spared["why"], "not_selected", "{spared:#}");
+        assert!(orphan.is_alive());
+    });
+}
+
+#[test]
+fn who_asks_for_what_the_daemon_ends_already_gets_it_although_the_owner_pauses() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let _daemon = world.daemon_with(&patient());
+        let orphan = between_the_signals(&world);
+        assert_eq!(world.ctl(["pause"]).code, Some(0));
+        let pid = orphan.pid.to_string();
+        let fix = world.ctl(["--json", "fix", "--confirm", "--pid", &pid]);
+        let fix = fix.json_with(0);
+        assert_eq!(pids(&fix["killed"]), [orphan.pid], "{fix:#}");
+        assert!(orphan.has_exited());
+        let actors: Vec<Value> = world
+            .event_log()
+            .signals(orphan.pid, "SIGKILL")
+            .iter()
+            .map(|kill| kill["actor"]["uid"].clone())
+            .collect();
+        assert_eq!(actors, [json!(0)]);
+    });
+}

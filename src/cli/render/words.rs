@@ -44,6 +44,12 @@ pub(super) fn spared(why: &str) -> Option<&'static str> {
         "kept" => "somebody asked to keep it",
         "keeps_unknown" => "what was kept is not known any more: `team-agentctl resume` goes on",
         "reaping_held" => "automatic reaping was paused or suspended meanwhile",
+        "reason_not_listed" => {
+            "it is an orphan for another reason by now, which reap.reasons does not list"
+        }
+        "reason_changed" => "it is an orphan for another reason by now",
+        "outside_workspace_roots" => "its workspace is not below workspace_roots",
+        "lineage_unknown" => "this command, or the daemon, may run below it",
         "process_table_unreadable" => "the process table could not be read again before the signal",
         "interrupted" => "the fix was cut off before its turn",
         "unfinished" => "the fix ended before its turn",

@@ -15,15 +15,19 @@ use crate::orphan::termination::Termination;
 use crate::orphan::victims::Lineage;
 use crate::supervisor::event::{Effect, Ticket};
 use crate::supervisor::request::{Peer, Selection};
-use crate::supervisor::selection::{Choice, Spared, choose};
-use crate::supervisor::termination::{REAPING_HELD, Wave};
+use crate::supervisor::selection::{Choice, Spared, YOUNG, choose};
+use crate::supervisor::termination::{REAPING_HELD, REASON_CHANGED, REASON_NOT_LISTED, Wave};
 use crate::wire::results::{self, FixReport};
+
+/// What keeps the daemon from ending one by itself, and nobody who asks for it.
+const ALONE: [&str; 4] = [REAPING_HELD, REASON_NOT_LISTED, REASON_CHANGED, YOUNG];
 
 /// A fix whose terminations have begun.
 #[derive(Debug)]
 pub(super) struct Fixing {
     ticket: Ticket,
     actor: Actor,
+    selection: Selection,
     is_gate: bool,
     pub(super) open: HashSet<ProcessIdentity>,
     pub(super) report: FixReport,
@@ -65,11 +69,13 @@ impl Dispatcher {
         }
         let actor = peer.actor();
         if !fresh.is_empty() {
-            self.begin_wave(fresh, actor, vec![peer.lineage], now, effects);
+            let wanted = Some(selection.clone());
+            self.begin_wave(fresh, actor, wanted, vec![peer.lineage], now, effects);
         }
         self.fixing.push(Fixing {
             ticket,
             actor,
+            selection: selection.clone(),
             is_gate,
             open,
             report,
@@ -82,6 +88,7 @@ impl Dispatcher {
         &mut self,
         targets: Vec<Sighting>,
         actor: Actor,
+        selection: Option<Selection>,
         guarded: Vec<Arc<Lineage>>,
         now: Now,
         effects: &mut Vec<Effect>,
@@ -97,6 +104,7 @@ impl Dispatcher {
         effects.push(Effect::Terminate(Wave {
             targets,
             actor,
+            selection,
             audit: match actor {
                 Actor::Auto => Audit::Required,
                 Actor::Peer { .. } => Audit::Wanted,
@@ -120,13 +128,15 @@ impl Dispatcher {
     ) -> bool {
         let identity = termination.sighting.identity();
         let is_held_back_alone = termination.actor == Actor::Auto
-            && (termination.outcome.is_spared_as(REAPING_HELD)
+            && (ALONE
+                .iter()
+                .any(|why| termination.outcome.is_spared_as(why))
                 || termination.outcome.is_failed_for(Failure::AuditUnavailable));
         let asked = self.fixing.iter().find(|one| one.open.contains(&identity));
         let (true, None, Some(asked)) = (is_held_back_alone, &self.stopping, asked) else {
             return false;
         };
-        let actor = asked.actor;
+        let (actor, wanted) = (asked.actor, Some(asked.selection.clone()));
         // Where the scans do not show it any more there is nothing to go on with.
         let Some(sighting) = self.registry.get(&identity).cloned() else {
             return false;
@@ -135,7 +145,7 @@ impl Dispatcher {
             return false;
         }
         let guarded = guarded.map(|all| all.borrow().clone()).unwrap_or_default();
-        self.begin_wave(vec![sighting], actor, guarded, now, effects);
+        self.begin_wave(vec![sighting], actor, wanted, guarded, now, effects);
         true
     }
 

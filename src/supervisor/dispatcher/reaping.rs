@@ -73,7 +73,7 @@ impl Dispatcher {
             .filter_map(|identity| self.registry.get(identity).cloned())
             .collect();
         if !targets.is_empty() {
-            self.begin_wave(targets, Actor::Auto, Vec::new(), now, effects);
+            self.begin_wave(targets, Actor::Auto, None, Vec::new(), now, effects);
         }
     }
 
@@ -138,19 +138,15 @@ impl Dispatcher {
                 keeps.processes.insert(identity.pid, identity);
                 Ok(())
             }
-            (_, Ok(Found::Paths(paths)), true) => {
-                keeps.paths.extend(paths);
+            (_, Ok(Found::Path { name, leads_to }), true) => {
+                keeps.paths.entry(name).or_default().extend(leads_to);
                 Ok(())
             }
-            (_, Ok(Found::Paths(paths)), false) => {
-                let before = keeps.paths.len();
-                keeps.paths.retain(|path| !paths.contains(path));
-                if keeps.paths.len() == before {
-                    Err(Refusal::NotKept(what.to_string()))
-                } else {
-                    Ok(())
-                }
-            }
+            // What somebody kept by another name stays.
+            (_, Ok(Found::Path { name, .. }), false) => match keeps.paths.remove(&name) {
+                Some(_) => Ok(()),
+                None => Err(Refusal::NotKept(what.to_string())),
+            },
         };
         match changed {
             Ok(()) => self.steered(Some((ticket, results::kept(what, is_kept))), effects),

@@ -12,6 +12,7 @@ use crate::orphan::event::{Signal, Subject};
 use crate::orphan::process::{Pid, ProcessIdentity};
 use crate::orphan::registry::Sighting;
 use crate::orphan::termination::{MemberEnd, Starter, subject};
+use crate::orphan::verdict::OrphanReason;
 use crate::orphan::victims::{LeftBehind, Member, Row};
 use crate::os::facts;
 use crate::os::handle::{Delivery, ProcessHandle, SignalNumber};
@@ -73,6 +74,8 @@ impl Victim {
 /// One orphan on its way to its end.
 pub(super) struct Case {
     pub(super) sighting: Sighting,
+    /// What it was an orphan for when the wave began.
+    pub(super) reason: OrphanReason,
     pub(super) escalation: Escalation,
     /// The orphan first, then its members; empty until it is pinned.
     pub(super) victims: Vec<Victim>,

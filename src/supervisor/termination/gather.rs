@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::case::{Case, Victim};
+use super::owner::protected_by;
 use crate::orphan::escalation::Input;
 use crate::orphan::process::{Pid, ProcessIdentity};
 use crate::orphan::steering::Keeps;
@@ -85,13 +86,7 @@ pub(super) fn gather_all(
     };
     for case in &mut cases {
         if lineage.may_hold(&case.identity) {
-            let is_known = lineage.pids.contains(&case.identity.pid);
-            let why = if is_known {
-                Why::ProtectedAncestor.word()
-            } else {
-                "lineage_unknown"
-            };
-            case.spare = Some(why);
+            case.spare = Some(protected_by(&lineage, &case.identity));
         }
     }
     // One that is spared is a coordinator like any other: protected, with all that is below it.
@@ -155,7 +150,8 @@ fn recheck_members(
             // Its parent may have exited since, of the same signal: that one was pinned, so being
             // adopted by somebody else is no change.
             Ok(row) => {
-                victim.spared = is_barred(&member.identity)
+                // Whoever was let go before had no SIGTERM perhaps: it stays let go.
+                victim.spared |= is_barred(&member.identity)
                     || !still_belongs(&member, orphan, uid, &row, &pinned);
             }
             Err(facts::PinError::Gone) => victim.exited = true,
@@ -192,7 +188,8 @@ fn take_in(
         (Some(row), false) => {
             snapshot.insert(orphan, row.clone());
         }
-        _ => case.leader_row = snapshot.get(&orphan).cloned(),
+        // It may have gone while the table was read: what was known of it still tells who belongs.
+        _ => case.leader_row = snapshot.get(&orphan).cloned().or(case.leader_row.take()),
     }
     let Victims {
         members,

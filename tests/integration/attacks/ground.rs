@@ -20,6 +20,7 @@ use team_agentd::orphan::escalation::{Audit, Outcome};
 use team_agentd::orphan::event::Actor;
 use team_agentd::orphan::registry::{Registry, Sighting};
 use team_agentd::orphan::termination::Termination;
+use team_agentd::orphan::verdict::ORPHAN_REASON_KINDS;
 use team_agentd::orphan::victims::Scope;
 use team_agentd::supervisor::journal::Journal;
 use team_agentd::supervisor::scan::Scanner;
@@ -195,7 +196,8 @@ impl Ground {
         config.terminate.sigterm_wait = Duration::from_millis(40);
         config.terminate.sigkill_wait = PATIENCE;
         let own_uid = nix::unistd::getuid().as_raw();
-        let settings = Settings::new(&config, &|_| None, own_uid);
+        let mut settings = Settings::new(&config, &|_| None, own_uid);
+        settings.reap.reasons = ORPHAN_REASON_KINDS.map(str::to_owned).to_vec();
         let home = folder.path().join("survivor");
         fs::create_dir(&home).expect("a directory");
         Self {
@@ -277,6 +279,7 @@ impl Ground {
         let wave = Wave {
             targets,
             actor: Actor::Auto,
+            selection: None,
             audit: Audit::Required,
             own_pid: self.own_pid,
             guarded: nobody,

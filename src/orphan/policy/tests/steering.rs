@@ -138,6 +138,7 @@ fn what_is_kept_or_protected_is_never_due() {
             orphan_at("/home/me/kept/deep/ws", 9),
             orphan_at("/home/me/kept-not", 10),
             orphan_at("/home/me/protected", 11),
+            orphan_at("/home/me/led-to/ws", 12),
         ]
     };
     world.rules.breaker_share = 1.0;
@@ -145,11 +146,13 @@ fn what_is_kept_or_protected_is_never_due() {
     let identity = fixtures::record(7).identity;
     let keeps = world.policy.keeps_mut();
     keeps.processes.insert(7, identity);
-    keeps.paths.insert("/home/me/kept".into());
+    let led_to = ["/home/me/led-to".into()].into();
+    keeps.paths.insert("/home/me/kept".into(), led_to);
     world.scans(&all(), 60);
     assert_eq!(world.due(), [8, 10]);
     assert_eq!(world.holds(7), ["kept"]);
     assert_eq!(world.holds(9), ["kept"]);
+    assert_eq!(world.holds(12), ["kept"]);
     assert_eq!(world.holds(11), ["protected"]);
     // Whoever has the pid of a kept process is another one.
     let mut heir = orphan(7);

@@ -136,22 +136,52 @@ fn a_pause_for_less_than_it_is_paused_for_is_not_recorded_and_says_so() {
     assert_eq!(daemon.status()["policy"]["paused_until"], Value::Null);
 }
 
+/// A path to be kept, or not any more, that leads to the others.
+fn identified(daemon: &mut Daemon, ticket: Ticket, is_kept: bool, paths: &[&str]) -> Vec<String> {
+    daemon.take(Event::Identified {
+        ticket,
+        what: Kept::Path(paths[0].into()),
+        is_kept,
+        found: Ok(Found::Path {
+            name: paths[0].into(),
+            leads_to: paths[1..].iter().map(Into::into).collect(),
+        }),
+    })
+}
+
+#[test]
+fn what_is_kept_by_two_names_is_kept_until_it_is_unkept_by_both() {
+    let mut daemon = reaping();
+    identified(&mut daemon, 1, true, &["/home/me"]);
+    identified(&mut daemon, 2, true, &["/link", "/home/me"]);
+    let unkept = identified(&mut daemon, 3, false, &["/link", "/home/me"]);
+    assert_eq!(unkept, ["keep and answer 3"]);
+    scan(&mut daemon, vec![orphan(10)]);
+    assert!(daemon.waves.is_empty(), "it was kept by itself");
+    identified(&mut daemon, 4, false, &["/home/me"]);
+    assert_eq!(scan(&mut daemon, vec![orphan(10)]), ["end [10]"]);
+}
+
+#[test]
+fn a_link_that_leads_elsewhere_by_now_is_unkept_with_where_it_led() {
+    let mut daemon = reaping();
+    identified(&mut daemon, 1, true, &["/link", "/home/me"]);
+    scan(&mut daemon, vec![orphan(10)]);
+    assert!(daemon.waves.is_empty());
+    identified(&mut daemon, 2, false, &["/link", "/elsewhere"]);
+    assert_eq!(scan(&mut daemon, vec![orphan(10)]), ["end [10]"]);
+    let answer = identified(&mut daemon, 3, false, &["/link"]);
+    assert!(answer[0].contains("is not kept"), "{answer:?}");
+}
+
 #[test]
 fn more_than_can_be_read_back_is_not_kept() {
     let mut daemon = reaping();
-    let keep = |daemon: &mut Daemon, ticket, path: String| {
-        daemon.take(Event::Identified {
-            ticket,
-            what: Kept::Path(path.clone().into()),
-            is_kept: true,
-            found: Ok(Found::Paths(vec![path.into()])),
-        })
-    };
     let most = u64::try_from(crate::orphan::steering::Keeps::MOST).unwrap();
     for number in 0..most {
-        keep(&mut daemon, number, format!("/ws/{number}"));
+        identified(&mut daemon, number, true, &[&format!("/ws/{number}")]);
     }
-    let answer = keep(&mut daemon, most, "/ws/more".to_owned());
+    let answer = identified(&mut daemon, most, true, &["/ws/more"]);
     assert!(answer[0].contains("too much is kept"), "{answer:?}");
 }
 
@@ -221,7 +251,10 @@ fn what_the_owner_says_reaches_a_wave_that_is_under_way() {
     assert!(steering.borrow().holds_reaping(clock()));
     let what = Kept::Path("/home/me/ws".into());
     daemon.ask(2, Request::Keep { what: what.clone() });
-    let found = Ok(Found::Paths(vec!["/home/me/ws".into()]));
+    let found = Ok(Found::Path {
+        name: "/home/me/ws".into(),
+        leads_to: vec![],
+    });
     daemon.take(Event::Identified {
         ticket: 2,
         what,
@@ -406,4 +439,111 @@ fn one_above_the_daemon_is_tried_once() {
     let orphans = &daemon.status()["orphans"];
     assert_eq!(orphans[0]["holds"][0]["hold"], "protected_ancestor");
     assert_eq!(orphans[0]["next_action_at"], Value::Null);
+}
+
+#[test]
+fn one_that_new_roots_leave_out_while_it_is_being_ended_is_cleared_once() {
+    let mut daemon = reaping();
+    scan(&mut daemon, vec![orphan(10)]);
+    let mut settings = Arc::clone(&daemon.dispatcher.settings);
+    Arc::make_mut(&mut settings).workspace_roots = vec!["/elsewhere".into()];
+    let mut all = daemon.take(Event::Reloaded {
+        ticket: None,
+        result: Ok(Box::new(Loaded {
+            settings,
+            interval: Duration::from_secs(5),
+            file: None,
+        })),
+    });
+    all.extend(ended(&mut daemon, 10, spared("outside_workspace_roots")));
+    assert_eq!(times_cleared(&all), 1, "{all:?}");
+}
+
+#[test]
+fn one_that_is_no_orphan_any_more_and_then_leaves_the_scans_is_cleared_once() {
+    let mut daemon = reaping();
+    scan(&mut daemon, vec![orphan(10)]);
+    let mut all = scan(&mut daemon, vec![alive(10)]);
+    all.extend(scan(&mut daemon, vec![]));
+    all.extend(ended(&mut daemon, 10, spared("program_changed")));
+    assert_eq!(times_cleared(&all), 1, "{all:?}");
+}
+
+fn times_cleared(said: &[String]) -> usize {
+    let cleared = said.iter().filter(|one| one.contains("orphan.cleared 10"));
+    cleared.count()
+}
+
+#[test]
+fn each_scan_ends_as_many_as_it_may_however_long_it_takes() {
+    let mut daemon = reaping();
+    let rules = &mut Arc::make_mut(&mut daemon.dispatcher.settings).reap;
+    rules.max_per_scan = 1;
+    rules.breaker_share = 1.0;
+    let at = |pid: Pid| {
+        let path = format!("/home/me/ws{pid}");
+        without_witness().path(missing()).at(&path).observed(pid)
+    };
+    let mut left: Vec<Pid> = (10..30).collect();
+    let all: Vec<Observation> = left.iter().map(|pid| at(*pid)).collect();
+    for (scans, took) in [50, 40, 50, 40, 60].into_iter().enumerate() {
+        let at_ms = |ms: u64| {
+            let mut then = clock();
+            then.moment = then.moment.after(Duration::from_millis(ms));
+            then.wall += Duration::from_millis(ms);
+            then
+        };
+        let began = 5_000 * u64::try_from(scans + 1).unwrap();
+        daemon.dispatcher.handle_event(Event::Tick, at_ms(began));
+        let seen = all
+            .iter()
+            .filter(|one| left.contains(&one.record.identity.pid));
+        let scanned = Event::Scanned {
+            observations: Ok(seen.cloned().collect()),
+            around: clear(),
+            took: TOOK,
+        };
+        for effect in daemon.dispatcher.handle_event(scanned, at_ms(began + took)) {
+            daemon.perform(effect);
+        }
+        assert_eq!(daemon.waves.len(), scans + 1);
+        let pid = daemon.waves[scans].targets[0].identity().pid;
+        ended(&mut daemon, pid, KILLED);
+        left.retain(|one| *one != pid);
+    }
+}
+
+#[test]
+fn another_program_in_a_process_that_is_being_ended_starts_over() {
+    let mut daemon = reaping();
+    Arc::make_mut(&mut daemon.dispatcher.settings)
+        .reap
+        .min_sightings = 3;
+    for _ in 0..3 {
+        scan(&mut daemon, vec![orphan(10)]);
+    }
+    assert_eq!(daemon.waves.len(), 1);
+    // While its record hangs, the process execs another coordinator.
+    let other = || {
+        let other = without_witness().log(Seen::Deleted).path(missing());
+        other.at("/home/me/other").observed(10)
+    };
+    scan(&mut daemon, vec![other()]);
+    ended(&mut daemon, 10, unrecorded());
+    daemon.take(Event::AuditIsBack);
+    scan(&mut daemon, vec![other()]);
+    assert_eq!(daemon.waves.len(), 1, "it was seen twice, not three times");
+    scan(&mut daemon, vec![other()]);
+    assert_eq!(daemon.waves.len(), 2);
+}
+
+#[test]
+fn one_above_a_peer_that_joined_is_tried_again() {
+    let mut daemon = reaping();
+    scan(&mut daemon, vec![orphan(10)]);
+    daemon.fix(1, Selection::default());
+    daemon.scanned(vec![orphan(10)]);
+    ended(&mut daemon, 10, spared("protected_ancestor"));
+    assert_eq!(pids_in(daemon.result(1), "spared"), [10]);
+    assert_eq!(scan(&mut daemon, vec![orphan(10)]), ["end [10]"]);
 }
