@@ -91,6 +91,8 @@ mod daemon;
 
 #[cfg(target_os = "linux")]
 mod socket;
+#[cfg(target_os = "linux")]
+mod systemd;
 
 /// Elsewhere there is no private process table, and nothing that kills runs outside of one.
 #[cfg(not(target_os = "linux"))]

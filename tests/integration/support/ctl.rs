@@ -51,17 +51,17 @@ pub(crate) fn command<A: AsRef<OsStr>>(
     command
 }
 
-/// Runs it to its end, or panics if there is none.
+/// Runs it, or another program, to its end, or panics if there is none.
 pub(crate) fn run(mut command: Command) -> Answer {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("team-agentctl starts");
+        .expect("the program starts");
     let stdout = in_background(child.stdout.take().unwrap());
     let stderr = in_background(child.stderr.take().unwrap());
-    let status = wait_for("team-agentctl ends", || child.try_wait().unwrap());
+    let status = wait_for("the client ends", || child.try_wait().unwrap());
     Answer {
         code: status.code(),
         stdout: stdout.join().unwrap(),

@@ -9,6 +9,7 @@ mod namespace;
 mod process;
 mod rpc;
 mod stand_in;
+mod systemd;
 mod wait;
 mod world;
 
@@ -21,6 +22,7 @@ pub(crate) use rpc::Connection;
 pub(crate) use stand_in::{
     Recipe, StandIn, delete_workspace, lookalike, stand_in_program, wait_until_made_again,
 };
+pub(crate) use systemd::in_a_systemd_box;
 pub(crate) use wait::wait_until;
 pub(crate) use world::{Settings, World};
 

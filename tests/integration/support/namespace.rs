@@ -59,7 +59,7 @@ pub(crate) fn skip(needs: &str) {
 }
 
 /// Not `eprintln!`, of which the test harness shows nothing when a test passes.
-fn say_aloud(line: &str) {
+pub(super) fn say_aloud(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
@@ -100,7 +100,7 @@ fn assert_inside() {
 }
 
 /// `integration::module::name::{{closure}}` → `module::name`.
-fn name_of_test<F>() -> &'static str {
+pub(super) fn name_of_test<F>() -> &'static str {
     let path = type_name::<F>();
     let path = path.split_once("::").map_or(path, |(_, rest)| rest);
     path.strip_suffix("::{{closure}}").unwrap_or(path)

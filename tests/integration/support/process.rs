@@ -30,6 +30,16 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
     kill_process(known, signal).unwrap_or_else(|error| panic!("signalling {pid}: {error}"));
 }
 
+/// The processes that this one has started.
+pub(crate) fn children_of(pid: u32) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let children = children.unwrap_or_default();
+    children
+        .split_whitespace()
+        .map(|pid| pid.parse().expect("a pid"))
+        .collect()
+}
+
 /// For cleaning up: the process may be gone already.
 pub(crate) fn kill_if_there(pid: u32) {
     if is_alive(pid) {

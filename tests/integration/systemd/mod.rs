@@ -1,0 +1,3 @@
+//! The daemon as systemd runs it: the units that ship, in a real systemd, on a machine of its own.
+
+mod units;
