@@ -1,5 +1,6 @@
 //! The daemon: arguments → configuration → edges → supervisor → exit status. Wiring only.
 
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use team_agentd::logging;
 use team_agentd::orphan::event::{Event, Subject};
 use team_agentd::os::files::{FileError, Lock, create_private_directory};
 use team_agentd::os::host::{self, environment, own_uid};
+use team_agentd::os::service::{InheritError, ServiceManager, inherited_socket};
 use team_agentd::os::signals::{Asked, SignalStream};
 use team_agentd::supervisor::event::Loaded;
 use team_agentd::supervisor::journal::Journal;
@@ -23,7 +25,7 @@ use team_agentd::supervisor::settings::Settings;
 use team_agentd::supervisor::steering_file;
 use team_agentd::wire::results::Source;
 use team_agentd::wire::status::Identity;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// How many threads may block at the same time: probes, the event log, requests for it.
@@ -40,6 +42,8 @@ enum StartError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
+    Inherit(#[from] InheritError),
+    #[error(transparent)]
     Listen(#[from] ListenError),
     #[error("no place for a state directory: set HOME, or use --state-dir")]
     NoStateDirectory,
@@ -53,7 +57,24 @@ enum StartError {
     System(#[from] std::io::Error),
 }
 
+impl StartError {
+    /// sysexits(3): trying again does not help against a configuration that is refused, and the service unit
+    /// does not.
+    fn exit_code(&self) -> ExitCode {
+        const EX_CONFIG: u8 = 78;
+        match self {
+            Self::Config(_) => ExitCode::from(EX_CONFIG),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// What a service manager handed over.
+type Inherited = Result<Option<UnixListener>, InheritError>;
+
 fn main() -> ExitCode {
+    // Before there is any thread: it takes environment variables away.
+    let inherited = inherited_socket();
     let args = DaemonArgs::parse();
     let _logging = logging::start();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -62,7 +83,7 @@ fn main() -> ExitCode {
         .build();
     let result = match runtime {
         Ok(runtime) => {
-            let result = runtime.block_on(run(args));
+            let result = runtime.block_on(run(args, inherited));
             // A probe of a dead file server may never return: nobody waits for it.
             runtime.shutdown_background();
             result
@@ -73,12 +94,12 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
-            ExitCode::FAILURE
+            error.exit_code()
         }
     }
 }
 
-async fn run(args: DaemonArgs) -> Result<(), StartError> {
+async fn run(args: DaemonArgs, inherited: Inherited) -> Result<(), StartError> {
     host::keep_files_private();
     host::check()?;
     if let Err(error) = host::raise_open_file_limit() {
@@ -96,7 +117,10 @@ async fn run(args: DaemonArgs) -> Result<(), StartError> {
         .ok_or(StartError::NoStateDirectory)?;
     create_private_directory(&state_dir)?;
     let _state_lock = Lock::take(&state_lock(&state_dir))?;
-    let listener = Listener::bind_first(&surroundings.sockets(args.socket.as_deref()))?;
+    let listener = match inherited? {
+        Some(inherited) => Listener::inherit(inherited)?,
+        None => Listener::bind_first(&surroundings.sockets(args.socket.as_deref()))?,
+    };
     let rotation = Rotation {
         rotate_bytes: config.events.rotate_bytes,
         keep: config.events.keep,
@@ -106,14 +130,14 @@ async fn run(args: DaemonArgs) -> Result<(), StartError> {
     let (steering, suspended) = steering_file::take_over(&state_dir);
     journal.record(suspended.into_iter().collect());
 
-    let socket = listener.socket().to_path_buf();
-    tracing::info!(socket = %socket.display(), state_dir = %state_dir.display(), config = ?loaded.file, "starting");
+    let socket = listener.socket().map(std::path::Path::to_path_buf);
+    tracing::info!(?socket, state_dir = %state_dir.display(), config = ?loaded.file, "starting");
     let explicit = args.config;
     let supervisor = Supervisor {
         identity: Identity {
             source: Source::Daemon,
             pid: std::process::id(),
-            socket: Some(socket),
+            socket,
             config: loaded.file,
             started: SystemTime::now(),
         },
@@ -128,11 +152,11 @@ async fn run(args: DaemonArgs) -> Result<(), StartError> {
                 .map(|(_, loaded)| loaded)
                 .map_err(|error| error.to_string())
         }))),
+        manager: Some(ServiceManager::from_environment()),
     };
 
     let (requests, incoming) = mpsc::channel(REQUEST_QUEUE);
     let (commands, commanded) = mpsc::channel(4);
-    let (ready, is_ready) = oneshot::channel();
     let stop_serving = CancellationToken::new();
     let serving = tokio::spawn(listener.run(
         requests,
@@ -150,12 +174,7 @@ async fn run(args: DaemonArgs) -> Result<(), StartError> {
             }
         }
     });
-    tokio::spawn(async move {
-        if is_ready.await.is_ok() {
-            tracing::info!("ready");
-        }
-    });
-    supervisor.run(incoming, commanded, ready).await;
+    supervisor.run(incoming, commanded).await;
     stop_serving.cancel();
     // A panic there is logged by its task; leaving is all there is left to do.
     let _ = serving.await;

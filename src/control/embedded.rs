@@ -129,6 +129,7 @@ pub async fn call(method: &str, params: Value) -> Result<Value, EmbeddedError> {
         keep_segments: config.events.keep,
         interval: None,
         load_config: None,
+        manager: None,
     };
     let answer = ask(supervisor, request).await;
     if let Some(writer) = writer {
@@ -157,7 +158,6 @@ async fn ask(supervisor: Supervisor, request: Request) -> crate::supervisor::req
         request,
         answer,
     };
-    let (ready, _) = oneshot::channel();
     let (commands, commanded) = mpsc::channel(1);
     let kills = matches!(
         asked.request,
@@ -174,7 +174,7 @@ async fn ask(supervisor: Supervisor, request: Request) -> crate::supervisor::req
     }
     // The channel has room for this one, and the supervisor has not begun.
     let _ = requests.try_send(asked);
-    let run = supervisor.run(incoming, commanded, ready);
+    let run = supervisor.run(incoming, commanded);
     let wait = async {
         let answer = answered.await;
         drop(requests);

@@ -52,16 +52,29 @@ pub enum ListenError {
         /// The system's words.
         source: std::io::Error,
     },
+    /// The socket that was handed over cannot be waited on.
+    #[error("failed to listen on the inherited socket: {0}")]
+    Inherit(#[source] std::io::Error),
     /// There is no place for a socket.
     #[error("no place for a socket: set HOME or XDG_RUNTIME_DIR, or use --socket")]
     NoPlace,
 }
 
-/// A bound socket, with the lock that makes it ours.
+/// A socket that peers find us on.
 #[derive(Debug)]
 pub struct Listener {
     listener: UnixListener,
+    /// Where, if it is a file.
+    socket: Option<PathBuf>,
+    /// Without: the socket's file and its directory are a service manager's.
+    own: Option<Own>,
+}
+
+/// What makes a socket that was bound here ours.
+#[derive(Debug)]
+struct Own {
     socket: PathBuf,
+    /// The file as it was made.
     bound: Option<(u64, u64)>,
     _lock: Lock,
 }
@@ -110,18 +123,43 @@ impl Listener {
         };
         let listener = UnixListener::bind(socket).map_err(bind)?;
         std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600)).map_err(bind)?;
-        Ok(Self {
-            listener,
+        let own = Own {
             socket: socket.to_path_buf(),
             bound: identity_of(socket),
             _lock: lock,
+        };
+        Ok(Self {
+            listener,
+            socket: Some(own.socket.clone()),
+            own: Some(own),
         })
     }
 
-    /// Where it listens.
+    /// Takes a socket on which a service manager listens already, as it is: nothing is checked or
+    /// changed about its file and directory, and nothing removed in the end.
+    ///
+    /// # Errors
+    /// If it cannot be waited on.
+    pub fn inherit(inherited: std::os::unix::net::UnixListener) -> Result<Self, ListenError> {
+        let address = inherited.local_addr();
+        let socket = address
+            .ok()
+            .and_then(|address| address.as_pathname().map(Path::to_path_buf));
+        inherited
+            .set_nonblocking(true)
+            .and_then(|()| UnixListener::from_std(inherited))
+            .map(|listener| Self {
+                listener,
+                socket,
+                own: None,
+            })
+            .map_err(ListenError::Inherit)
+    }
+
+    /// Where it listens, if that is a file.
     #[must_use]
-    pub fn socket(&self) -> &Path {
-        &self.socket
+    pub fn socket(&self) -> Option<&Path> {
+        self.socket.as_deref()
     }
 
     /// Serves peers until `stop` is cancelled; then sends the answers that are due, and leaves.
@@ -142,8 +180,9 @@ impl Listener {
         }
         // Nobody new finds it, and the next daemon does not have to clean up.
         // Another daemon's, where the directory was made anew, is left.
-        if identity_of(&self.socket) == self.bound
-            && let Err(error) = std::fs::remove_file(&self.socket)
+        if let Some(own) = &self.own
+            && identity_of(&own.socket) == own.bound
+            && let Err(error) = std::fs::remove_file(&own.socket)
         {
             tracing::debug!(%error, "the socket was gone already");
         }

@@ -12,5 +12,6 @@ pub mod host;
 #[cfg(target_os = "macos")]
 mod libproc;
 pub mod processes;
+pub mod service;
 pub mod signals;
 pub mod view;

@@ -5,6 +5,7 @@
 
 mod asking;
 mod fixing;
+mod health;
 mod reaping;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -61,7 +62,12 @@ pub struct Dispatcher {
     ended_meanwhile: HashSet<ProcessIdentity>,
     fixing: Vec<Fixing>,
     last_scan: Option<LastScan>,
+    /// When a scan last gave a result.
+    last_look: Option<Moment>,
+    /// Why the newest scan gave none.
+    scan_problem: Option<String>,
     counters: Counters,
+    has_begun: bool,
     is_ready: bool,
     stopping: Option<String>,
     has_left: bool,
@@ -90,7 +96,10 @@ impl Dispatcher {
             ended_meanwhile: HashSet::new(),
             fixing: Vec::new(),
             last_scan: None,
+            last_look: None,
+            scan_problem: None,
             counters: Counters::default(),
+            has_begun: false,
             is_ready: false,
             stopping: None,
             has_left: false,
@@ -183,6 +192,8 @@ impl Dispatcher {
                     self.registry
                         .observe(observations, &self.settings.ephemeral, now.wall);
                 self.counters.scans += 1;
+                self.last_look = Some(now.moment);
+                self.scan_problem = None;
                 self.note(transitions, now, effects);
                 self.last_scan = Some(LastScan {
                     at: now.wall,
@@ -198,15 +209,20 @@ impl Dispatcher {
             }
             Err(error) => {
                 self.counters.failed_scans += 1;
+                self.scan_problem = Some(error.clone());
                 for (ticket, _) in std::mem::take(&mut self.scanned_for) {
                     let answer = Err(Refusal::Internal(error.clone()));
                     effects.push(Effect::Answer { ticket, answer });
                 }
             }
         }
-        if !self.is_ready {
+        // One that has seen nothing yet would answer, and watch, without knowing of anybody.
+        if !self.is_ready && self.last_look.is_some() {
             self.is_ready = true;
             effects.push(Effect::Ready);
+        }
+        if !self.has_begun {
+            self.has_begun = true;
             if self.identity.source == Source::Daemon {
                 let started = Fact::DaemonStarted {
                     pid: self.identity.pid,
@@ -403,17 +419,21 @@ impl Dispatcher {
 
     fn status(&self, now: Now) -> Value {
         let ending: BTreeSet<ProcessIdentity> = self.ending.keys().copied().collect();
-        status::status(&StatusReport {
+        status::status(&self.report(&ending, now))
+    }
+
+    fn report<'a>(&'a self, ending: &'a BTreeSet<ProcessIdentity>, now: Now) -> StatusReport<'a> {
+        StatusReport {
             identity: &self.identity,
             registry: &self.registry,
             policy: &self.policy,
             rules: &self.settings.reap,
             obstacles: &self.obstacles,
-            ending: &ending,
+            ending,
             last_scan: self.last_scan.as_ref(),
             counters: &self.counters,
             now,
-        })
+        }
     }
 }
 

@@ -50,7 +50,6 @@ pub(super) struct Engine {
     pub(super) event_reads: Arc<Semaphore>,
     pub(super) waiting: HashMap<Ticket, oneshot::Sender<Answer>>,
     pub(super) next_ticket: Ticket,
-    pub(super) ready: Option<oneshot::Sender<()>>,
 }
 
 impl Engine {
@@ -103,14 +102,9 @@ impl Engine {
             Effect::SayView(obstacles) => say_view(&obstacles),
             Effect::SayRespawn { workspace, respawn } => say_respawn(&workspace, &respawn),
             Effect::ReadEvents { ticket, query } => self.read_events(ticket, query),
-            Effect::Ready => {
-                if let Some(ready) = self.ready.take() {
-                    let _ = ready.send(());
-                }
-            }
             Effect::LoadConfig { ticket } => self.load_config(ticket),
             // The loop's own.
-            Effect::Use(_) | Effect::Exit => {}
+            Effect::Use(_) | Effect::Ready | Effect::Exit => {}
         }
     }
 

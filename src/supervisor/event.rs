@@ -160,7 +160,7 @@ pub enum Effect {
     },
     /// From now on use these.
     Use(Box<Loaded>),
-    /// The first scan is done.
+    /// The first scan that gave a result is done.
     Ready,
     /// Nothing is under way any more: leave.
     Exit,

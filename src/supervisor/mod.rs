@@ -8,6 +8,7 @@ pub mod dispatcher;
 mod engine;
 pub mod event;
 pub mod journal;
+mod reporting;
 pub mod request;
 pub mod run;
 pub mod scan;

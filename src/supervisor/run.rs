@@ -12,12 +12,14 @@ use super::dispatcher::Dispatcher;
 use super::engine::Engine;
 use super::event::{Effect, Event, Loaded};
 use super::journal::Journal;
+use super::reporting::Reporter;
 use super::request::{Answer, Peer, Request};
 use super::scan::Scanner;
 use super::settings::Settings;
 use super::steering_file;
 use crate::orphan::steering::Steering;
 use crate::os::clock;
+use crate::os::service::ServiceManager;
 use crate::wire::status;
 
 /// A request on its way in.
@@ -53,7 +55,13 @@ pub struct Supervisor {
     pub interval: Option<Duration>,
     /// Reads the configuration again; in the client there is nothing to reload.
     pub load_config: Option<LoadConfig>,
+    /// Who started the daemon and may look after it; nobody looks after the client.
+    pub manager: Option<ServiceManager>,
 }
+
+/// How long after a first scan that failed the next one begins, if the interval is not shorter: nobody
+/// is served before there is one that did not.
+const FIRST_SCAN_AGAIN: Duration = Duration::from_secs(5);
 
 /// Reads the configuration afresh, from where it was read at the start. May block.
 #[derive(Clone)]
@@ -76,12 +84,11 @@ pub enum Command {
 
 impl Supervisor {
     /// Runs until a command says to stop and everything under way has ended, or nobody can ask any
-    /// more and nothing runs on an interval. `ready` is told when the first scan is done.
+    /// more and nothing runs on an interval.
     pub async fn run(
         self,
         mut requests: mpsc::Receiver<Asked>,
         mut commands: mpsc::Receiver<Command>,
-        ready: oneshot::Sender<()>,
     ) {
         let (events, mut incoming) = mpsc::unbounded_channel();
         let mut dispatcher =
@@ -99,9 +106,11 @@ impl Supervisor {
             event_reads: Engine::event_reads(),
             waiting: HashMap::new(),
             next_ticket: 0,
-            ready: Some(ready),
         };
-        let mut ticks = self.interval.map(ticks_every);
+        let mut reporter = Reporter::new(self.manager);
+        let mut interval = self.interval;
+        let mut ticks = interval.map(|interval| ticks_every(interval.min(FIRST_SCAN_AGAIN)));
+        let mut is_ready = false;
         let mut may_be_asked = true;
         let mut may_be_commanded = true;
         loop {
@@ -126,15 +135,29 @@ impl Supervisor {
                         continue;
                     }
                 },
+                () = reporter.is_due() => {
+                    reporter.beat(&dispatcher, clock::now());
+                    continue;
+                }
             };
-            let effects = dispatcher.handle_event(event, clock::now());
+            let now = clock::now();
+            let effects = dispatcher.handle_event(event, now);
+            reporter.report(&dispatcher, now);
             let mut has_recorded = false;
             for effect in effects {
                 has_recorded |= matches!(effect, Effect::Record(_));
                 match effect {
                     Effect::Exit => return,
+                    Effect::Ready => {
+                        is_ready = true;
+                        reporter.ready();
+                        ticks = interval.map(ticks_after);
+                    }
                     Effect::Use(loaded) => {
-                        ticks = ticks.map(|_| ticks_every(loaded.interval));
+                        interval = interval.map(|_| loaded.interval);
+                        if is_ready {
+                            ticks = interval.map(ticks_every);
+                        }
                         engine.settings = loaded.settings;
                     }
                     Effect::Answer { ticket, answer } if has_recorded => {
@@ -147,8 +170,17 @@ impl Supervisor {
     }
 }
 
+/// Ticks, the first one at once.
 fn ticks_every(interval: Duration) -> tokio::time::Interval {
+    let mut ticks = ticks_after(interval);
+    ticks.reset_immediately();
+    ticks
+}
+
+/// Ticks, the first one after the interval.
+fn ticks_after(interval: Duration) -> tokio::time::Interval {
     let mut ticks = tokio::time::interval(interval);
+    ticks.reset();
     // A scan slower than the interval delays the next one; ticks do not pile up.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks

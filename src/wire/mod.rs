@@ -6,6 +6,7 @@ pub mod entry;
 pub mod event;
 pub mod evidence;
 pub mod explain;
+pub mod headline;
 pub mod results;
 pub mod status;
 pub mod steering;

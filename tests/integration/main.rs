@@ -90,6 +90,8 @@ mod config;
 mod daemon;
 
 #[cfg(target_os = "linux")]
+mod service;
+#[cfg(target_os = "linux")]
 mod socket;
 #[cfg(target_os = "linux")]
 mod systemd;

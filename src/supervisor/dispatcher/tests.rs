@@ -3,6 +3,7 @@
 mod any_order;
 mod facts;
 mod fixing;
+mod health;
 mod reaping;
 mod reloading;
 mod scanning;

@@ -1,0 +1,40 @@
+//! How the daemon is doing, for whoever looks after it.
+
+use std::collections::BTreeSet;
+
+use super::Dispatcher;
+use crate::orphan::clock::Now;
+use crate::orphan::process::ProcessIdentity;
+use crate::supervisor::settings::stall;
+use crate::wire::headline::{self, Phase};
+
+impl Dispatcher {
+    /// Whether no scan has given a result for so long that something must be wrong: three intervals, and a
+    /// minute at least. One that has not seen anything yet, or that stops, is not waited for.
+    #[must_use]
+    pub fn is_stalled(&self, now: Now) -> bool {
+        let limit = stall(self.settings.reap.interval);
+        let is_late = self
+            .last_look
+            .is_some_and(|ended| now.moment.since(ended) > limit);
+        is_late && self.stopping.is_none()
+    }
+
+    /// Whether it was told to stop.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.is_some()
+    }
+
+    /// What it is doing, in a line for people.
+    #[must_use]
+    pub fn headline(&self, now: Now) -> String {
+        let ending: BTreeSet<ProcessIdentity> = self.ending.keys().copied().collect();
+        let phase = match &self.scan_problem {
+            _ if self.is_stopping() => Phase::Stopping,
+            Some(problem) => Phase::Blind(problem),
+            None => Phase::Watching,
+        };
+        headline::headline(&self.report(&ending, now), phase)
+    }
+}
