@@ -15,14 +15,14 @@ mod world;
 
 pub(crate) use ctl::{Answer, command as ctl_command, run as run_ctl};
 pub(crate) use daemon::{Daemon, failed_start};
-pub(crate) use event_log::in_the_original_form;
-pub(crate) use namespace::{in_private_pid_namespace, skip, we_are_really_root};
+pub(crate) use event_log::{EventLog, in_the_original_form};
+pub(crate) use namespace::{in_private_pid_namespace, name_of_test, skip, we_are_really_root};
 pub(crate) use process::{has_exited, is_alive, pids_can_be_chosen, signal, with_pid};
 pub(crate) use rpc::Connection;
 pub(crate) use stand_in::{
     Recipe, StandIn, delete_workspace, lookalike, stand_in_program, wait_until_made_again,
 };
-pub(crate) use systemd::in_a_systemd_box;
+pub(crate) use systemd::{SystemdBox, in_a_systemd_box, in_a_systemd_box_named};
 pub(crate) use wait::wait_until;
 pub(crate) use world::{Settings, World};
 

@@ -100,7 +100,7 @@ fn assert_inside() {
 }
 
 /// `integration::module::name::{{closure}}` → `module::name`.
-pub(super) fn name_of_test<F>() -> &'static str {
+pub(crate) fn name_of_test<F>() -> &'static str {
     let path = type_name::<F>();
     let path = path.split_once("::").map_or(path, |(_, rest)| rest);
     path.strip_suffix("::{{closure}}").unwrap_or(path)

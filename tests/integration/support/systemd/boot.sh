@@ -71,5 +71,7 @@ mkdir .old
 pivot_root . .old
 umount -l .old
 rmdir .old
+# As on a machine that was booted: what is mounted later is seen by whoever has mounts of its own.
+mount --make-rshared /
 exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin container=box /lib/systemd/systemd \
     --system --unit=box.target --show-status=no --log-level=warning

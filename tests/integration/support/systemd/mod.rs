@@ -1,6 +1,8 @@
 //! A machine of its own with a real systemd as pid 1, in its own namespaces, over a throw-away copy of
 //! this machine's files. What is started in there ends with it, and so does whatever it wrote.
 
+mod coordinator;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -18,7 +20,7 @@ use super::wait::PATIENCE;
 /// The programs under test, as they stand at `/opt/team-agentd` in there.
 const PROGRAMS: [&str; 2] = ["team-agentd", "team-agentctl"];
 /// The user in there who is not root: `/home/tester`, with `/run/user/54321` once their systemd runs.
-pub(crate) const TESTER: u32 = 54321;
+pub(super) const TESTER: u32 = 54321;
 
 /// A running machine. Dropping it ends it, and shows its journal if the test is failing.
 pub(crate) struct SystemdBox {
@@ -31,7 +33,11 @@ pub(crate) struct SystemdBox {
 /// Runs `body` on a machine of its own, in which the programs under test are at `/usr/bin`. Where none
 /// can be had, that is said aloud; with `CI` set, root has to have one if systemd is installed.
 pub(crate) fn in_a_systemd_box<F: FnOnce(&SystemdBox)>(body: F) {
-    let test = name_of_test::<F>();
+    in_a_systemd_box_named(name_of_test::<F>(), body);
+}
+
+/// The same for the test of that name.
+pub(crate) fn in_a_systemd_box_named(test: &str, body: impl FnOnce(&SystemdBox)) {
     if !we_are_really_root() {
         return say_aloud(&format!("SKIPPED (needs root): {test}"));
     }
