@@ -109,6 +109,29 @@ fn what_gives_a_user_unit_mounts_of_its_own_holds_automatic_reaping() {
 }
 
 #[test]
+fn a_volume_that_comes_and_goes_is_seen_to_do_so_behind_the_units_own_mounts() {
+    for_system(|service| {
+        let machine = service.machine;
+        service.start();
+        machine.sh("mkdir /home/volume && mount -t tmpfs tmpfs /home/volume");
+        let living = machine.coordinator("/home/volume/live", true);
+        let verdict_of = |reason: &str| {
+            let scan = service.ctl("scan");
+            let entry = entry_of(&scan["coordinators"], living);
+            assert_eq!(entry["reason"], reason, "{entry:#}");
+            let view = &service.ctl("status")["view"];
+            assert_eq!(*view, json!({"clear": true, "obstacles": []}));
+        };
+        verdict_of("workspace_alive");
+        machine.sh("umount --lazy /home/volume");
+        verdict_of("workspace_unmounted");
+        let fix = service.ctl("fix --confirm");
+        assert_eq!(fix["killed"], json!([]));
+        assert!(machine.is_alive(living));
+    });
+}
+
+#[test]
 fn the_units_as_they_ship_hide_nothing_and_hold_nothing_back() {
     for_both(|service| {
         let living = service.machine.coordinator("/home/tester/live", true);

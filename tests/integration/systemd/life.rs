@@ -102,6 +102,9 @@ fn one_that_is_killed_is_started_again() {
 #[test]
 fn one_that_stands_still_is_started_again() {
     for_both(|service| {
+        service.start();
+        assert_eq!(service.property("WatchdogUSec"), "1min", "as it ships");
+        service.systemctl("stop team-agentd.service");
         // Long enough for a slow machine, and a hundred times shorter than what stopping it may take.
         service.drop_in("WatchdogSec=3\nTimeoutStopSec=300\nTimeoutAbortSec=300");
         service.start();
@@ -151,6 +154,23 @@ fn a_configuration_that_is_refused_is_not_tried_again() {
         assert_eq!(service.property("NRestarts"), "0");
         assert!(service.machine.journal().contains("confirm"));
         service.configure("");
+        service.start();
+        service.ctl("status");
+    });
+}
+
+#[test]
+fn who_connects_to_one_that_cannot_start_is_not_left_waiting() {
+    for_both(|service| {
+        service.configure("[reap]\nconfirm = \"perhaps\"\n");
+        service.systemctl("start team-agentd.socket");
+        let answer = service.try_ctl("status");
+        assert_ne!(answer.code, Some(0), "{answer:#?}");
+        let socket = service.systemctl("show --value --property=Result team-agentd.socket");
+        assert_eq!(socket.trim(), "service-start-limit-hit");
+
+        service.configure("");
+        service.systemctl("reset-failed team-agentd.service team-agentd.socket");
         service.start();
         service.ctl("status");
     });
