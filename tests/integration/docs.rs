@@ -1,4 +1,4 @@
-//! What the documentation says is there: every test that docs/safety.md names.
+//! What the documentation says is there: every test that docs/safety.md and docs/service.md name.
 
 use std::fs;
 use std::path::Path;
@@ -31,24 +31,26 @@ fn names(document: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn every_test_that_the_safety_page_names_is_there() {
+fn every_test_that_a_page_names_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut text = String::new();
     sources(&root.join("src"), &mut text);
     sources(&root.join("tests"), &mut text);
-    let document = fs::read_to_string(root.join("docs/safety.md")).unwrap();
-    let mut found = 0;
-    for name in names(&document) {
-        found += 1;
-        let start = name.trim_end_matches('…');
-        let end = if start == name { "(" } else { "" };
+    for (page, at_least) in [("docs/safety.md", 100), ("docs/service.md", 9)] {
+        let document = fs::read_to_string(root.join(page)).unwrap();
+        let mut found = 0;
+        for name in names(&document) {
+            found += 1;
+            let start = name.trim_end_matches('…');
+            let end = if start == name { "(" } else { "" };
+            assert!(
+                text.contains(&format!("fn {start}{end}")),
+                "{page} names {name}, and there is no such test"
+            );
+        }
         assert!(
-            text.contains(&format!("fn {start}{end}")),
-            "docs/safety.md names {name}, and there is no such test"
+            found >= at_least,
+            "only {found} names were found in {page}: has it another form now?"
         );
     }
-    assert!(
-        found > 100,
-        "only {found} names were found: has the page another form now?"
-    );
 }
