@@ -207,6 +207,12 @@ impl Lock {
         open_regular(path, OpenOptions::new().read(true))
             .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
+
+    /// Who took the lock last, by its own word.
+    #[must_use]
+    pub fn last_holder(path: &Path) -> Option<u32> {
+        holder(&mut open_regular(path, OpenOptions::new().read(true)).ok()?)
+    }
 }
 
 /// Tries a few times: somebody may only be asking whether the lock is held.
@@ -239,6 +245,7 @@ mod tests {
         assert!(!Lock::is_held(&path));
         let lock = Lock::take(&path).unwrap();
         assert!(Lock::is_held(&path));
+        assert_eq!(Lock::last_holder(&path), Some(std::process::id()));
         match Lock::take(&path) {
             Err(FileError::Held { holder, .. }) => assert_eq!(holder, Some(std::process::id())),
             other => panic!("taken twice: {other:?}"),

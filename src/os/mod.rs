@@ -12,6 +12,7 @@ pub mod host;
 #[cfg(target_os = "macos")]
 mod libproc;
 pub mod processes;
+pub mod programs;
 pub mod service;
 pub mod signals;
 pub mod view;

@@ -1,0 +1,166 @@
+//! Programs of the system that are run to their end, such as a service manager's client: by an
+//! absolute path, without a shell, with nothing to read, within a time limit.
+//!
+//! Only the client's service commands use this. The daemon starts no program.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+
+/// What a program said, and how it ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// Its exit status; none if a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output; what is not UTF-8 is replaced.
+    pub stdout: String,
+    /// Standard error; what is not UTF-8 is replaced.
+    pub stderr: String,
+}
+
+impl Said {
+    /// Whether it did what it was asked for, by its own word.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        self.code == Some(0)
+    }
+
+    /// Its own words for why it did not: standard error, or else what it printed.
+    #[must_use]
+    pub fn complaint(&self) -> String {
+        let said = [&self.stderr, &self.stdout];
+        let words = said
+            .into_iter()
+            .map(|text| text.trim())
+            .find(|text| !text.is_empty());
+        match (words, self.code) {
+            (Some(words), _) => words.to_owned(),
+            (None, Some(code)) => format!("exit status {code}"),
+            (None, None) => "ended by a signal".to_owned(),
+        }
+    }
+}
+
+/// Why a program did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It cannot be started.
+    #[error("failed to start {}: {source}", program.display())]
+    NotStarted {
+        /// Which.
+        program: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// It took too long, and was killed.
+    #[error("{} did not end within {} s", program.display(), limit.as_secs())]
+    TooSlow {
+        /// Which.
+        program: PathBuf,
+        /// What it was given.
+        limit: Duration,
+    },
+}
+
+/// Runs `program` with `arguments` and, beside this process's own environment, `variables`. Must be called
+/// on a runtime.
+///
+/// # Errors
+/// See [`RunError`]. How the program ended is no error but in [`Said`].
+pub async fn run(
+    program: &Path,
+    arguments: &[impl AsRef<OsStr>],
+    variables: &[(String, String)],
+    limit: Duration,
+) -> Result<Said, RunError> {
+    let output = Command::new(program)
+        .args(arguments)
+        .envs(variables.iter().cloned())
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(limit, output).await;
+    let output = output.map_err(|_| RunError::TooSlow {
+        program: program.to_path_buf(),
+        limit,
+    })?;
+    let output = output.map_err(|source| RunError::NotStarted {
+        program: program.to_path_buf(),
+        source,
+    })?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(Said {
+        code: output.status.code(),
+        stdout: text(&output.stdout),
+        stderr: text(&output.stderr),
+    })
+}
+
+/// Whether process `pid` runs the very file that is at `path` now, and not one that was there
+/// before. `None` where that cannot be told.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn runs_file(pid: u32, path: &Path) -> Option<bool> {
+    use std::os::unix::fs::MetadataExt;
+    // The link is followed by the kernel to the file itself, also when that has no name any more.
+    let running = std::fs::metadata(format!("/proc/{pid}/exe")).ok()?;
+    let there = std::fs::metadata(path).ok()?;
+    Some((running.dev(), running.ino()) == (there.dev(), there.ino()))
+}
+
+/// Whether process `pid` runs the very file that is at `path` now. macOS gives names only.
+#[cfg(not(target_os = "linux"))]
+#[must_use]
+pub fn runs_file(_pid: u32, _path: &Path) -> Option<bool> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run_sh(script: &str, limit: Duration) -> Result<Said, RunError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let variables = [("GIVEN".to_owned(), "a b".to_owned())];
+        runtime.block_on(run(
+            Path::new("/bin/sh"),
+            &["-c", script],
+            &variables,
+            limit,
+        ))
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_program_is_heard_to_its_end() {
+        let said = run_sh("cat; echo \"$GIVEN\"; echo oh >&2; exit 3", LONG).unwrap();
+        assert_eq!(said.code, Some(3));
+        assert_eq!((&*said.stdout, &*said.stderr), ("a b\n", "oh\n"));
+        assert_eq!((said.is_success(), &*said.complaint()), (false, "oh"));
+        assert_eq!(run_sh("exit 4", LONG).unwrap().complaint(), "exit status 4");
+        assert!(run_sh(":", LONG).unwrap().is_success());
+    }
+
+    #[test]
+    fn a_program_that_does_not_end_is_ended() {
+        let error = run_sh("exec sleep 600", Duration::from_millis(50)).unwrap_err();
+        assert!(matches!(error, RunError::TooSlow { .. }), "{error}");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_program_that_was_replaced_is_noticed() {
+        let own = std::env::current_exe().unwrap();
+        let pid = std::process::id();
+        assert_eq!(runs_file(pid, &own), Some(true));
+        assert_eq!(runs_file(pid, Path::new("/bin/sh")), Some(false));
+        assert_eq!(runs_file(pid, Path::new("/nowhere")), None);
+    }
+}
