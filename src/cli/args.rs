@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, value_parser};
+use clap_complete::Shell;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::config::parse_duration;
@@ -118,6 +119,26 @@ Examples:
     Reload,
     /// Check or show the configuration; no daemon is needed
     Config(ConfigArgs),
+    /// Have the daemon run as a service of yours, by systemd or launchd
+    Service(ServiceArgs),
+    /// Print completions for a shell
+    #[command(after_help = "\
+Examples:
+  team-agentctl completions bash > ~/.local/share/bash-completion/completions/team-agentctl
+  team-agentctl completions zsh > ~/.zfunc/_team-agentctl        with ~/.zfunc in fpath
+  team-agentctl completions fish > ~/.config/fish/completions/team-agentctl.fish")]
+    Completions {
+        /// The shell
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
+    /// Print a manual page, or write all of them into a directory
+    #[command(after_help = "\
+Examples:
+  team-agentctl man | man -l -
+  team-agentctl man team-agentd.toml | man -l -
+  team-agentctl man --to ~/.local/share/man")]
+    Man(ManArgs),
 }
 
 /// Which coordinators are looked at.
@@ -244,6 +265,85 @@ Examples:
     Show,
 }
 
+/// What is done with the service.
+#[derive(Debug, Args)]
+pub struct ServiceArgs {
+    /// What is to be done.
+    #[command(subcommand)]
+    pub command: ServiceCommand,
+}
+
+/// The commands about the service.
+#[derive(Debug, Subcommand)]
+pub enum ServiceCommand {
+    /// Install and start it, or bring it up to date; done when the daemon answers
+    #[command(after_help = "\
+Refused, before anything is written, while the configuration is wrong, another team-agentd is at work,
+or somebody else's files are in the place of its own.
+
+Example:
+  team-agentctl config check && team-agentctl service install")]
+    Install(ForceArgs),
+    /// Stop and remove it; the state directory and your configuration stay
+    #[command(after_help = "\
+Example:
+  team-agentctl service uninstall")]
+    Uninstall(ForceArgs),
+    /// Show whether it is installed and runs (exit status 4 if not), and whether it is up to date
+    #[command(after_help = "\
+Example:
+  team-agentctl service status")]
+    Status,
+    /// Print the files that install would write
+    #[command(after_help = "\
+Examples:
+  team-agentctl service print
+  team-agentctl service print --system")]
+    Print(PrintArgs),
+}
+
+/// What is in the way.
+#[derive(Debug, Default, Args)]
+pub struct ForceArgs {
+    /// Files that somebody else put in the place of its own, too
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Which files are printed.
+#[derive(Debug, Default, Args)]
+pub struct PrintArgs {
+    /// Those of a service for the whole machine, as root, with systemd
+    #[arg(long)]
+    pub system: bool,
+}
+
+/// Which manual pages.
+#[derive(Debug, Default, Args)]
+pub struct ManArgs {
+    /// The page
+    #[arg(value_enum, value_name = "PAGE", default_value_t = Page::Client, conflicts_with = "to")]
+    pub page: Page,
+    /// Write all pages below this directory, into man1, man5 and man8
+    #[arg(long, value_name = "DIR")]
+    pub to: Option<PathBuf>,
+}
+
+/// The manual pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Page {
+    /// team-agentctl(1).
+    #[default]
+    #[value(name = "team-agentctl", help = None)]
+    Client,
+    /// team-agentd(8).
+    #[value(name = "team-agentd", help = None)]
+    Daemon,
+    /// team-agentd.toml(5).
+    #[value(name = "team-agentd.toml", help = None)]
+    Configuration,
+}
+
 /// From when on events are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Since {
@@ -290,6 +390,12 @@ impl Cli {
         }
         if let Some(name) = self.command.of_daemon_only().filter(|_| self.embedded) {
             let what = format!("'{name}' asks the daemon: it cannot be used with '--embedded'");
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, what));
+        }
+        let runs_elsewhere = self.embedded || self.require_daemon || self.socket.is_some();
+        if matches!(self.command, Command::Service(_)) && runs_elsewhere {
+            let what = "the service has a socket and a daemon of its own: '--socket', '--embedded' \
+                        and '--require-daemon' cannot be used with 'service'";
             return Err(Self::command().error(ErrorKind::ArgumentConflict, what));
         }
         match &self.command {

@@ -121,7 +121,8 @@ fn every_origin(values: &Value, origins: &BTreeMap<String, String>) -> Object {
         .collect()
 }
 
-fn rejected(error: &ConfigError) -> Rejected {
+/// What is said of a configuration that is wrong.
+pub(super) fn rejected(error: &ConfigError) -> Rejected {
     let failure = Failure::config(error);
     let mut json = failure.to_json();
     if let (ConfigError::Invalid { problems, .. }, Some(object)) = (error, json.as_object_mut()) {

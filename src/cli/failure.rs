@@ -35,9 +35,17 @@ impl Failure {
         }
     }
 
-    fn with_remedy(mut self, remedy: &str) -> Self {
-        self.remedy = Some(remedy.to_owned());
+    /// The same with what can be done about it.
+    #[must_use]
+    pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
         self
+    }
+
+    /// The service cannot be installed, removed or looked at.
+    #[must_use]
+    pub fn service(kind: &str, message: impl ToString) -> Self {
+        Self::new(ExitStatus::Failed, kind, message)
     }
 
     /// The command line is wrong.

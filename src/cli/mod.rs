@@ -9,6 +9,8 @@
 //! | `selection.rs` | which orphans a fix is about |
 //! | `failure.rs` | why there is no result, and the remedy |
 //! | `config_command.rs` | `config check` and `config show` |
+//! | `service/` | `service …`: the daemon as a service of systemd or launchd |
+//! | `manual/` | manual pages and completions |
 //! | `render/` | results as text: pure |
 //! | `safe_text.rs` | text of other processes, made safe to show |
 //! | `output.rs` | the only place that prints |
@@ -22,12 +24,14 @@ mod config_command;
 pub mod daemon_args;
 mod engines;
 pub mod failure;
+mod manual;
 mod output;
 pub mod render;
 mod request;
 pub mod run;
 pub mod safe_text;
 mod selection;
+mod service;
 pub mod terminal;
 
 use serde_json::Value;

@@ -10,18 +10,23 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::ExitStatus;
-use super::args::{Cli, Command, ConfigArgs, ConfigCommand, DoctorArgs, FixArgs};
+use super::args::{
+    Cli, Command, ConfigArgs, ConfigCommand, DoctorArgs, FixArgs, ManArgs, ServiceArgs,
+    ServiceCommand,
+};
 use super::config_command::{self, Answer, Places, Rejected};
 use super::engines::{Engines, RealEngines};
 use super::failure::Failure;
+use super::manual;
 use super::output::Output;
 use super::render::{self, Preview, View};
 use super::request::Request;
-use super::safe_text::escape;
+use super::safe_text::{escape, escape_lines};
 use super::selection::{Selection, absolute, fix_after_scan};
+use super::service::{self, RealPrograms, Surroundings, Trouble};
 use super::terminal::Terminal;
 use crate::control::client::ConnectError;
 use crate::orphan::process::Pid;
@@ -186,6 +191,11 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
                 .await
             }
             Command::Config(ConfigArgs { command }) => self.config(command),
+            Command::Service(ServiceArgs { command }) => self.service(&command).await,
+            Command::Completions { shell } => {
+                self.print_raw("completions", &manual::completions(shell))
+            }
+            Command::Man(args) => self.man(&args),
         }
     }
 
@@ -293,6 +303,46 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
                 Ok(self.failed(&failure, &json))
             }
         }
+    }
+
+    async fn service(&mut self, command: &ServiceCommand) -> Result<ExitStatus, Failure> {
+        let surroundings = Surroundings {
+            env: &environment,
+            uid: own_uid(),
+            own_program: std::env::current_exe()
+                .map_err(|error| Failure::service("no_own_program", error))?,
+        };
+        let performed =
+            service::perform(command, &mut self.engines, &mut RealPrograms, &surroundings).await;
+        match performed {
+            Ok((result, status)) => {
+                self.print(&result, |view| render::service(command, &result, view))?;
+                Ok(status)
+            }
+            Err(Trouble::Failed(failure)) => Err(failure),
+            Err(Trouble::Config(rejected)) => {
+                let Rejected { failure, json } = *rejected;
+                Ok(self.failed(&failure, &json))
+            }
+        }
+    }
+
+    fn man(&mut self, args: &ManArgs) -> Result<ExitStatus, Failure> {
+        let Some(directory) = &args.to else {
+            return self.print_raw("page", &manual::page(args.page));
+        };
+        let written = manual::write_all(directory)?;
+        let written: Vec<_> = written.iter().map(|path| path.to_string_lossy()).collect();
+        self.print(&json!({"ok": true, "written": written}), |_| {
+            escape_lines(&written.join("\n"))
+        })?;
+        Ok(ExitStatus::Done)
+    }
+
+    /// Prints what is meant for a program, and made here; with `--json` under `name`.
+    fn print_raw(&mut self, name: &str, text: &str) -> Result<ExitStatus, Failure> {
+        self.print(&json!({"ok": true, name: text}), |_| text.to_owned())?;
+        Ok(ExitStatus::Done)
     }
 
     /// The answer of whoever is to be asked.

@@ -39,6 +39,13 @@ fn every_command_has_a_help_of_its_own() {
         "config --help",
         "config check --help",
         "config show --help",
+        "service --help",
+        "service install --help",
+        "service uninstall --help",
+        "service status --help",
+        "service print --help",
+        "completions --help",
+        "man --help",
     ] {
         let help = read(line).unwrap_err();
         assert_eq!(help.kind(), ErrorKind::DisplayHelp, "{line}: {help}");
@@ -48,7 +55,8 @@ fn every_command_has_a_help_of_its_own() {
             "{line}: {help}"
         );
         assert!(
-            help.to_string().contains("Example") || line == "config --help",
+            help.to_string().contains("Example")
+                || ["config --help", "service --help"].contains(&line),
             "{line}: {help}"
         );
     }
@@ -307,4 +315,43 @@ fn what_cannot_be_understood_is_refused_in_words_that_help() {
         assert_eq!(error.exit_code(), 2, "{line}");
         assert!(error.to_string().contains(words), "{line}: {error}");
     }
+}
+
+#[test]
+fn the_service_has_a_socket_and_a_daemon_of_its_own() {
+    for line in [
+        "service status --socket /s",
+        "--embedded service install",
+        "service print --require-daemon",
+    ] {
+        let error = read(line).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ArgumentConflict, "{line}");
+    }
+    let Command::Service(args) = command("service install --force --json") else {
+        panic!("another command")
+    };
+    assert!(matches!(
+        args.command,
+        ServiceCommand::Install(ForceArgs { force: true })
+    ));
+    assert!(read("service").is_err());
+}
+
+#[test]
+fn a_page_is_printed_or_all_are_written() {
+    for (line, page) in [
+        ("man", Page::Client),
+        ("man team-agentctl", Page::Client),
+        ("man team-agentd", Page::Daemon),
+        ("man team-agentd.toml", Page::Configuration),
+    ] {
+        let Command::Man(args) = command(line) else {
+            panic!("another command: {line}")
+        };
+        assert_eq!((args.page, args.to), (page, None), "{line}");
+    }
+    assert!(read("man --to /m team-agentd").is_err());
+    assert!(read("man --to /m").is_ok());
+    assert!(read("completions").is_err());
+    assert!(read("completions tcsh").is_err());
 }

@@ -18,6 +18,7 @@ mod paint;
 mod refusal;
 mod report;
 mod scan;
+mod service;
 mod status;
 mod steering;
 mod table;
@@ -38,6 +39,7 @@ pub use fix::{fix, remarks};
 pub use gate::{GATE_FIX, gate};
 pub use refusal::{Preview, refusal};
 pub use scan::scan;
+pub use service::service;
 pub use status::{reloaded, status};
 pub use steering::{kept, paused, resumed};
 

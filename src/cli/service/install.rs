@@ -1,0 +1,277 @@
+//! `service install`: the files, enabled, started, and an answer from the daemon before it is called done.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::super::config_command::rejected;
+use super::super::engines::Engines;
+use super::super::failure::Failure;
+use super::super::request::Request;
+use super::binaries::Binaries;
+use super::files::{Found, UnitFile, refuse_foreign};
+use super::journey::{Changed, Journey};
+use super::{Ground, Manager, State, Surroundings, Trouble};
+use crate::config::{self, Config};
+use crate::control::places::{self, socket_lock, state_lock};
+use crate::os::files::Lock;
+use crate::os::programs::runs_file;
+
+/// How long a daemon that was started may take until it answers.
+const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+/// How long one answer may take.
+const CALL_LIMIT: Duration = Duration::from_secs(15);
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What is known before anything is touched.
+struct Plan {
+    binaries: Binaries,
+    ground: Ground,
+    looked: Vec<(UnitFile, Found)>,
+    state: State,
+}
+
+/// Installs the service, or brings an installed one up to date; does nothing where nothing is to do.
+pub(super) async fn install(
+    force: bool,
+    engines: &mut impl Engines,
+    manager: &mut impl Manager,
+    surroundings: &Surroundings<'_>,
+) -> Result<Value, Trouble> {
+    // Nothing is written before all of this is well.
+    let binaries = surroundings.binaries()?;
+    let ground = manager.ground().await?;
+    let config = configuration(&ground, surroundings)?;
+    let units = manager.units(&binaries, &ground.directory)?;
+    let looked: Vec<_> = units
+        .into_iter()
+        .map(|unit| {
+            let found = unit.look();
+            (unit, found)
+        })
+        .collect();
+    if !force {
+        refuse_foreign(&looked)?;
+    }
+    let state = manager.state().await?;
+    if state.pid.is_none() {
+        refuse_rival(&ground, surroundings)?;
+    }
+
+    let mut hints = strayed_variables(&ground, surroundings);
+    let plan = Plan {
+        binaries,
+        ground,
+        looked,
+        state,
+    };
+    let mut journey = Journey::default();
+    let daemon = set_up(&plan, engines, manager, &mut journey)
+        .await
+        .map_err(|failure| journey.failed(failure))?;
+    hints.extend(manager.hints().await);
+    Ok(json!({
+        "ok": true,
+        "platform": manager.name(),
+        "changed": journey.changed_something(),
+        "steps": journey.to_json(),
+        "daemon": daemon,
+        "config": config.map(|file| file.to_string_lossy().into_owned()),
+        "hints": hints,
+    }))
+}
+
+/// The configuration that the daemon will find, if any; it has to be good.
+fn configuration(
+    ground: &Ground,
+    surroundings: &Surroundings<'_>,
+) -> Result<Option<PathBuf>, Trouble> {
+    let env = |name: &str| ground.variable(name);
+    let file = config::locate(None, &env, surroundings.uid == 0);
+    if let Some(file) = &file {
+        Config::load(file).map_err(|error| Trouble::Config(Box::new(rejected(&error))))?;
+    }
+    Ok(file)
+}
+
+/// Refuses beside a daemon that is not the service's: two would not both get the socket and the state.
+fn refuse_rival(ground: &Ground, surroundings: &Surroundings<'_>) -> Result<(), Failure> {
+    let env = |name: &str| ground.variable(name);
+    let places = places::Surroundings {
+        env: &env,
+        uid: surroundings.uid,
+    };
+    let state = places
+        .state_dir(None)
+        .map(|directory| state_lock(&directory));
+    for lock in state.into_iter().chain([socket_lock(&ground.socket)]) {
+        if Lock::is_held(&lock) {
+            let holder = Lock::last_holder(&lock);
+            let (who, how) = match holder {
+                Some(pid) => (format!("process {pid}"), format!("kill {pid}")),
+                None => ("a process".to_owned(), "kill it".to_owned()),
+            };
+            let what = format!(
+                "{who} is at work already, and is not the service: it holds {}",
+                lock.display()
+            );
+            return Err(
+                Failure::service("already_running", what).with_remedy(format!(
+                    "a team-agentd that was started by hand is ended with: {how}"
+                )),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Variables that name a place here and another one, or none, where the daemon will be.
+fn strayed_variables(ground: &Ground, surroundings: &Surroundings<'_>) -> Vec<String> {
+    [
+        "TEAM_AGENTD_CONFIG",
+        "TEAM_AGENTD_SOCKET",
+        "XDG_CONFIG_HOME",
+        "XDG_STATE_HOME",
+    ]
+    .into_iter()
+    .filter(|name| {
+        let here = (surroundings.env)(name).filter(|value| !value.is_empty());
+        let means_the_socket =
+            *name == "TEAM_AGENTD_SOCKET" && here.as_deref() == Some(ground.socket.as_os_str());
+        here.is_some() && !means_the_socket && here != ground.variable(name)
+    })
+    .map(|name| format!("{name} is set here, and not like that for the service"))
+    .collect()
+}
+
+async fn set_up(
+    plan: &Plan,
+    engines: &mut impl Engines,
+    manager: &mut impl Manager,
+    journey: &mut Journey,
+) -> Result<Value, Failure> {
+    manager.prepare()?;
+    for (unit, found) in &plan.looked {
+        let did = match found {
+            Found::Same => {
+                journey.took("unchanged", unit.path.display(), Changed::No);
+                continue;
+            }
+            Found::Nothing => "wrote",
+            Found::Other(_) | Found::Foreign(_) => "replaced",
+        };
+        unit.write()?;
+        journey.took(did, unit.path.display(), Changed::Yes);
+    }
+    let files_changed = journey.changed_something();
+    if files_changed {
+        manager.reload().await?;
+    }
+    if !plan.state.is_enabled || files_changed {
+        manager.enable().await?;
+    }
+    if !plan.state.is_enabled {
+        journey.took(
+            "enabled",
+            "team-agentd: it starts by itself from now on",
+            Changed::Yes,
+        );
+    }
+
+    let program = &plan.binaries.daemon;
+    match plan.state.pid {
+        None => {
+            manager.start().await?;
+            let daemon = answer(plan, engines, manager).await?;
+            journey.took("started", described(&daemon), Changed::Yes);
+            Ok(daemon)
+        }
+        Some(pid)
+            if !files_changed && plan.state.is_whole && runs_file(pid, program) != Some(false) =>
+        {
+            let daemon = answer(plan, engines, manager).await?;
+            if daemon["version"] == env!("CARGO_PKG_VERSION") {
+                journey.took("running", described(&daemon), Changed::No);
+                return Ok(daemon);
+            }
+            restart(plan, engines, manager, journey).await
+        }
+        Some(_) => restart(plan, engines, manager, journey).await,
+    }
+}
+
+async fn restart(
+    plan: &Plan,
+    engines: &mut impl Engines,
+    manager: &mut impl Manager,
+    journey: &mut Journey,
+) -> Result<Value, Failure> {
+    manager.stop().await?;
+    manager.start().await?;
+    let daemon = answer(plan, engines, manager).await?;
+    journey.took("restarted", described(&daemon), Changed::Yes);
+    Ok(daemon)
+}
+
+/// Waits until the daemon answers and has looked once: what it says of itself.
+async fn answer(
+    plan: &Plan,
+    engines: &mut impl Engines,
+    manager: &mut impl Manager,
+) -> Result<Value, Failure> {
+    let socket = &plan.ground.socket;
+    let deadline = Instant::now() + ANSWER_LIMIT;
+    loop {
+        let asked = timeout(CALL_LIMIT, engines.daemon(Some(socket), &Request::status())).await;
+        let problem = match asked {
+            Ok(Ok(Ok(status))) if status["last_scan"].is_object() => {
+                return the_services_own(&status["daemon"], manager).await;
+            }
+            Ok(Ok(Ok(_))) => "it has not looked yet".to_owned(),
+            Ok(Ok(Err(error))) => error.to_string(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("it gave no answer within {} s", CALL_LIMIT.as_secs()),
+        };
+        if Instant::now() >= deadline {
+            let what = format!("the service was started, and cannot be used: {problem}");
+            return Err(Failure::service("not_ready", what)
+                .with_remedy("see: team-agentctl service status"));
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// Makes sure that who answered is who was started.
+async fn the_services_own(daemon: &Value, manager: &mut impl Manager) -> Result<Value, Failure> {
+    let pid = manager.state().await?.pid;
+    if pid.map(Value::from).is_some_and(|pid| pid != daemon["pid"]) {
+        let what = format!(
+            "process {} answers in the place of the service, which is process {}",
+            daemon["pid"],
+            pid.unwrap_or_default()
+        );
+        return Err(Failure::service("already_running", what));
+    }
+    Ok(json!({
+        "pid": daemon["pid"],
+        "version": daemon["version"],
+        "socket": daemon["socket"],
+        "config": daemon["config"],
+    }))
+}
+
+fn described(daemon: &Value) -> String {
+    let text = |name: &str| match &daemon[name] {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    format!(
+        "team-agentd {}, process {}, which answers on {}",
+        text("version"),
+        text("pid"),
+        text("socket")
+    )
+}

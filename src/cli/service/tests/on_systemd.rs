@@ -1,0 +1,299 @@
+//! The commands with systemd.
+
+use std::fs;
+
+use super::super::super::ExitStatus;
+use super::super::super::args::{ForceArgs, PrintArgs, ServiceCommand};
+use super::super::MARK;
+use super::machine::{Kind, Machine};
+use super::steps;
+use crate::os::files::Lock;
+
+const INSTALL: ServiceCommand = ServiceCommand::Install(ForceArgs { force: false });
+const UNINSTALL: ServiceCommand = ServiceCommand::Uninstall(ForceArgs { force: false });
+const SERVICE: &str = "home/.config/systemd/user/team-agentd.service";
+
+fn machine() -> Machine {
+    Machine::new(Kind::Systemd)
+}
+
+#[test]
+fn a_first_install_writes_enables_starts_and_waits_for_an_answer() {
+    let machine = machine();
+    let result = machine.done(&INSTALL);
+    assert_eq!(steps(&result), ["wrote", "wrote", "enabled", "started"]);
+    assert_eq!(machine.told(), ["daemon-reload", "enable", "start"]);
+    assert_eq!(result["changed"], true);
+    assert_eq!(result["daemon"]["version"], env!("CARGO_PKG_VERSION"));
+    let socket = machine.path("run/team-agentd/control.sock");
+    assert_eq!(result["daemon"]["socket"], *socket.to_str().unwrap());
+    let unit = fs::read_to_string(machine.path(SERVICE)).unwrap();
+    let program = machine.path("bin/team-agentd");
+    assert!(
+        unit.contains(&format!("ExecStart={}\n", program.display())),
+        "{unit}"
+    );
+    let hints = result["hints"].to_string();
+    assert!(hints.contains("enable-linger"), "{hints}");
+}
+
+#[test]
+fn a_second_install_does_nothing() {
+    let machine = machine();
+    machine.done(&INSTALL);
+    machine.told();
+    let result = machine.done(&INSTALL);
+    assert_eq!(steps(&result), ["unchanged", "unchanged", "running"]);
+    assert_eq!(result["changed"], false);
+    assert!(machine.told().is_empty());
+}
+
+#[test]
+fn what_is_out_of_date_is_brought_up_to_date() {
+    let machine = machine();
+    machine.done(&INSTALL);
+    fs::write(machine.path(SERVICE), format!("# {MARK}\n[Service]\n")).unwrap();
+    machine.told();
+    let result = machine.done(&INSTALL);
+    assert_eq!(steps(&result), ["replaced", "unchanged", "restarted"]);
+    assert_eq!(machine.told(), ["daemon-reload", "enable", "stop", "start"]);
+
+    // Another program, by its version or by its file.
+    machine.memory.borrow_mut().version = Some("0.0.1");
+    assert_eq!(
+        steps(&machine.done(&INSTALL)),
+        ["unchanged", "unchanged", "restarted"]
+    );
+    if cfg!(target_os = "linux") {
+        machine.memory.borrow_mut().pid = Some(std::process::id());
+        machine.told();
+        assert_eq!(
+            steps(&machine.done(&INSTALL)),
+            ["unchanged", "unchanged", "restarted"]
+        );
+        assert_eq!(machine.told(), ["stop", "start"]);
+    }
+
+    // One that was only stopped.
+    machine.memory.borrow_mut().pid = None;
+    assert_eq!(
+        steps(&machine.done(&INSTALL)),
+        ["unchanged", "unchanged", "started"]
+    );
+}
+
+#[test]
+fn a_broken_configuration_is_refused_before_anything_is_written() {
+    let machine = machine();
+    let config = machine.path("home/.config/team-agentd/team-agentd.toml");
+    fs::create_dir_all(config.parent().unwrap()).unwrap();
+    fs::write(&config, "[scan]\nintervall = \"5s\"\n").unwrap();
+    let before = machine.home();
+    let failure = machine.refused(&INSTALL);
+    assert_eq!((failure.status.code(), &*failure.kind), (2, "config"));
+    assert!(failure.message.contains("intervall"), "{failure:?}");
+    assert_eq!(machine.home(), before);
+    assert!(machine.told().is_empty());
+
+    // It is the daemon's environment that says which file that is.
+    fs::remove_file(&config).unwrap();
+    let other = machine.path("other.toml");
+    fs::write(&other, "bad").unwrap();
+    let named = ("TEAM_AGENTD_CONFIG".to_owned(), other.display().to_string());
+    machine.memory.borrow_mut().variables.push(named);
+    assert_eq!(machine.refused(&INSTALL).status, ExitStatus::Usage);
+}
+
+#[test]
+fn a_variable_that_only_the_shell_has_is_mentioned() {
+    let mut machine = machine();
+    machine.shell = vec![("TEAM_AGENTD_CONFIG", "/elsewhere.toml".to_owned())];
+    let result = machine.done(&INSTALL);
+    assert_eq!(result["config"], serde_json::Value::Null);
+    let hints = result["hints"].to_string();
+    assert!(hints.contains("TEAM_AGENTD_CONFIG is set here"), "{hints}");
+}
+
+#[test]
+fn without_a_service_manager_nothing_is_written() {
+    let machine = machine();
+    machine.memory.borrow_mut().is_unreachable = true;
+    for command in [INSTALL, ServiceCommand::Status] {
+        let failure = machine.refused(&command);
+        assert_eq!(
+            (failure.status.code(), &*failure.kind),
+            (1, "no_user_manager")
+        );
+        assert!(
+            failure.message.contains("No medium found"),
+            "its own words: {failure:?}"
+        );
+        assert!(failure.remedy.unwrap().contains("enable-linger"));
+    }
+    // Where nothing is installed, nothing has to be asked.
+    assert_eq!(machine.done(&UNINSTALL)["changed"], false);
+    assert!(machine.home().is_empty(), "{:?}", machine.home());
+}
+
+#[test]
+fn what_somebody_else_wrote_is_left_alone_unless_forced() {
+    let machine = machine();
+    fs::create_dir_all(machine.path(SERVICE).parent().unwrap()).unwrap();
+    fs::write(machine.path(SERVICE), "[Service]\nExecStart=/mine\n").unwrap();
+    for command in [INSTALL, UNINSTALL] {
+        let failure = machine.refused(&command);
+        assert_eq!(failure.kind, "foreign_file");
+        assert!(
+            failure
+                .message
+                .contains("team-agentd.service: not written by"),
+            "{failure:?}"
+        );
+    }
+    assert!(machine.told().is_empty());
+    assert!(
+        fs::read_to_string(machine.path(SERVICE))
+            .unwrap()
+            .contains("/mine")
+    );
+    let forced = ServiceCommand::Install(ForceArgs { force: true });
+    assert_eq!(
+        steps(&machine.done(&forced)),
+        ["replaced", "wrote", "enabled", "started"]
+    );
+}
+
+#[test]
+fn beside_another_daemon_nothing_is_installed() {
+    for lock in [
+        "home/.local/state/team-agentd/lock",
+        "run/team-agentd/control.sock.lock",
+    ] {
+        let machine = machine();
+        fs::create_dir_all(machine.path(lock).parent().unwrap()).unwrap();
+        let held = Lock::take(&machine.path(lock)).unwrap();
+        let failure = machine.refused(&INSTALL);
+        assert_eq!(failure.kind, "already_running");
+        assert!(
+            failure
+                .message
+                .contains(&format!("process {} is", std::process::id()))
+        );
+        assert!(!machine.path(SERVICE).exists());
+        drop(held);
+        machine.done(&INSTALL);
+    }
+}
+
+#[test]
+fn a_start_that_fails_says_why_and_what_was_done() {
+    let machine = machine();
+    machine.memory.borrow_mut().broken_start = Some("Job for team-agentd.service failed");
+    let failure = machine.refused(&INSTALL);
+    assert_eq!(failure.kind, "start_failed");
+    for said in [
+        "Job for team-agentd.service failed",
+        "| the journal's words",
+        "before that: wrote",
+    ] {
+        assert!(failure.message.contains(said), "{said}: {failure:?}");
+    }
+    assert!(failure.remedy.unwrap().contains("service uninstall"));
+}
+
+#[test]
+fn an_uninstall_leaves_nothing_but_what_is_not_its_own() {
+    let machine = machine();
+    machine.done(&INSTALL);
+    let state = machine.path("home/.local/state/team-agentd");
+    fs::create_dir_all(&state).unwrap();
+    fs::create_dir_all(machine.path("run/team-agentd")).unwrap();
+    fs::write(machine.path("run/team-agentd/control.sock"), "").unwrap();
+    machine.told();
+    let result = machine.done(&UNINSTALL);
+    assert_eq!(machine.told(), ["stop", "disable", "daemon-reload"]);
+    assert_eq!(
+        steps(&result)[..4],
+        ["stopped", "disabled", "removed", "removed"]
+    );
+    assert_eq!(result["stays"][0], *state.to_str().unwrap());
+    assert_eq!(
+        machine.home(),
+        [".local", ".local/state", ".local/state/team-agentd"]
+    );
+    assert!(!machine.path("run/team-agentd").exists());
+    let again = machine.done(&UNINSTALL);
+    assert_eq!((&again["changed"], steps(&again)), (&false.into(), vec![]));
+    assert!(machine.told().is_empty());
+}
+
+#[test]
+fn a_status_says_whether_it_runs_without_waking_it() {
+    let machine = machine();
+    let Ok((status, exit)) = machine.run(&ServiceCommand::Status) else {
+        panic!("no status")
+    };
+    assert_eq!(
+        (exit, &status["installed"]),
+        (ExitStatus::NoDaemon, &false.into())
+    );
+    assert!(status["hints"].to_string().contains("service install"));
+
+    machine.done(&INSTALL);
+    let status = machine.done(&ServiceCommand::Status);
+    assert_eq!(
+        (&status["ok"], &status["installed"]),
+        (&true.into(), &true.into())
+    );
+    assert_eq!(status["files"][0]["state"], "current");
+    assert_eq!(
+        status["program"],
+        *machine.path("bin/team-agentd").to_str().unwrap()
+    );
+    assert_eq!(status["program_version"], env!("CARGO_PKG_VERSION"));
+    assert!(
+        !status["hints"].to_string().contains("service install"),
+        "{status:#}"
+    );
+
+    machine.memory.borrow_mut().version = Some("0.0.1");
+    fs::write(
+        machine.path(SERVICE),
+        format!("# {MARK}\nExecStart=/old/team-agentd\n"),
+    )
+    .unwrap();
+    let status = machine.done(&ServiceCommand::Status);
+    assert_eq!(status["files"][0]["state"], "outdated");
+    let hints = status["hints"].to_string();
+    for said in ["not those of this client", "the program was replaced"] {
+        assert!(hints.contains(said), "{said}: {hints}");
+    }
+
+    machine.memory.borrow_mut().pid = None;
+    let Ok((status, exit)) = machine.run(&ServiceCommand::Status) else {
+        panic!("no status")
+    };
+    assert_eq!((exit, &status["ok"]), (ExitStatus::NoDaemon, &false.into()));
+}
+
+#[test]
+fn the_files_are_printed_without_asking_anybody() {
+    let machine = machine();
+    machine.memory.borrow_mut().is_unreachable = true;
+    let of_user = machine.done(&ServiceCommand::Print(PrintArgs { system: false }));
+    assert_eq!(
+        of_user["files"][0]["path"],
+        *machine.path(SERVICE).to_str().unwrap()
+    );
+    let of_system = machine.done(&ServiceCommand::Print(PrintArgs { system: true }));
+    assert_eq!(
+        of_system["files"][1]["path"],
+        "/etc/systemd/system/team-agentd.socket"
+    );
+    assert!(machine.home().is_empty());
+
+    machine.memory.borrow_mut().is_unreachable = false;
+    machine.done(&INSTALL);
+    let written = fs::read_to_string(machine.path(SERVICE)).unwrap();
+    assert_eq!(of_user["files"][0]["text"], *written);
+}
