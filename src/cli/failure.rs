@@ -10,7 +10,8 @@ use crate::control::client::{CallError, ConnectError};
 use crate::control::embedded::EmbeddedError;
 
 /// How a daemon is started.
-const START_ONE: &str = "start one: team-agentd &, or systemctl --user start team-agentd";
+const START_ONE: &str =
+    "start one: team-agentctl service install, or in the foreground: team-agentd";
 
 /// A command that has no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -208,7 +209,7 @@ mod tests {
             json!({"ok": false, "error": {
                 "kind": "no_daemon",
                 "message": "no daemon on /a or /b",
-                "remedy": "start one: team-agentd &, or systemctl --user start team-agentd",
+                "remedy": "start one: team-agentctl service install, or in the foreground: team-agentd",
             }})
         );
     }

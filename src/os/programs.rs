@@ -120,6 +120,8 @@ pub fn runs_file(_pid: u32, _path: &Path) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
+    use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+
     use super::*;
 
     fn run_sh(script: &str, limit: Duration) -> Result<Said, RunError> {
@@ -150,8 +152,29 @@ mod tests {
 
     #[test]
     fn a_program_that_does_not_end_is_ended() {
-        let error = run_sh("exec sleep 600", Duration::from_millis(50)).unwrap_err();
-        assert!(matches!(error, RunError::TooSlow { .. }), "{error}");
+        let folder = tempfile::tempdir().unwrap();
+        let note = folder.path().join("pid");
+        let script = format!("echo $$ > '{}'; exec sleep 600", note.display());
+        // On a busy machine it may not even have begun: then it gets longer.
+        let mut limit = Duration::from_millis(100);
+        let pid = loop {
+            let error = run_sh(&script, limit).unwrap_err();
+            assert!(matches!(error, RunError::TooSlow { .. }), "{error}");
+            let pid = std::fs::read_to_string(&note).unwrap_or_default();
+            if let Ok(pid) = pid.trim().parse::<i32>() {
+                break nix::unistd::Pid::from_raw(pid);
+            }
+            limit *= 2;
+        };
+        // It is our child, which nobody else waits for: it is gone, or it can be awaited.
+        let deadline = std::time::Instant::now() + LONG;
+        while waitpid(pid, Some(WaitPidFlag::WNOHANG)) == Ok(WaitStatus::StillAlive) {
+            if std::time::Instant::now() > deadline {
+                let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+                panic!("it was not ended");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     #[test]

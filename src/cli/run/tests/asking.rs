@@ -97,7 +97,7 @@ fn what_needs_a_daemon_fails_without_one_and_tells_how_to_start_one() {
         assert_eq!(
             outcome.stderr,
             "error: no daemon on /run/s\n  \
-             start one: team-agentd &, or systemctl --user start team-agentd\n",
+             start one: team-agentctl service install, or in the foreground: team-agentd\n",
             "{line}"
         );
     }
