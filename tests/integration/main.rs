@@ -90,6 +90,8 @@ mod config;
 mod daemon;
 
 #[cfg(target_os = "linux")]
+mod package;
+#[cfg(target_os = "linux")]
 mod service;
 #[cfg(target_os = "linux")]
 mod service_command;

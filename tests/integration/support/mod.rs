@@ -16,7 +16,9 @@ mod world;
 pub(crate) use ctl::{Answer, command as ctl_command, run as run_ctl};
 pub(crate) use daemon::{Daemon, failed_start};
 pub(crate) use event_log::{EventLog, in_the_original_form};
-pub(crate) use namespace::{in_private_pid_namespace, name_of_test, skip, we_are_really_root};
+pub(crate) use namespace::{
+    in_private_pid_namespace, name_of_test, say_aloud, skip, we_are_really_root,
+};
 pub(crate) use process::{has_exited, is_alive, pids_can_be_chosen, signal, with_pid};
 pub(crate) use rpc::Connection;
 pub(crate) use stand_in::{

@@ -59,7 +59,7 @@ pub(crate) fn skip(needs: &str) {
 }
 
 /// Not `eprintln!`, of which the test harness shows nothing when a test passes.
-pub(super) fn say_aloud(line: &str) {
+pub(crate) fn say_aloud(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
