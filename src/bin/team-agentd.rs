@@ -19,13 +19,14 @@ use team_agentd::os::host::{self, environment, own_uid};
 use team_agentd::os::service::{InheritError, ServiceManager, inherited_socket};
 use team_agentd::os::signals::{Asked, SignalStream};
 use team_agentd::supervisor::event::Loaded;
+use team_agentd::supervisor::feed::Feed;
 use team_agentd::supervisor::journal::Journal;
 use team_agentd::supervisor::run::{Command, LoadConfig, Supervisor};
 use team_agentd::supervisor::settings::Settings;
 use team_agentd::supervisor::steering_file;
 use team_agentd::wire::results::Source;
 use team_agentd::wire::status::Identity;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// How many threads may block at the same time: probes, the event log, requests for it.
@@ -133,6 +134,8 @@ async fn run(args: DaemonArgs, inherited: Inherited) -> Result<(), StartError> {
     let socket = listener.socket().map(std::path::Path::to_path_buf);
     tracing::info!(?socket, state_dir = %state_dir.display(), config = ?loaded.file, "starting");
     let explicit = args.config;
+    let (changes, changed) = watch::channel(());
+    let feed = Feed::new(&journal, changed, state_dir.clone(), config.events.keep);
     let supervisor = Supervisor {
         identity: Identity {
             source: Source::Daemon,
@@ -153,6 +156,7 @@ async fn run(args: DaemonArgs, inherited: Inherited) -> Result<(), StartError> {
                 .map_err(|error| error.to_string())
         }))),
         manager: Some(ServiceManager::from_environment()),
+        changes,
     };
 
     let (requests, incoming) = mpsc::channel(REQUEST_QUEUE);
@@ -160,6 +164,7 @@ async fn run(args: DaemonArgs, inherited: Inherited) -> Result<(), StartError> {
     let stop_serving = CancellationToken::new();
     let serving = tokio::spawn(listener.run(
         requests,
+        feed,
         config.control.max_connections,
         stop_serving.clone(),
     ));

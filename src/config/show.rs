@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::{Config, EphemeralRoot, Uids, render_duration};
-use crate::orphan::victims::Scope;
 
 impl Config {
     /// The effective values under the names and in the spelling of the file: durations as `"1m30s"`,
@@ -57,7 +56,7 @@ impl Config {
             "terminate": {
                 "sigterm_wait": render_duration(terminate.sigterm_wait),
                 "sigkill_wait": render_duration(terminate.sigkill_wait),
-                "scope": scope(terminate.scope),
+                "scope": terminate.scope.word(),
             },
             "events": {
                 "rotate_bytes": events.rotate_bytes,
@@ -75,14 +74,6 @@ fn uids(uids: &Uids) -> Value {
         Uids::Own => json!("own"),
         Uids::All => json!("all"),
         Uids::Listed(uids) => json!(uids),
-    }
-}
-
-fn scope(scope: Scope) -> &'static str {
-    match scope {
-        Scope::Process => "process",
-        Scope::Group => "group",
-        Scope::Tree => "tree",
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::places::{Surroundings, state_lock};
 use super::protocol::{Action, RpcError, action};
@@ -75,6 +75,10 @@ pub async fn call(method: &str, params: Value) -> Result<Value, EmbeddedError> {
     let request = match action(method, params)? {
         Action::Reply(reply) => return Ok(reply),
         Action::Ask(request) => request,
+        Action::Subscribe(_) => {
+            let message = "there is nothing to follow without a daemon".to_owned();
+            return Err(EmbeddedError::Failed(message));
+        }
     };
     check_host().map_err(|error| EmbeddedError::Failed(error.to_string()))?;
     if let Err(error) = raise_open_file_limit() {
@@ -130,6 +134,8 @@ pub async fn call(method: &str, params: Value) -> Result<Value, EmbeddedError> {
         interval: None,
         load_config: None,
         manager: None,
+        // Nobody follows a process that answers one request.
+        changes: watch::Sender::new(()),
     };
     let answer = ask(supervisor, request).await;
     if let Some(writer) = writer {

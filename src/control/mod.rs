@@ -7,3 +7,4 @@ pub mod lines;
 pub mod places;
 pub mod protocol;
 pub mod server;
+mod subscription;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use self::params::{
     EventsParams, ExplainParams, FixParams, GateParams, KeepParams, NoParams, PauseParams,
-    ScanParams, one_path, read, valid_pid,
+    ScanParams, SubscribeParams, one_path, read, valid_pid,
 };
 use crate::supervisor::request::{Refusal, Request};
 use crate::wire::results;
@@ -56,6 +56,16 @@ impl RpcError {
             -32001,
             "forbidden",
             format!("uid {uid} may not speak to this daemon"),
+        )
+    }
+
+    /// A connection has one subscription.
+    #[must_use]
+    pub fn already_subscribed() -> Self {
+        Self::new(
+            -32602,
+            "already_subscribed",
+            "this connection has a subscription already: open another one for a second",
         )
     }
 
@@ -130,6 +140,17 @@ pub enum Action {
     Reply(Value),
     /// The supervisor answers it.
     Ask(Request),
+    /// It is answered, and then the peer is told what happens.
+    Subscribe(Subscribe),
+}
+
+/// What a subscriber wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subscribe {
+    /// How many of the last records it begins with.
+    pub limit: usize,
+    /// Whether it is told of the state too.
+    pub status: bool,
 }
 
 /// A line that is no call: the error, and the id it is answered with.
@@ -233,6 +254,9 @@ pub fn action(method: &str, params: Value) -> Result<Action, RpcError> {
             let params: EventsParams = read(params)?;
             ask(Request::Events(params.query()?))
         }
+        "subscribe" => Ok(Action::Subscribe(
+            read::<SubscribeParams>(params)?.wanted()?,
+        )),
         "pause" => {
             let length = read::<PauseParams>(params)?.length()?;
             ask(Request::Pause { length })
@@ -261,8 +285,8 @@ pub fn action(method: &str, params: Value) -> Result<Action, RpcError> {
             -32601,
             "method_not_found",
             format!(
-                "no method {unknown:?}: there are scan, fix, gate, status, explain, events, keep, unkeep, pause, resume, reload, \
-                 version"
+                "no method {unknown:?}: there are scan, fix, gate, status, explain, events, subscribe, keep, unkeep, pause, \
+                 resume, reload, version"
             ),
         )),
     }

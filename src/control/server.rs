@@ -9,7 +9,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connection::{refuse, serve};
+use super::connection::{Desk, refuse, serve};
 use super::places::socket_lock;
 use super::protocol::RpcError;
 use crate::orphan::victims::Lineage;
@@ -18,6 +18,7 @@ use crate::os::files::{
     FileError, Lock, check_socket_directory, create_private_directory, remove_stale_socket,
 };
 use crate::os::host::own_uid;
+use crate::supervisor::feed::Feed;
 use crate::supervisor::request::Peer;
 use crate::supervisor::run::Requests;
 
@@ -163,15 +164,26 @@ impl Listener {
     }
 
     /// Serves peers until `stop` is cancelled; then sends the answers that are due, and leaves.
-    pub async fn run(self, requests: Requests, max_connections: usize, stop: CancellationToken) {
+    pub async fn run(
+        self,
+        requests: Requests,
+        feed: Feed,
+        max_connections: usize,
+        stop: CancellationToken,
+    ) {
         let peers = TaskTracker::new();
+        let desk = Desk {
+            requests,
+            feed,
+            stop: stop.clone(),
+        };
         loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
                 () = stop.cancelled() => break,
             };
             match accepted {
-                Ok((stream, _)) => admit(stream, &peers, &requests, max_connections, &stop),
+                Ok((stream, _)) => admit(stream, &peers, &desk, max_connections),
                 Err(error) => {
                     tracing::warn!(%error, "a connection cannot be taken");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -186,7 +198,7 @@ impl Listener {
         {
             tracing::debug!(%error, "the socket was gone already");
         }
-        drop(requests);
+        drop(desk);
         peers.close();
         if tokio::time::timeout(DRAIN_LIMIT, peers.wait())
             .await
@@ -206,13 +218,7 @@ fn identity_of(path: &Path) -> Option<(u64, u64)> {
     Some((metadata.dev(), metadata.ino()))
 }
 
-fn admit(
-    stream: UnixStream,
-    peers: &TaskTracker,
-    requests: &Requests,
-    max_connections: usize,
-    stop: &CancellationToken,
-) {
+fn admit(stream: UnixStream, peers: &TaskTracker, desk: &Desk, max_connections: usize) {
     let peer = match stream.peer_cred() {
         Ok(credentials) => {
             let pid = credentials
@@ -244,6 +250,6 @@ fn admit(
         );
         peers.spawn(refuse(stream, RpcError::too_busy("connections")));
     } else {
-        peers.spawn(serve(stream, peer, requests.clone(), stop.clone()));
+        peers.spawn(serve(stream, peer, desk.clone()));
     }
 }

@@ -23,6 +23,16 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// The configuration's word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Group => "group",
+            Self::Tree => "tree",
+        }
+    }
+
     /// Whether the members of the orphan's group end with it.
     #[must_use]
     pub fn reaches_group(self) -> bool {

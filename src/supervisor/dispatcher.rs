@@ -428,6 +428,11 @@ impl Dispatcher {
             registry: &self.registry,
             policy: &self.policy,
             rules: &self.settings.reap,
+            terminate: status::Ending {
+                scope: self.settings.scope,
+                sigterm_wait: self.settings.sigterm_wait,
+                sigkill_wait: self.settings.sigkill_wait,
+            },
             obstacles: &self.obstacles,
             ending,
             last_scan: self.last_scan.as_ref(),

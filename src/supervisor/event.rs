@@ -85,6 +85,26 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Whether the state may be another one after this: what merely asks, or begins something of which
+    /// the end is told, changes nothing yet.
+    pub(super) fn may_change_the_state(&self) -> bool {
+        match self {
+            Self::Tick | Self::ReloadAsked => false,
+            Self::Asked { request, .. } => {
+                matches!(request, Request::Pause { .. } | Request::Resume)
+            }
+            Self::Scanned { .. }
+            | Self::Identified { .. }
+            | Self::Kept { .. }
+            | Self::AuditIsBack
+            | Self::Reloaded { .. }
+            | Self::Ended(_)
+            | Self::Stop { .. } => true,
+        }
+    }
+}
+
 /// Something that has to be done.
 #[derive(Debug)]
 pub enum Effect {

@@ -1,12 +1,14 @@
 //! The one writer of the event log: takes events, answers when they are on disk.
 //!
 //! Runs on a thread of its own, because a disk may block; what arrives together is flushed together.
+//! Each record is published to those who follow, in the order it was written.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::event_log::{EventLog, EventLogError, Record, Rotation};
 use crate::orphan::event::Event;
@@ -20,10 +22,33 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 #[error("the event log cannot be written: {0}")]
 pub struct AuditError(pub String);
 
+/// How many records wait for a follower that does not read; then it misses the oldest.
+const FOLLOWER_LAG_LIMIT: usize = 1024;
+
+/// A record, as those who follow get it.
+#[derive(Debug)]
+pub struct Published {
+    /// Which one it is since the daemon started, from 1.
+    pub seq: u64,
+    /// Its object, as JSON in one line.
+    pub event: String,
+    /// Whether it stands in the event log. If not, it may be written later.
+    pub is_recorded: bool,
+}
+
+#[derive(Debug)]
 struct Batch {
     events: Vec<(SystemTime, Event)>,
     wanted: Wanted,
-    done: Option<oneshot::Sender<Result<(), AuditError>>>,
+    done: Option<oneshot::Sender<Done>>,
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+struct Done {
+    result: Result<(), AuditError>,
+    /// The last record that was published by then.
+    seq: u64,
 }
 
 /// How far a batch has to get before it is answered.
@@ -39,6 +64,36 @@ enum Wanted {
 #[derive(Clone, Debug)]
 pub struct Journal {
     batches: mpsc::UnboundedSender<Batch>,
+    published: broadcast::WeakSender<Arc<Published>>,
+}
+
+/// A way to what the journal publishes. It does not keep the journal's writer from ending.
+#[derive(Clone, Debug)]
+pub(super) struct Announcements {
+    batches: mpsc::WeakUnboundedSender<Batch>,
+    published: broadcast::WeakSender<Arc<Published>>,
+}
+
+impl Announcements {
+    /// Everything that is published from now on; none if the writer has ended. The receiver is
+    /// closed when everything was written and the writer ends.
+    pub(super) fn subscribe(&self) -> Option<broadcast::Receiver<Arc<Published>>> {
+        Some(self.published.upgrade()?.subscribe())
+    }
+
+    /// Waits until everything that was sent to the journal before is in the log, or certainly is not;
+    /// the number of the last record by then. None if the writer has ended, or does not get there.
+    pub(super) async fn settled(&self) -> Option<u64> {
+        let (done, answer) = oneshot::channel();
+        let batch = Batch {
+            events: Vec::new(),
+            wanted: Wanted::InTheLog,
+            done: Some(done),
+        };
+        self.batches.upgrade()?.send(batch).ok()?;
+        let answered = tokio::time::timeout(FLUSH_LIMIT, answer).await;
+        Some(answered.ok()?.ok()?.seq)
+    }
 }
 
 impl Journal {
@@ -47,6 +102,8 @@ impl Journal {
     #[must_use]
     pub fn start(state_dir: &Path, rotation: Rotation) -> (Self, std::thread::JoinHandle<()>) {
         let (batches, mut incoming) = mpsc::unbounded_channel::<Batch>();
+        let publisher = broadcast::Sender::new(FOLLOWER_LAG_LIMIT);
+        let published = publisher.downgrade();
         let state_dir = state_dir.to_path_buf();
         let writer = std::thread::spawn(move || {
             let mut writer = Writer {
@@ -56,6 +113,8 @@ impl Journal {
                 owed: Vec::new(),
                 is_doubtful: false,
                 rotation_problem: None,
+                publisher,
+                seq: 0,
             };
             while let Some(batch) = incoming.blocking_recv() {
                 let result = writer.write(batch.events, batch.wanted);
@@ -63,8 +122,9 @@ impl Journal {
                     tracing::error!(%error, "events were not recorded");
                 }
                 if let Some(done) = batch.done {
+                    let seq = writer.seq;
                     // Nobody waits any more: the record stands all the same.
-                    let _ = done.send(result);
+                    let _ = done.send(Done { result, seq });
                 }
             }
             // What could not be written then may fit now.
@@ -72,14 +132,23 @@ impl Journal {
                 tracing::error!(%error, lost = writer.owed.len(), "events are lost");
             }
         });
-        (Self { batches }, writer)
+        (Self { batches, published }, writer)
+    }
+
+    /// A way to what this publishes.
+    pub(super) fn announcements(&self) -> Announcements {
+        Announcements {
+            batches: self.batches.downgrade(),
+            published: self.published.clone(),
+        }
     }
 
     /// A journal that keeps nothing, for looking only: what must be recorded cannot be.
     #[must_use]
     pub fn nowhere() -> Self {
         let (batches, _) = mpsc::unbounded_channel();
-        Self { batches }
+        let published = broadcast::Sender::new(1).downgrade();
+        Self { batches, published }
     }
 
     /// Records what happened, without waiting.
@@ -105,7 +174,7 @@ impl Journal {
         let (done, answer) = oneshot::channel();
         self.send(events, wanted, Some(done));
         match tokio::time::timeout(FLUSH_LIMIT, answer).await {
-            Ok(Ok(result)) => result,
+            Ok(Ok(done)) => done.result,
             Ok(Err(_)) => Err(AuditError("its writer is gone".to_owned())),
             Err(_) => Err(AuditError(format!(
                 "no answer within {} s",
@@ -114,12 +183,7 @@ impl Journal {
         }
     }
 
-    fn send(
-        &self,
-        events: Vec<Event>,
-        wanted: Wanted,
-        done: Option<oneshot::Sender<Result<(), AuditError>>>,
-    ) {
+    fn send(&self, events: Vec<Event>, wanted: Wanted, done: Option<oneshot::Sender<Done>>) {
         let now = SystemTime::now();
         let events = events.into_iter().map(|event| (now, event)).collect();
         // A writer that is gone answers by dropping `done`.
@@ -155,6 +219,9 @@ struct Writer {
     /// Something failed, and nothing was certainly on disk since.
     is_doubtful: bool,
     rotation_problem: Option<String>,
+    /// The only one: followers learn from its end that nothing more comes.
+    publisher: broadcast::Sender<Arc<Published>>,
+    seq: u64,
 }
 
 impl Writer {
@@ -173,8 +240,13 @@ impl Writer {
             return Ok(());
         }
         let announced = records.len();
+        let owed_before = self.owed.len();
+        let told: Vec<String> = records.iter().filter_map(|new| self.told(new)).collect();
         self.owed.extend(records);
         let result = self.write_owed(wanted);
+        // Those that are in the log were taken off the front.
+        let written = (owed_before + announced).saturating_sub(self.owed.len());
+        self.publish(announced, told, written.saturating_sub(owed_before));
         self.is_doubtful &= result.is_err() || wanted != Wanted::OnDisk;
         if result.is_err() {
             self.is_doubtful = true;
@@ -188,6 +260,29 @@ impl Writer {
             self.owed.truncate(OWED_LIMIT);
         }
         result
+    }
+
+    /// The record for those who follow, if anybody does.
+    fn told(&self, record: &Record) -> Option<String> {
+        (self.publisher.receiver_count() > 0).then(|| record.to_value().to_string())
+    }
+
+    /// Counts `many` new records, of which the first `recorded` are in the log, and tells those who
+    /// follow. Who came while they were written finds them in the log and does not need them.
+    fn publish(&mut self, many: usize, told: Vec<String>, recorded: usize) {
+        let first = self.seq + 1;
+        self.seq += many as u64;
+        if told.len() < many {
+            return;
+        }
+        for ((at, seq), event) in (first..).enumerate().zip(told) {
+            // The last of them may have left.
+            let _ = self.publisher.send(Arc::new(Published {
+                seq,
+                event,
+                is_recorded: at < recorded,
+            }));
+        }
     }
 
     fn write_owed(&mut self, wanted: Wanted) -> Result<(), AuditError> {

@@ -7,6 +7,7 @@
 pub mod dispatcher;
 mod engine;
 pub mod event;
+pub mod feed;
 pub mod journal;
 mod reporting;
 pub mod request;

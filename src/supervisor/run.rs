@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
 use super::dispatcher::Dispatcher;
@@ -57,6 +57,8 @@ pub struct Supervisor {
     pub load_config: Option<LoadConfig>,
     /// Who started the daemon and may look after it; nobody looks after the client.
     pub manager: Option<ServiceManager>,
+    /// Told whenever the state may have changed.
+    pub changes: watch::Sender<()>,
 }
 
 /// How long after a first scan that failed the next one begins, if the interval is not shorter: nobody
@@ -140,9 +142,13 @@ impl Supervisor {
                     continue;
                 }
             };
+            let may_change = event.may_change_the_state();
             let now = clock::now();
             let effects = dispatcher.handle_event(event, now);
             reporter.report(&dispatcher, now);
+            if may_change {
+                self.changes.send_replace(());
+            }
             let mut has_recorded = false;
             for effect in effects {
                 has_recorded |= matches!(effect, Effect::Record(_));

@@ -15,7 +15,8 @@ use crate::orphan::policy::machine::State;
 use crate::orphan::policy::respawn::Respawn;
 use crate::orphan::policy::{Past, Policy, Rules, Standing};
 use crate::orphan::process::{Pid, ProcessIdentity};
-use crate::orphan::registry::{Registry, Sighting};
+use crate::orphan::registry::{Observation, Registry, Sighting};
+use crate::orphan::victims::Scope;
 use crate::orphan::view::Obstacle;
 
 /// What the daemon says of itself.
@@ -69,6 +70,17 @@ pub struct Counters {
     pub spared: u64,
 }
 
+/// How orphans are ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ending {
+    /// Who ends with one.
+    pub scope: Scope,
+    /// How long SIGTERM is given.
+    pub sigterm_wait: Duration,
+    /// How long SIGKILL is given.
+    pub sigkill_wait: Duration,
+}
+
 /// Everything `status` is made of.
 #[derive(Debug)]
 pub struct StatusReport<'a> {
@@ -80,6 +92,8 @@ pub struct StatusReport<'a> {
     pub policy: &'a Policy,
     /// What the configuration says of it.
     pub rules: &'a Rules,
+    /// And of how orphans are ended.
+    pub terminate: Ending,
     /// What the daemon cannot see.
     pub obstacles: &'a [Obstacle],
     /// Which orphans are being ended.
@@ -132,6 +146,7 @@ pub fn status(report: &StatusReport<'_>) -> Value {
             "orphans": scan.orphans,
         })),
         "orphans": orphans,
+        "coordinators": registry.coordinators().map(|one| in_short(one, report)).collect::<Vec<_>>(),
         "history": report.policy.history().map(past).collect::<Vec<_>>(),
         "counters": {
             "scans": counters.scans,
@@ -144,6 +159,24 @@ pub fn status(report: &StatusReport<'_>) -> Value {
             "spared": counters.spared,
         },
     })
+}
+
+/// A coordinator in a line: what changes about it, and what it is known by.
+fn in_short(sighting: &Sighting, report: &StatusReport<'_>) -> Value {
+    let Observation {
+        record, evidence, ..
+    } = &sighting.observation;
+    let keeps = &report.policy.steering().keeps;
+    let mut item = Object::new();
+    item.insert("pid".into(), record.identity.pid.into());
+    put_optional_text(&mut item, "workspace", evidence.workspace.as_ref());
+    item.insert("verdict".into(), sighting.verdict.word().into());
+    item.insert("reason".into(), sighting.verdict.reason().into());
+    item.insert("started_at".into(), timestamp(record.started_at).into());
+    item.insert("rss_bytes".into(), record.rss_bytes.into());
+    let is_kept = keeps.hold(&record.identity, evidence);
+    item.insert("kept".into(), is_kept.into());
+    Value::Object(item)
 }
 
 fn orphan(sighting: &Sighting, report: &StatusReport<'_>) -> Value {
@@ -263,6 +296,11 @@ fn policy(report: &StatusReport<'_>) -> Value {
         "min_sightings": rules.min_sightings,
         "start_grace_s": rules.start_grace.as_secs_f64(),
         "max_per_scan": rules.max_per_scan,
+        "terminate": {
+            "scope": report.terminate.scope.word(),
+            "sigterm_wait_s": report.terminate.sigterm_wait.as_secs_f64(),
+            "sigkill_wait_s": report.terminate.sigkill_wait.as_secs_f64(),
+        },
         "suspended": suspension.is_some(),
         "suspended_why": suspension.map(|suspension| suspension.why.clone()),
         "suspended_since": suspension.map(|suspension| timestamp(suspension.since)),

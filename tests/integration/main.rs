@@ -82,6 +82,8 @@ mod explain;
 mod protocol;
 #[cfg(target_os = "linux")]
 mod report;
+#[cfg(target_os = "linux")]
+mod subscribing;
 
 // The daemon as a service.
 #[cfg(target_os = "linux")]

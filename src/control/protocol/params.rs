@@ -10,12 +10,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::RpcError;
+use super::{RpcError, Subscribe};
 use crate::config::parse_duration;
 use crate::event_log::Query;
 use crate::orphan::process::Pid;
 use crate::orphan::steering::Kept;
 use crate::orphan::verdict::{ORPHAN_REASON_KINDS, names_orphans};
+use crate::supervisor::feed::MOST_AT_ONCE;
 use crate::supervisor::request::Selection;
 
 /// How many records `events` gives unless told otherwise.
@@ -127,6 +128,29 @@ impl EventsParams {
             all: self.all,
             pid: self.pid.map(i64::from),
             since,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SubscribeParams {
+    limit: Option<u64>,
+    #[serde(default)]
+    status: bool,
+}
+
+impl SubscribeParams {
+    pub(super) fn wanted(self) -> Result<Subscribe, RpcError> {
+        let limit = usize::try_from(self.limit.unwrap_or(EVENTS_LIMIT)).unwrap_or(usize::MAX);
+        if limit > MOST_AT_ONCE {
+            return Err(RpcError::invalid_params(format!(
+                "limit: at most {MOST_AT_ONCE}; `events` gives more"
+            )));
+        }
+        Ok(Subscribe {
+            limit,
+            status: self.status,
         })
     }
 }

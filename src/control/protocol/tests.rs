@@ -143,3 +143,19 @@ fn parameters_reach_the_request_whole() {
         b"/w\xff"
     );
 }
+
+#[test]
+fn a_subscription_begins_with_so_many_and_not_with_more() {
+    let wanted = |params: Value| action("subscribe", params);
+    let of = |limit, status| Ok(Action::Subscribe(Subscribe { limit, status }));
+    assert_eq!(wanted(json!({})), of(20, false));
+    assert_eq!(wanted(json!({"limit": 0, "status": true})), of(0, true));
+    assert_eq!(wanted(json!({"limit": 1000})), of(1000, false));
+    for params in [
+        json!({"limit": 1001}),
+        json!({"limit": -1}),
+        json!({"pid": 7}),
+    ] {
+        assert_eq!(wanted(params).unwrap_err().code, -32602);
+    }
+}

@@ -12,6 +12,7 @@ use crate::orphan::fixtures::*;
 use crate::orphan::policy::{Policy, Rules};
 use crate::orphan::process::Pid;
 use crate::orphan::registry::{Registry, Sighting};
+use crate::orphan::victims::Scope;
 use crate::orphan::view::Obstacle;
 use crate::wire::results::*;
 use crate::wire::status::*;
@@ -186,6 +187,8 @@ fn status_has_the_contracts_keys_with_and_without_a_scan() {
     };
     let mut policy = Policy::default();
     policy.looked(&registry, &rules, clock().moment, clock());
+    let kept = registry.by_pid(12).unwrap().identity();
+    policy.keeps_mut().processes.insert(12, kept);
     let obstacles = [Obstacle::UserNamespace];
     let report = |last_scan| {
         status(&StatusReport {
@@ -193,6 +196,11 @@ fn status_has_the_contracts_keys_with_and_without_a_scan() {
             registry: &registry,
             policy: &policy,
             rules: &rules,
+            terminate: Ending {
+                scope: Scope::Tree,
+                sigterm_wait: Duration::from_millis(1500),
+                sigkill_wait: Duration::from_secs(2),
+            },
             obstacles: &obstacles,
             ending: &ending,
             last_scan,
@@ -205,8 +213,28 @@ fn status_has_the_contracts_keys_with_and_without_a_scan() {
         &result,
         &[
             &["daemon", "policy", "last_scan", "orphans", "counters"],
-            &["view", "history"],
+            &["view", "history", "coordinators"],
         ],
+    );
+    let in_short = [
+        "pid",
+        "workspace",
+        "verdict",
+        "reason",
+        "started_at",
+        "rss_bytes",
+        "kept",
+    ];
+    let coordinators = result["coordinators"].as_array().unwrap();
+    assert_eq!(coordinators.len(), 3);
+    for one in coordinators {
+        assert_keys(one, &[&in_short]);
+        assert_eq!(one["kept"], one["pid"] == 12, "{one}");
+    }
+    assert_eq!(coordinators[2]["verdict"], "alive");
+    assert_eq!(
+        result["policy"]["terminate"],
+        json!({"scope": "tree", "sigterm_wait_s": 1.5, "sigkill_wait_s": 2.0})
     );
     let daemon = ["pid", "version", "uptime_s", "socket", "config"];
     assert_keys(&result["daemon"], &[&daemon]);
