@@ -84,6 +84,7 @@ Examples:
   team-agentctl events --limit 100
   team-agentctl events --pid 4242 --all
   team-agentctl events --since 10m
+  team-agentctl events --follow
   team-agentctl events --since 2026-05-26T14:00:00+02:00")]
     Events(EventsArgs),
     /// Never touch a process, or whatever works below a path
@@ -226,6 +227,9 @@ pub struct EventsArgs {
     /// No more than this many [default: 20]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
+    /// And then what happens, as it happens, until Ctrl-C
+    #[arg(long, short)]
+    pub follow: bool,
     /// The earlier, rotated logs too
     #[arg(long)]
     pub all: bool,

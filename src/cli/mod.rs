@@ -8,6 +8,7 @@
 //! | `request.rs` | a command as a method and its parameters |
 //! | `selection.rs` | which orphans a fix is about |
 //! | `failure.rs` | why there is no result, and the remedy |
+//! | `follow.rs` | `events --follow` |
 //! | `config_command.rs` | `config check` and `config show` |
 //! | `service/` | `service …`: the daemon as a service of systemd or launchd |
 //! | `manual/` | manual pages and completions |
@@ -24,6 +25,7 @@ mod config_command;
 pub mod daemon_args;
 mod engines;
 pub mod failure;
+mod follow;
 mod manual;
 mod output;
 pub mod render;

@@ -4,6 +4,7 @@
 //! Must not know what is printed.
 
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 
 use serde_json::Value;
 
@@ -43,6 +44,20 @@ impl<O: Write, E: Write> Output<O, E> {
             io::ErrorKind::BrokenPipe => Ok(()),
             _ => Err(error),
         })
+    }
+
+    /// Prints a part of something that goes on, until the reader has gone away: then there is nobody
+    /// to go on for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Output::text`].
+    pub(super) fn part(&mut self, text: &str) -> io::Result<ControlFlow<()>> {
+        match put_line(&mut self.stdout, text) {
+            Ok(()) => Ok(ControlFlow::Continue(())),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
+            Err(error) => Err(error),
+        }
     }
 
     /// Prints a result as one line of JSON.
@@ -109,6 +124,9 @@ mod tests {
         );
         out.text("one").unwrap();
         out.note("beside");
+        assert_eq!(out.part("one").unwrap(), ControlFlow::Break(()));
+        let mut out = Output::new(Vec::new(), Vec::new());
+        assert_eq!(out.part("one").unwrap(), ControlFlow::Continue(()));
     }
 
     #[test]

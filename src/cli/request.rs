@@ -231,6 +231,7 @@ mod tests {
         let now: Timestamp = "2026-05-26T12:00:00Z".parse().unwrap();
         let args = EventsArgs {
             limit: Some(5),
+            follow: false,
             all: true,
             pid: Some(7),
             since: Some(super::super::args::Since::Ago(

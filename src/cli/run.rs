@@ -20,6 +20,7 @@ use super::args::{
 use super::config_command::{self, Answer, Places, Rejected};
 use super::engines::{Engines, RealEngines};
 use super::failure::Failure;
+use super::follow;
 use super::manual;
 use super::output::Output;
 use super::render::{self, Preview, View};
@@ -163,6 +164,17 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
                 let without = Without::WorkHere("looking from");
                 self.show(&Request::explain(args.pid), without, render::explain)
                     .await
+            }
+            Command::Events(args) if args.follow => {
+                follow::follow(
+                    &args,
+                    self.socket.as_deref(),
+                    self.output,
+                    &self.view,
+                    self.json,
+                )
+                .await?;
+                Ok(ExitStatus::Done)
             }
             Command::Events(args) => {
                 let request = Request::events(&args, self.view.now);

@@ -142,6 +142,11 @@ impl Client {
         &self.socket
     }
 
+    /// The connection, for what comes without being asked for.
+    pub(super) fn into_stream(self) -> BufReader<UnixStream> {
+        self.stream
+    }
+
     /// Asks, and waits for the answer.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ pub mod client;
 pub mod connection;
 pub mod embedded;
 pub mod lines;
+pub mod notifications;
 pub mod places;
 pub mod protocol;
 pub mod server;

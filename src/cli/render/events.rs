@@ -18,11 +18,13 @@ pub fn events(result: &Value, view: &View) -> String {
     if events.is_empty() && view.terminal.is_terminal {
         return "no events".to_owned();
     }
-    let lines: Vec<String> = events.iter().map(|event| line(event, view)).collect();
+    let lines: Vec<String> = events.iter().map(|one| event(one, view)).collect();
     lines.join("\n")
 }
 
-fn line(event: &Value, view: &View) -> String {
+/// One event in a line.
+#[must_use]
+pub fn event(event: &Value, view: &View) -> String {
     let Some(object) = event.as_object() else {
         return shown(event);
     };

@@ -32,7 +32,7 @@ use jiff::tz::TimeZone;
 use super::terminal::Terminal;
 
 pub use config::config;
-pub use events::events;
+pub use events::{event, events};
 pub use explain::explain;
 pub use failure::failure;
 pub use fix::{fix, remarks};

@@ -1,0 +1,310 @@
+//! `events --follow`: the last events, and then each as it happens; over restarts of the daemon, too.
+//!
+//! The event log outlives the daemon. So nothing is missed: whatever a subscription did not bring (the
+//! daemon was gone, or this client did not read in time) is looked up there, from the last record that
+//! was seen on.
+//!
+//! Must not know what an event looks like.
+
+use std::collections::{HashSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::args::EventsArgs;
+use super::failure::Failure;
+use super::list;
+use super::output::Output;
+use super::render::{self, View};
+use super::request::Request;
+use super::safe_text::json_line;
+use crate::control::client::{CallError, Client, ConnectError};
+use crate::control::notifications::{Notification, Notifications};
+use crate::orphan::process::Pid;
+
+/// How long until the daemon is looked for again.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How many records are remembered as seen: more than can be under way at the same time.
+const REMEMBERED: usize = 8192;
+/// How far back the log is searched for the last record seen, further each time.
+const STEPS: [usize; 4] = [100, 1_000, 10_000, 1_000_000];
+
+/// Follows the event log until nobody reads it any more.
+///
+/// # Errors
+/// If there is no daemon to begin with, or the output cannot be written.
+pub(super) async fn follow<O: Write, E: Write>(
+    args: &EventsArgs,
+    socket: Option<&Path>,
+    output: &mut Output<O, E>,
+    view: &View,
+    json: bool,
+) -> Result<(), Failure> {
+    let mut following = Following {
+        socket,
+        output,
+        view,
+        json,
+        wanted: Wanted {
+            pid: args.pid,
+            since: args.since.map(|since| since.moment(view.now)),
+        },
+        seen: Seen::default(),
+    };
+    match following.begin(args).await? {
+        ControlFlow::Break(()) => Ok(()),
+        ControlFlow::Continue(told) => following.go_on(told).await,
+    }
+}
+
+/// Either the end, because nobody reads any more, or what it goes on with.
+type Or<T> = ControlFlow<(), T>;
+
+struct Following<'a, O, E> {
+    socket: Option<&'a Path>,
+    output: &'a mut Output<O, E>,
+    view: &'a View,
+    json: bool,
+    wanted: Wanted,
+    seen: Seen,
+}
+
+impl<O: Write, E: Write> Following<'_, O, E> {
+    /// Prints what was asked for, subscribed already to what comes then.
+    async fn begin(&mut self, args: &EventsArgs) -> Result<Or<Notifications>, Failure> {
+        let (last, told) = self.subscribe().await?;
+        let mut client = Client::connect(self.socket).await?;
+        let request = Request::events(args, self.view.now);
+        let result = client.call(request.method, request.params).await?;
+        for event in list(&result, "events") {
+            self.seen.add(event);
+            if self.print(event)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        // Only now: it is among those that were to be printed.
+        for event in &last {
+            self.seen.add(event);
+        }
+        Ok(ControlFlow::Continue(told))
+    }
+
+    async fn go_on(&mut self, mut told: Notifications) -> Result<(), Failure> {
+        loop {
+            let flow = match told.next().await {
+                Ok(Notification::Event(event)) => self.take(&event)?,
+                Ok(Notification::Lagged(_)) => match self.catch_up().await {
+                    Err(Interrupted::Failed(failure)) => return Err(failure),
+                    Err(Interrupted::Lost) => self.subscribe_again(&mut told).await?,
+                    Ok(flow) => flow,
+                },
+                Ok(Notification::Status(_)) => ControlFlow::Continue(()),
+                Err(_) => {
+                    self.output
+                        .note("the daemon is gone: waiting for the next one");
+                    self.subscribe_again(&mut told).await?
+                }
+            };
+            if flow.is_break() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn subscribe(&self) -> Result<(Vec<Value>, Notifications), Failure> {
+        let client = Client::connect(self.socket).await?;
+        Ok(Notifications::subscribe(client, 1, false).await?)
+    }
+
+    /// Waits for the next daemon, and prints what happened until it told.
+    async fn subscribe_again(&mut self, told: &mut Notifications) -> Result<Or<()>, Failure> {
+        loop {
+            let caught_up = match self.try_again(told).await {
+                Ok(()) => self.catch_up().await,
+                Err(interrupted) => Err(interrupted),
+            };
+            match caught_up {
+                Ok(flow) => return Ok(flow),
+                Err(Interrupted::Failed(failure)) => return Err(failure),
+                Err(Interrupted::Lost) => tokio::time::sleep(PAUSE).await,
+            }
+        }
+    }
+
+    async fn try_again(&self, told: &mut Notifications) -> Result<(), Interrupted> {
+        let client = Client::connect(self.socket).await?;
+        (_, *told) = Notifications::subscribe(client, 0, false).await?;
+        Ok(())
+    }
+
+    /// Prints what the log has behind the last record that was seen.
+    async fn catch_up(&mut self) -> Result<Or<()>, Interrupted> {
+        let mut client = Client::connect(self.socket).await?;
+        for limit in STEPS {
+            let params = json!({"limit": limit, "all": true});
+            let result = client.call("events", params).await?;
+            let events = list(&result, "events");
+            let last_seen = events.iter().rposition(|event| self.seen.has(event));
+            if last_seen.is_none() && events.len() == limit && limit != STEPS[STEPS.len() - 1] {
+                continue;
+            }
+            // Without any that was seen it is another log, and all of it new.
+            for event in &events[last_seen.map_or(0, |at| at + 1)..] {
+                if self.take(event)?.is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            break;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Prints an event that is new, if it is one of those that are wanted.
+    fn take(&mut self, event: &Value) -> Result<Or<()>, Failure> {
+        if self.seen.add(event) && self.wanted.has(event) {
+            return self.print(event);
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn print(&mut self, event: &Value) -> Result<Or<()>, Failure> {
+        let text = match self.json {
+            true => json_line(event),
+            false => render::event(event, self.view),
+        };
+        let printed = self.output.part(&text);
+        printed.map_err(|error| Failure::output(&error))
+    }
+}
+
+/// Why something was not done to its end.
+enum Interrupted {
+    /// The daemon is gone, or cannot answer just now.
+    Lost,
+    /// That will not change by waiting.
+    Failed(Failure),
+}
+
+impl From<Failure> for Interrupted {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<ConnectError> for Interrupted {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::NoDaemon { .. } => Self::Lost,
+            error => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl From<CallError> for Interrupted {
+    fn from(error: CallError) -> Self {
+        match &error {
+            CallError::Lost(_) => Self::Lost,
+            CallError::Answer { kind, .. } if kind == "too_busy" || kind == "shutting_down" => {
+                Self::Lost
+            }
+            CallError::Answer { .. } => Self::Failed(error.into()),
+        }
+    }
+}
+
+/// Which events are printed: the same that the daemon would have chosen.
+struct Wanted {
+    pid: Option<Pid>,
+    since: Option<Timestamp>,
+}
+
+impl Wanted {
+    fn has(&self, event: &Value) -> bool {
+        let happened = || event["ts"].as_str()?.parse::<Timestamp>().ok();
+        self.pid.is_none_or(|pid| event["pid"] == pid)
+            && self
+                .since
+                .is_none_or(|since| happened().is_some_and(|at| at >= since))
+    }
+}
+
+/// The records seen last.
+#[derive(Default)]
+struct Seen {
+    marks: HashSet<u64>,
+    order: VecDeque<u64>,
+}
+
+impl Seen {
+    /// Each is told from all others by its text: it has its time in it, to the microsecond.
+    fn mark(event: &Value) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        event.to_string().hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn has(&self, event: &Value) -> bool {
+        self.marks.contains(&Self::mark(event))
+    }
+
+    /// Whether it was not seen before.
+    fn add(&mut self, event: &Value) -> bool {
+        let mark = Self::mark(event);
+        if !self.marks.insert(mark) {
+            return false;
+        }
+        self.order.push_back(mark);
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.marks.remove(&oldest);
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_new_once_and_only_so_many_are_remembered() {
+        let mut seen = Seen::default();
+        let event = |number: usize| json!({"ts": number.to_string(), "event": "e"});
+        assert!(seen.add(&event(0)));
+        assert!(!seen.add(&event(0)));
+        for number in 1..=REMEMBERED {
+            assert!(seen.add(&event(number)));
+        }
+        assert!(!seen.has(&event(0)));
+        assert!(seen.has(&event(1)));
+        assert_eq!(seen.marks.len(), REMEMBERED);
+    }
+
+    #[test]
+    fn what_comes_is_chosen_like_what_was_there() {
+        let wanted = |pid, since: Option<&str>| Wanted {
+            pid,
+            since: since.map(|since| since.parse().unwrap()),
+        };
+        let event = json!({"ts": "2026-05-26T12:00:00.000000+00:00", "pid": 7});
+        let raw = json!({"raw": "half a li"});
+        for (pid, since, chosen) in [
+            (None, None, true),
+            (Some(7), None, true),
+            (Some(8), None, false),
+            (None, Some("2026-05-26T12:00:00Z"), true),
+            (None, Some("2026-05-26T12:00:01Z"), false),
+            (Some(7), Some("2026-05-26T11:00:00Z"), true),
+        ] {
+            assert_eq!(wanted(pid, since).has(&event), chosen, "{pid:?} {since:?}");
+            let filters = pid.is_some() || since.is_some();
+            assert_eq!(wanted(pid, since).has(&raw), !filters);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The asking end of a subscription: what the daemon tells, a line at a time.
+
+use std::io;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::UnixStream;
+
+use super::client::{CallError, Client};
+
+/// What a daemon tells a subscriber.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notification {
+    /// This happened.
+    Event(Value),
+    /// So many records were dropped, because they were not read.
+    Lagged(u64),
+    /// The state of the daemon.
+    Status(Value),
+}
+
+/// A subscription to a daemon.
+#[derive(Debug)]
+pub struct Notifications {
+    stream: BufReader<UnixStream>,
+    /// The part of a line that came already.
+    line: Vec<u8>,
+}
+
+impl Notifications {
+    /// Subscribes: the last `limit` records, newest last, and what follows; the state too, if `status`
+    /// says so.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn subscribe(
+        mut client: Client,
+        limit: usize,
+        status: bool,
+    ) -> Result<(Vec<Value>, Self), CallError> {
+        let params = json!({"limit": limit, "status": status});
+        let mut result = client.call("subscribe", params).await?;
+        let last = match result["events"].take() {
+            Value::Array(events) => events,
+            _ => Vec::new(),
+        };
+        let told = Self {
+            stream: client.into_stream(),
+            line: Vec::new(),
+        };
+        Ok((last, told))
+    }
+
+    /// The next one. Nothing is lost if it is not waited for to the end. What another version tells
+    /// beside these is passed over.
+    ///
+    /// # Errors
+    /// [`CallError::Lost`] when the daemon has ended the subscription, or itself.
+    pub async fn next(&mut self) -> Result<Notification, CallError> {
+        loop {
+            // As documented, what was read before it was given up stays in the buffer.
+            let read = self.stream.read_until(b'\n', &mut self.line).await;
+            if read.map_err(CallError::Lost)? == 0 || !self.line.ends_with(b"\n") {
+                return Err(CallError::Lost(io::ErrorKind::UnexpectedEof.into()));
+            }
+            let line = std::mem::take(&mut self.line);
+            let mut told: Value = serde_json::from_slice(&line).map_err(|error| {
+                CallError::Lost(io::Error::new(io::ErrorKind::InvalidData, error))
+            })?;
+            let mut params = told["params"].take();
+            match told["method"].as_str() {
+                Some("event") => return Ok(Notification::Event(params["event"].take())),
+                Some("lagged") => {
+                    return Ok(Notification::Lagged(params["missed"].as_u64().unwrap_or(0)));
+                }
+                Some("status") => return Ok(Notification::Status(params)),
+                _ => {}
+            }
+        }
+    }
+}
