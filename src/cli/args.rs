@@ -87,6 +87,13 @@ Examples:
   team-agentctl events --follow
   team-agentctl events --since 2026-05-26T14:00:00+02:00")]
     Events(EventsArgs),
+    /// Watch coordinators and kills in progress, live
+    #[command(after_help = "\
+Needs a terminal. Keys are listed at its foot, and in full with '?'.
+
+Example:
+  team-agentctl watch")]
+    Watch,
     /// Never touch a process, or whatever works below a path
     #[command(after_help = "\
 A process is kept until it ends, a path until it is unkept: neither the daemon nor a fix touches it.
@@ -419,6 +426,7 @@ impl Command {
         match self {
             Self::Status => Some("status"),
             Self::Events(_) => Some("events"),
+            Self::Watch => Some("watch"),
             Self::Keep(_) => Some("keep"),
             Self::Unkeep(_) => Some("unkeep"),
             Self::Pause(_) => Some("pause"),
@@ -485,7 +493,8 @@ Examples:
   team-agentctl scan                    what is there
   team-agentctl explain 4242            why a process is judged as it is
   team-agentctl fix --confirm           end all orphans
-  team-agentctl events --since 1h       what happened";
+  team-agentctl events --since 1h       what happened
+  team-agentctl watch                   what happens";
 
 const FIX_AFTER_HELP: &str = "\
 An orphan is ended if it matches each kind of option that is given. Orphans that are so only by the

@@ -9,6 +9,7 @@
 //! | `selection.rs` | which orphans a fix is about |
 //! | `failure.rs` | why there is no result, and the remedy |
 //! | `follow.rs` | `events --follow` |
+//! | `watch/` | `watch`: the model and its pictures, pure; the loop and the terminal |
 //! | `config_command.rs` | `config check` and `config show` |
 //! | `service/` | `service …`: the daemon as a service of systemd or launchd |
 //! | `manual/` | manual pages and completions |
@@ -35,6 +36,7 @@ pub mod safe_text;
 mod selection;
 mod service;
 pub mod terminal;
+pub mod watch;
 
 use serde_json::Value;
 

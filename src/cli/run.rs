@@ -29,6 +29,7 @@ use super::safe_text::{escape, escape_lines};
 use super::selection::{Selection, absolute, fix_after_scan};
 use super::service::{self, RealPrograms, Surroundings, Trouble};
 use super::terminal::Terminal;
+use super::watch;
 use crate::control::client::ConnectError;
 use crate::orphan::process::Pid;
 use crate::os::host::{environment, own_uid};
@@ -179,6 +180,15 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
             Command::Events(args) => {
                 let request = Request::events(&args, self.view.now);
                 self.show(&request, Without::Fail, render::events).await
+            }
+            Command::Watch => {
+                if self.json {
+                    return Err(Failure::usage(
+                        "watch is for people: team-agentctl --json events --follow tells scripts what happens",
+                    ));
+                }
+                watch::watch(self.socket.as_deref(), &self.view).await?;
+                Ok(ExitStatus::Done)
             }
             Command::Keep(args) => {
                 let request = Request::keep("keep", &args.what)?;

@@ -91,7 +91,8 @@ fn every_command_and_option_is_on_the_page() {
         }
         for option in options {
             assert!(
-                source.contains(&format!("\\fB{option}\\fR")),
+                source.contains(&format!("\\fB{option}\\fR"))
+                    || source.contains(&format!(", {option}\\fR")),
                 "{typed} {option}"
             );
         }

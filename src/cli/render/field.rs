@@ -7,7 +7,7 @@ use super::View;
 use crate::cli::safe_text::{escape, json_line};
 
 /// A value as safe text; `?` if there is none.
-pub(super) fn shown(value: &Value) -> String {
+pub(in crate::cli) fn shown(value: &Value) -> String {
     match value {
         Value::Null => "?".to_owned(),
         Value::String(text) => escape(text).into_owned(),
@@ -16,7 +16,7 @@ pub(super) fn shown(value: &Value) -> String {
 }
 
 /// As [`shown`]; an empty text counts as none.
-pub(super) fn shown_or_unknown(value: &Value) -> String {
+pub(in crate::cli) fn shown_or_unknown(value: &Value) -> String {
     let text = shown(value);
     if text.is_empty() {
         "?".to_owned()
@@ -26,7 +26,7 @@ pub(super) fn shown_or_unknown(value: &Value) -> String {
 }
 
 /// A text that is there, safe to show.
-pub(super) fn text(value: &Value) -> Option<String> {
+pub(in crate::cli) fn text(value: &Value) -> Option<String> {
     value.as_str().map(|text| escape(text).into_owned())
 }
 
@@ -51,7 +51,7 @@ fn seconds(etime: &str) -> Option<u64> {
 }
 
 /// A span of time in its two greatest units.
-pub(super) fn span(seconds: u64) -> String {
+pub(in crate::cli) fn span(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds}s"),
@@ -71,7 +71,7 @@ pub(super) fn milliseconds(value: &Value) -> String {
 }
 
 /// The memory an entry holds.
-pub(super) fn memory(entry: &Value) -> String {
+pub(in crate::cli) fn memory(entry: &Value) -> String {
     entry["rss_bytes"]
         .as_u64()
         .map_or_else(|| shown(&entry["rss_bytes"]), bytes)
@@ -117,7 +117,7 @@ pub(super) fn counted(value: &Value, noun: &str) -> String {
 
 impl View {
     /// A timestamp in the local time; as it is, if it is none.
-    pub(super) fn local_time(&self, value: &Value) -> String {
+    pub(in crate::cli) fn local_time(&self, value: &Value) -> String {
         self.moment(value).map_or_else(
             || shown(value),
             |at| {
@@ -141,7 +141,7 @@ impl View {
         }
     }
 
-    fn moment(&self, value: &Value) -> Option<Timestamp> {
+    pub(in crate::cli) fn moment(&self, value: &Value) -> Option<Timestamp> {
         value.as_str()?.parse().ok()
     }
 }

@@ -116,6 +116,25 @@ fn outcome(entry: &Value, view: &View) -> Vec<String> {
     lines
 }
 
+/// How each process of a fix ended, in one line.
+#[must_use]
+pub fn endings(result: &Value) -> String {
+    let ended: Vec<String> = ["killed", "failed", "spared"]
+        .into_iter()
+        .flat_map(|name| list(result, name))
+        .flat_map(|entry| {
+            let pid = shown(&entry["pid"]);
+            how_it_ended(entry)
+                .into_iter()
+                .map(move |how| format!("{pid}: {how}"))
+        })
+        .collect();
+    if ended.is_empty() {
+        return "it is no orphan any more: nothing was ended".to_owned();
+    }
+    ended.join("; ")
+}
+
 fn how_it_ended(entry: &Value) -> Vec<String> {
     let after = milliseconds(&entry["elapsed_ms"]);
     vec![match entry["status"].as_str() {

@@ -31,16 +31,19 @@ use jiff::tz::TimeZone;
 
 use super::terminal::Terminal;
 
+pub(super) use field::{memory, shown, shown_or_unknown, span, text};
+pub(super) use table::shorten_middle;
+
 pub use config::config;
 pub use events::{event, events};
 pub use explain::explain;
 pub use failure::failure;
-pub use fix::{fix, remarks};
+pub use fix::{endings, fix, remarks};
 pub use gate::{GATE_FIX, gate};
 pub use refusal::{Preview, refusal};
 pub use scan::scan;
 pub use service::service;
-pub use status::{reloaded, status};
+pub use status::{policy, reloaded, status};
 pub use steering::{kept, paused, resumed};
 
 /// What a rendering has to know beside the result.

@@ -134,7 +134,9 @@ fn row(orphan: &Value, has_next: bool, view: &View) -> Row {
     }
 }
 
-fn policy(policy: &Value, view: &View) -> String {
+/// What the daemon does by itself, and what keeps it from that, in a phrase.
+#[must_use]
+pub fn policy(policy: &Value, view: &View) -> String {
     if policy.is_null() {
         return "?".to_owned();
     }

@@ -101,7 +101,7 @@ fn columns(text: &str) -> usize {
 
 /// `text` in at most so many columns, its middle replaced by `…`. More is kept of the end: that is
 /// where paths differ.
-pub(super) fn shorten_middle(text: &str, width: usize) -> String {
+pub(in crate::cli) fn shorten_middle(text: &str, width: usize) -> String {
     if columns(text) <= width {
         return text.to_owned();
     }
