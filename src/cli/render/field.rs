@@ -108,7 +108,7 @@ pub(super) fn count(many: usize, noun: &str) -> String {
 }
 
 /// As [`count`], of a value.
-pub(super) fn counted(value: &Value, noun: &str) -> String {
+pub(in crate::cli) fn counted(value: &Value, noun: &str) -> String {
     match value.as_u64().and_then(|many| usize::try_from(many).ok()) {
         Some(many) => count(many, noun),
         None => format!("{} {noun}s", shown(value)),

@@ -31,7 +31,7 @@ use jiff::tz::TimeZone;
 
 use super::terminal::Terminal;
 
-pub(super) use field::{memory, shown, shown_or_unknown, span, text};
+pub(super) use field::{counted, memory, shown, shown_or_unknown, span, text};
 pub(super) use table::shorten_middle;
 
 pub use config::config;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::Look;
 use super::bar::{bar, left};
 use crate::cli::list;
-use crate::cli::render::{self, shorten_middle, shown, span};
+use crate::cli::render::{self, counted, shorten_middle, shown, span};
 use crate::cli::watch::model::{Link, Model};
 use crate::cli::watch::row::{Row, Wait};
 
@@ -52,10 +52,10 @@ pub(super) fn head(model: &Model, look: &Look, area: Rect) -> Vec<Line<'static>>
     head.push(match scan.is_null() {
         true => Line::from("nothing was looked at yet"),
         false => Line::from(format!(
-            "last scan {}: {} coordinators, {} orphans",
+            "last scan {}: {}, {}",
             clock(&scan["at"], look),
-            shown(&scan["scanned"]),
-            shown(&scan["orphans"]),
+            counted(&scan["scanned"], "coordinator"),
+            counted(&scan["orphans"], "orphan"),
         )),
     });
     for obstacle in list(&model.status["view"], "obstacles").iter().take(2) {
