@@ -95,6 +95,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
+            // Whoever asks the service manager why it does not run cannot always read the log.
+            ServiceManager::from_environment().status(&error.to_string());
             error.exit_code()
         }
     }

@@ -111,7 +111,10 @@ impl From<CallError> for Failure {
                 "lost",
                 format!("lost the daemon before it answered: {source}"),
             )
-            .with_remedy("kills in progress go on without this client; see: team-agentctl status"),
+            .with_remedy(
+                "kills in progress go on without this client; see: team-agentctl status, and if a \
+                 service manager is to start it: team-agentctl service status",
+            ),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -14,10 +14,9 @@ use serde_json::{Value, json};
 
 use super::ExitStatus;
 use super::args::{
-    Cli, Command, ConfigArgs, ConfigCommand, DoctorArgs, FixArgs, ManArgs, ServiceArgs,
-    ServiceCommand,
+    Cli, Command, ConfigArgs, DoctorArgs, FixArgs, ManArgs, ServiceArgs, ServiceCommand,
 };
-use super::config_command::{self, Answer, Places, Rejected};
+use super::config_command::Rejected;
 use super::engines::{Engines, RealEngines};
 use super::failure::Failure;
 use super::follow;
@@ -31,6 +30,7 @@ use super::service::{self, RealPrograms, Surroundings, Trouble};
 use super::terminal::Terminal;
 use super::watch;
 use crate::control::client::ConnectError;
+use crate::control::places;
 use crate::orphan::process::Pid;
 use crate::os::host::{environment, own_uid};
 use crate::wire::results;
@@ -192,7 +192,9 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
             }
             Command::Keep(args) => {
                 let request = Request::keep("keep", &args.what)?;
-                self.show(&request, Without::Fail, render::kept).await
+                let status = self.show(&request, Without::Fail, render::kept).await?;
+                self.tell_of_the_machines_own();
+                Ok(status)
             }
             Command::Unkeep(args) => {
                 let request = Request::keep("unkeep", &args.what)?;
@@ -200,7 +202,9 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
             }
             Command::Pause(args) => {
                 let request = Request::pause(args.length);
-                self.show(&request, Without::Fail, render::paused).await
+                let status = self.show(&request, Without::Fail, render::paused).await?;
+                self.tell_of_the_machines_own();
+                Ok(status)
             }
             Command::Resume => {
                 self.show(&Request::resume(), Without::Fail, render::resumed)
@@ -212,7 +216,7 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
                 })
                 .await
             }
-            Command::Config(ConfigArgs { command }) => self.config(command),
+            Command::Config(ConfigArgs { command }) => self.config(command).await,
             Command::Service(ServiceArgs { command }) => self.service(&command).await,
             Command::Completions { shell } => {
                 self.print_raw("completions", &manual::completions(shell))
@@ -306,24 +310,13 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
         Ok(ExitStatus::Done)
     }
 
-    fn config(&mut self, command: ConfigCommand) -> Result<ExitStatus, Failure> {
-        let places = Places {
-            env: &environment,
-            is_root: own_uid() == 0,
-        };
-        let answer = match command {
-            ConfigCommand::Check { file } => config_command::check(file.as_deref(), &places),
-            ConfigCommand::Show => config_command::show(&places, &self.view),
-        };
-        match answer {
-            Ok(Answer { json, text }) => {
-                self.print(&json, |_| text)?;
-                Ok(ExitStatus::Done)
-            }
-            Err(rejected) => {
-                let Rejected { failure, json } = *rejected;
-                Ok(self.failed(&failure, &json))
-            }
+    /// Says to a user who holds their own daemon back that there is another one, which does not hear of it.
+    fn tell_of_the_machines_own(&mut self) {
+        // Its directory is root's alone: more than that it is there cannot be seen.
+        if own_uid() != 0 && Path::new(places::OF_THE_MACHINE).exists() {
+            self.output.note(
+                "this machine has a team-agentd of its own, run by root, which does not know of this",
+            );
         }
     }
 
@@ -436,5 +429,6 @@ fn notice(tried: &[PathBuf], working: &str) -> String {
 const SCANNING: Without = Without::WorkHere("scanning in");
 const FIXING: Without = Without::WorkHere("fixing in");
 
+mod configuration;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,9 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+/// Where the socket of a daemon is that runs for the whole machine.
+pub const OF_THE_MACHINE: &str = "/run/team-agentd";
+
 /// What the environment and the command line say of places.
 pub struct Surroundings<'a> {
     /// Environment variables.

@@ -14,8 +14,8 @@ use crate::os::service::ServiceManager;
 const FEEDS: u32 = 3;
 /// How often more time is asked for while kills in progress are finished.
 const DRAIN_BEAT: Duration = Duration::from_secs(10);
-/// How much: several beats, and what is left to do after the last kill.
-const DRAIN_ALLOWANCE: Duration = Duration::from_secs(40);
+/// How much, then and during a first scan: several beats, and what is left to do afterwards.
+const ALLOWANCE: Duration = Duration::from_secs(40);
 /// How soon something is said again that the service manager could not take.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -55,8 +55,8 @@ impl Reporter {
         let Some(manager) = &mut self.manager else {
             return;
         };
-        if dispatcher.is_stopping() {
-            manager.takes(DRAIN_ALLOWANCE);
+        if dispatcher.is_stopping() || dispatcher.is_scanning_first() {
+            manager.takes(ALLOWANCE);
         }
         let is_stalled = dispatcher.is_stalled(now);
         if is_stalled && !self.is_stalled && manager.watchdog().is_some() {
@@ -77,7 +77,7 @@ impl Reporter {
         };
         if dispatcher.is_stopping() && !self.is_stopping {
             self.is_stopping = true;
-            manager.stopping(DRAIN_ALLOWANCE);
+            manager.stopping(ALLOWANCE);
             let beat = manager
                 .watchdog()
                 .map_or(DRAIN_BEAT, |limit| DRAIN_BEAT.min(limit / FEEDS));
@@ -116,8 +116,8 @@ mod tests {
     use crate::wire::results::Source;
     use crate::wire::status::Identity;
 
-    /// A daemon whose first scan has just ended.
-    fn dispatcher() -> Dispatcher {
+    /// A daemon that has not looked yet.
+    fn unready() -> Dispatcher {
         let identity = Identity {
             source: Source::Daemon,
             pid: 500,
@@ -126,7 +126,12 @@ mod tests {
             started: now(),
         };
         let settings = Settings::new(&Config::default(), &|_| None, 1000);
-        let mut dispatcher = Dispatcher::new(identity, Arc::new(settings), Steering::default());
+        Dispatcher::new(identity, Arc::new(settings), Steering::default())
+    }
+
+    /// One whose first scan has just ended.
+    fn dispatcher() -> Dispatcher {
+        let mut dispatcher = unready();
         dispatcher.handle_event(Event::Tick, clock());
         let scanned = Event::Scanned {
             observations: Ok(Vec::new()),
@@ -186,6 +191,32 @@ mod tests {
             ["EXTEND_TIMEOUT_USEC=40000000", "WATCHDOG=1"],
             "nobody looks any more, and nobody is to"
         );
+    }
+
+    #[tokio::test]
+    async fn a_first_scan_is_given_its_time_and_one_that_failed_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("notify");
+        let mailbox = UnixDatagram::bind(&place).unwrap();
+        mailbox.set_nonblocking(true).unwrap();
+        let manager = ServiceManager::at(&place, Some(Duration::from_secs(60)));
+        let mut reporter = Reporter::new(Some(manager));
+        let mut dispatcher = unready();
+        dispatcher.handle_event(Event::Tick, clock());
+        reporter.beat(&dispatcher, later(Duration::from_mins(2)));
+        assert_eq!(
+            heard(&mailbox),
+            ["EXTEND_TIMEOUT_USEC=40000000", "WATCHDOG=1"]
+        );
+        let failed = Event::Scanned {
+            observations: Err("no process table".to_owned()),
+            around: Around::default(),
+            took: Duration::ZERO,
+        };
+        dispatcher.handle_event(failed, clock());
+        dispatcher.handle_event(Event::Tick, clock());
+        reporter.beat(&dispatcher, clock());
+        assert_eq!(heard(&mailbox), ["WATCHDOG=1"]);
     }
 
     #[tokio::test]

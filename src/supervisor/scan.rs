@@ -28,6 +28,14 @@ use crate::os::view;
 const PROBES_AT_ONCE: usize = 8;
 /// How many probes may hang before no further one is started.
 const HUNG_PROBES_LIMIT: usize = 64;
+
+/// How long the probes of so many coordinators may take, if every one of them hangs.
+#[must_use]
+pub fn probing_limit(coordinators: usize, probe_timeout: Duration) -> Duration {
+    let rounds = coordinators.div_ceil(PROBES_AT_ONCE);
+    probe_timeout.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX))
+}
+
 /// How long listing and reading the process table may take.
 const LISTING_LIMIT: Duration = Duration::from_secs(30);
 

@@ -7,7 +7,8 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::{
-    Daemon, Settings, World, failed_start, in_private_pid_namespace, signal, wait_until,
+    Daemon, Settings, World, ctl_command, failed_start, in_private_pid_namespace, run_ctl, signal,
+    wait_until,
 };
 
 /// The start fails, and says in which file, on which line, and about which key.
@@ -195,5 +196,36 @@ fn sighup_is_a_reload() {
             !world.event_log().named("config.rejected").is_empty()
         });
         assert!(counts_scratch_as_ephemeral(&daemon));
+    });
+}
+
+#[test]
+fn who_is_shown_another_configuration_than_the_daemon_has_read_is_told() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = world.daemon();
+        let used = format!(
+            "process {}, uses {}",
+            daemon.pid(),
+            world.config().display()
+        );
+        let elsewhere = |arguments: &[&str]| {
+            let mut command = ctl_command(&world, arguments);
+            // As from a shell with another environment than the daemon's.
+            command.env_remove("TEAM_AGENTD_CONFIG");
+            run_ctl(command)
+        };
+        for asked in [&["config", "show"][..], &["config", "check"]] {
+            let here = world.ctl(asked);
+            assert_eq!(here.code, Some(0), "{here:#?}");
+            assert!(!here.stderr.contains("uses"), "{here:#?}");
+            let there = elsewhere(asked);
+            assert_eq!(there.code, Some(0), "{there:#?}");
+            assert!(there.stderr.contains(&used), "{there:#?}");
+        }
+        // Who names a file means that file.
+        let file = world.config();
+        let named = elsewhere(&["config", "check", file.to_str().unwrap()]);
+        assert_eq!(named.stderr, "", "{named:#?}");
     });
 }

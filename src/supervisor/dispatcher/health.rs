@@ -1,23 +1,39 @@
 //! How the daemon is doing, for whoever looks after it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::Dispatcher;
 use crate::orphan::clock::Now;
 use crate::orphan::process::ProcessIdentity;
+use crate::supervisor::scan::probing_limit;
 use crate::supervisor::settings::stall;
 use crate::wire::headline::{self, Phase};
 
 impl Dispatcher {
     /// Whether no scan has given a result for so long that something must be wrong: three intervals, and a
-    /// minute at least. One that has not seen anything yet, or that stops, is not waited for.
+    /// minute at least; and while one runs, what its probes may take. One that has not seen anything yet,
+    /// or that stops, is not waited for.
     #[must_use]
     pub fn is_stalled(&self, now: Now) -> bool {
-        let limit = stall(self.settings.reap.interval);
+        let probing = match self.is_scanning {
+            true => probing_limit(
+                self.registry.coordinators().count(),
+                self.settings.probe_timeout,
+            ),
+            false => Duration::ZERO,
+        };
+        let limit = stall(self.settings.reap.interval).saturating_add(probing);
         let is_late = self
             .last_look
             .is_some_and(|ended| now.moment.since(ended) > limit);
         is_late && self.stopping.is_none()
+    }
+
+    /// Whether its first scan is under way: with many workspaces that do not answer that takes its time.
+    #[must_use]
+    pub fn is_scanning_first(&self) -> bool {
+        self.last_look.is_none() && self.scan_problem.is_none() && self.is_scanning
     }
 
     /// Whether it was told to stop.

@@ -60,6 +60,17 @@ fn it_stalls_when_no_scan_gives_a_result_for_a_minute_or_three_intervals() {
     dispatcher.handle_event(scanned(Ok(vec![])), later(minute));
     assert!(!dispatcher.is_stalled(later(minute + moment)));
 
+    // One that runs may be waiting for workspaces, a few at a time.
+    let mut daemon = Daemon::ready((10..19).map(alive).collect());
+    let timeout = daemon.dispatcher.settings.probe_timeout;
+    daemon.take(Event::Tick);
+    assert!(!daemon.dispatcher.is_stalled(later(minute + 2 * timeout)));
+    assert!(
+        daemon
+            .dispatcher
+            .is_stalled(later(minute + 2 * timeout + moment))
+    );
+
     let mut daemon = Daemon::ready(vec![]);
     Arc::make_mut(&mut daemon.dispatcher.settings).reap.interval = minute;
     assert!(!daemon.dispatcher.is_stalled(later(3 * minute)));
