@@ -86,6 +86,8 @@ mod protocol;
 mod report;
 #[cfg(target_os = "linux")]
 mod subscribing;
+#[cfg(target_os = "linux")]
+mod watching;
 
 // The daemon as a service.
 #[cfg(target_os = "linux")]

@@ -307,7 +307,8 @@ fn what_cannot_be_understood_is_refused_in_words_that_help() {
         ("--embedded reload", "'reload' asks the daemon"),
         ("config", "Usage: team-agentctl config"),
         ("config check a b", "unexpected argument 'b'"),
-        ("observe", "unrecognized subcommand"),
+        ("watch --embedded", "'watch' asks the daemon"),
+        ("look", "unrecognized subcommand"),
     ] {
         let error = read(line)
             .map(|cli| panic!("{line} is accepted: {cli:?}"))

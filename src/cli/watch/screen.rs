@@ -50,11 +50,18 @@ impl Screen {
         IS_TAKEN.store(true, Ordering::SeqCst);
         let taken = enable_raw_mode()
             .and_then(|()| execute!(stdout(), EnterAlternateScreen))
-            .and_then(|()| self.terminal.clear());
+            .and_then(|()| self.begin_anew());
         if taken.is_err() {
             give_back();
         }
         taken
+    }
+
+    /// The next picture is drawn whole. `Terminal::clear` would ask the terminal where its cursor is, and
+    /// not every one answers.
+    fn begin_anew(&mut self) -> io::Result<()> {
+        let size = self.terminal.size()?;
+        self.terminal.resize(size.into())
     }
 
     /// Gives it back for the time being.

@@ -7,6 +7,7 @@ mod daemon;
 mod event_log;
 mod namespace;
 mod process;
+mod pty;
 mod rpc;
 mod stand_in;
 mod systemd;
@@ -20,6 +21,7 @@ pub(crate) use namespace::{
     in_private_pid_namespace, name_of_test, say_aloud, skip, we_are_really_root,
 };
 pub(crate) use process::{has_exited, is_alive, pids_can_be_chosen, signal, with_pid};
+pub(crate) use pty::Pty;
 pub(crate) use rpc::Connection;
 pub(crate) use stand_in::{
     Recipe, StandIn, delete_workspace, lookalike, stand_in_program, wait_until_made_again,

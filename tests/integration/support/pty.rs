@@ -1,0 +1,139 @@
+//! A terminal of its own for a program: what it shows is read like a screen, keys are pressed.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::num::NonZero;
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use nix::pty::{Winsize, openpty};
+use nix::sys::termios::{Termios, tcgetattr};
+
+use super::wait::wait_for;
+
+/// A program on a terminal. Dropping it ends the program.
+pub(crate) struct Pty {
+    child: Child,
+    master: File,
+    slave: OwnedFd,
+    screen: Arc<Mutex<vt100::Parser>>,
+    before: Termios,
+}
+
+impl Pty {
+    /// Starts the program on a terminal of that size, which it controls.
+    pub(crate) fn start(command: &Command, columns: u16, rows: u16) -> Self {
+        let size = Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        let ends = openpty(&size, None).expect("a pseudo-terminal");
+        let before = tcgetattr(&ends.slave).unwrap();
+        // It takes its standard input as its terminal and becomes the program.
+        let mut outer = super::process::through(&["setsid", "--ctty"], command);
+        let stdio = || ends.slave.try_clone().unwrap();
+        outer.stdin(stdio()).stdout(stdio()).stderr(stdio());
+        outer.env("TERM", "xterm-256color").env_remove("NO_COLOR");
+        let child = outer.spawn().expect("setsid starts");
+        drop(outer);
+        let master = File::from(ends.master);
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(
+            NonZero::new(rows).unwrap(),
+            NonZero::new(columns).unwrap(),
+            0,
+        )));
+        let (shown, mut source) = (Arc::clone(&screen), master.try_clone().unwrap());
+        // It ends with the test.
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(many @ 1..) = source.read(&mut bytes) {
+                shown.lock().unwrap().process(&bytes[..many]);
+            }
+        });
+        Self {
+            child,
+            master,
+            slave: ends.slave,
+            screen,
+            before,
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What is on the screen.
+    pub(crate) fn text(&self) -> String {
+        self.screen.lock().unwrap().screen().contents()
+    }
+
+    /// Waits until this is on the screen.
+    pub(crate) fn wait_for(&self, text: &str) {
+        self.wait_until(text, |screen| screen.contains(text));
+    }
+
+    /// Waits until the screen fits; `what` is for who reads the failure.
+    pub(crate) fn wait_until(&self, what: &str, fits: impl Fn(&str) -> bool) {
+        let give_up = std::time::Instant::now() + super::wait::PATIENCE;
+        while !fits(&self.text()) {
+            assert!(
+                std::time::Instant::now() < give_up,
+                "waited in vain for {what:?} on the screen:\n{}",
+                self.text()
+            );
+            thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
+    pub(crate) fn press(&mut self, keys: &str) {
+        self.master.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Makes the window another size.
+    pub(crate) fn resize(&mut self, columns: u16, rows: u16) {
+        self.screen
+            .lock()
+            .unwrap()
+            .screen_mut()
+            .set_size(NonZero::new(rows).unwrap(), NonZero::new(columns).unwrap());
+        let mut size = rustix::termios::tcgetwinsize(&self.master).unwrap();
+        (size.ws_col, size.ws_row) = (columns, rows);
+        rustix::termios::tcsetwinsize(&self.master, size).unwrap();
+    }
+
+    /// Whether the program has the whole screen now.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.screen.lock().unwrap().screen().alternate_screen()
+    }
+
+    /// Waits until the terminal is as it was before the program had it.
+    pub(crate) fn wait_until_given_back(&self) {
+        super::wait::wait_until("the terminal is given back", || {
+            let screen = self.screen.lock().unwrap();
+            let is_left = !screen.screen().alternate_screen() && !screen.screen().hide_cursor();
+            is_left && tcgetattr(&self.slave).unwrap() == self.before
+        });
+    }
+
+    /// Waits until the program has ended.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        wait_for("the program on the terminal ends", || {
+            self.child.try_wait().unwrap()
+        })
+    }
+}
+
+impl Drop for Pty {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("--- the screen ---\n{}\n---", self.text());
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
