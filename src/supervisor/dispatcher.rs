@@ -4,6 +4,7 @@
 //! Owns all state of the daemon: the registry, the terminations under way, who waits for what.
 
 mod asking;
+mod ending;
 mod fixing;
 mod health;
 mod reaping;
@@ -21,13 +22,12 @@ use super::event::{Around, Effect, Event, Loaded, Ticket};
 use super::request::Refusal;
 use super::settings::Settings;
 use crate::orphan::clock::{Moment, Now};
-use crate::orphan::escalation::Outcome;
 use crate::orphan::event::Event as Fact;
 use crate::orphan::policy::Policy;
 use crate::orphan::process::ProcessIdentity;
 use crate::orphan::registry::{Cleared, Observation, Registry, Transition};
 use crate::orphan::steering::Steering;
-use crate::orphan::termination::{Termination, subject};
+use crate::orphan::termination::subject;
 use crate::orphan::victims::Lineage;
 use crate::orphan::view::Obstacle;
 use crate::wire::results::{self, Source};
@@ -317,68 +317,6 @@ impl Dispatcher {
         }
     }
 
-    fn ended(&mut self, termination: Termination, now: Now, effects: &mut Vec<Effect>) {
-        let identity = termination.sighting.identity();
-        let guarded = self.ending.remove(&identity);
-        let asked = guarded.as_ref().is_some_and(|all| !all.borrow().is_empty());
-        let respawn = self
-            .policy
-            .ended(&termination, asked, &self.settings.reap, now);
-        if let Some((workspace, respawn)) = respawn {
-            effects.push(Effect::SayRespawn { workspace, respawn });
-        }
-        match &termination.outcome {
-            Outcome::Killed { .. } | Outcome::Missing => {
-                self.counters.killed += 1;
-                self.registry.forget(&identity);
-                if self.is_scanning {
-                    self.ended_meanwhile.insert(identity);
-                }
-            }
-            Outcome::Failed { .. } => self.counters.failed += 1,
-            Outcome::Spared { .. } => self.counters.spared += 1,
-        }
-        effects.push(Effect::Record(vec![fact(&termination)]));
-        self.clear_if_lost(&termination, now, effects);
-        if !self.goes_on_for_who_asked(&termination, guarded, now, effects) {
-            for fixing in &mut self.fixing {
-                if fixing.open.remove(&identity) {
-                    fixing.report.add(&termination, now.wall);
-                }
-            }
-            self.answer_finished_fixes(effects);
-        }
-    }
-
-    /// An orphan that was let go and that the scans do not show any more, if that was not said while
-    /// it was being ended.
-    fn clear_if_lost(&mut self, termination: &Termination, now: Now, effects: &mut Vec<Effect>) {
-        let sighting = &termination.sighting;
-        let is_let_go = matches!(
-            termination.outcome,
-            Outcome::Spared { .. } | Outcome::Failed { .. }
-        );
-        let identity = sighting.identity();
-        let was_unsaid = self.unsaid.remove(&identity);
-        if !is_let_go || !was_unsaid || self.registry.get(&identity).is_some() {
-            return;
-        }
-        let changed = termination.outcome.is_spared_as("program_changed");
-        let cause = if changed {
-            Cleared::ProgramChanged
-        } else {
-            Cleared::Exited
-        };
-        let was = sighting.verdict.reason();
-        let sighting = Box::new(sighting.clone());
-        let cleared = Transition::Cleared {
-            sighting,
-            was,
-            cause,
-        };
-        self.note(vec![cleared], now, effects);
-    }
-
     fn stop(&mut self, cause: String, effects: &mut Vec<Effect>) {
         if self.stopping.is_some() {
             return;
@@ -439,33 +377,6 @@ impl Dispatcher {
             counters: &self.counters,
             now,
         }
-    }
-}
-
-fn fact(termination: &Termination) -> Fact {
-    let subject = subject(&termination.sighting);
-    let actor = termination.actor;
-    let killed = |sigkill_required, missing| Fact::Killed {
-        subject: subject.clone(),
-        sigkill_required,
-        missing,
-        elapsed_ms: u64::try_from(termination.elapsed.as_millis()).unwrap_or(u64::MAX),
-        actor,
-    };
-    match &termination.outcome {
-        Outcome::Killed { sigkill_required } => killed(*sigkill_required, false),
-        Outcome::Missing => killed(false, true),
-        Outcome::Failed { error, detail, .. } => Fact::Failed {
-            subject: subject.clone(),
-            error: error.word(),
-            detail: detail.clone(),
-            actor,
-        },
-        Outcome::Spared { why } => Fact::Spared {
-            subject: subject.clone(),
-            why: why.clone(),
-            actor,
-        },
     }
 }
 

@@ -14,12 +14,12 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::config::Config;
-use crate::orphan::escalation::{Audit, Failure};
+use crate::orphan::escalation::{Audit, Failure, Outcome};
 use crate::orphan::event::Actor;
 use crate::orphan::fixtures::{Seen, clock, healthy, missing, now, without_witness};
 use crate::orphan::process::Pid;
 use crate::orphan::registry::Sighting;
-use crate::orphan::termination::Reach;
+use crate::orphan::termination::{Reach, Termination};
 use crate::supervisor::request::{Peer, Request, Selection};
 use crate::supervisor::termination::Wave;
 use crate::wire::event::record;
