@@ -316,7 +316,7 @@ Examples:
 /// What is in the way.
 #[derive(Debug, Default, Args)]
 pub struct ForceArgs {
-    /// Files that somebody else put in the place of its own, too
+    /// Replace or remove what somebody else put in the place of its files; install without what was kept elsewhere
     #[arg(long)]
     pub force: bool,
 }

@@ -99,6 +99,17 @@ pub async fn run(
     })
 }
 
+/// The name of process `pid`, as the system keeps it; none if there is no such process.
+#[must_use]
+pub fn name_of(pid: u32) -> Option<String> {
+    let pid = sysinfo::Pid::from_u32(pid);
+    let mut system = sysinfo::System::new().ok()?;
+    let one = sysinfo::ProcessesToUpdate::Some(&[pid]);
+    system.refresh_processes_specifics(one, true, sysinfo::ProcessRefreshKind::nothing());
+    let process = system.process(pid)?;
+    Some(process.name().to_string_lossy().into_owned())
+}
+
 /// Whether process `pid` runs the very file that is at `path` now, and not one that was there
 /// before. `None` where that cannot be told.
 #[cfg(target_os = "linux")]
@@ -175,6 +186,20 @@ mod tests {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    #[test]
+    fn a_process_is_known_by_its_name() {
+        let mut child = std::process::Command::new("/bin/sleep")
+            .arg("600")
+            .spawn()
+            .unwrap();
+        let name = name_of(child.id());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(name.as_deref(), Some("sleep"));
+        // More than any system gives.
+        assert_eq!(name_of(u32::MAX / 2), None);
     }
 
     #[test]

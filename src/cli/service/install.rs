@@ -1,22 +1,18 @@
 //! `service install`: the files, enabled, started, and an answer from the daemon before it is called done.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::super::config_command::rejected;
 use super::super::engines::Engines;
 use super::super::failure::Failure;
 use super::super::request::Request;
 use super::binaries::Binaries;
 use super::files::{Found, UnitFile, refuse_foreign};
 use super::journey::{Changed, Journey};
+use super::preconditions::{configuration, program_that_runs, refuse_other_state, refuse_rival};
 use super::{Ground, Manager, State, Surroundings, Trouble};
-use crate::config::{self, Config};
-use crate::control::places::{self, socket_lock, state_lock};
-use crate::os::files::Lock;
 use crate::os::programs::runs_file;
 
 /// How long a daemon that was started may take until it answers.
@@ -43,6 +39,7 @@ pub(super) async fn install(
 ) -> Result<Value, Trouble> {
     // Nothing is written before all of this is well.
     let binaries = surroundings.binaries()?;
+    program_that_runs(&binaries.daemon, manager).await?;
     let ground = manager.ground().await?;
     let config = configuration(&ground, surroundings)?;
     let units = manager.units(&binaries, &ground.directory)?;
@@ -59,6 +56,9 @@ pub(super) async fn install(
     let state = manager.state().await?;
     if state.pid.is_none() {
         refuse_rival(&ground, surroundings)?;
+        if !force {
+            refuse_other_state(&ground, surroundings)?;
+        }
     }
 
     let mut hints = strayed_variables(&ground, surroundings);
@@ -82,50 +82,6 @@ pub(super) async fn install(
         "config": config.map(|file| file.to_string_lossy().into_owned()),
         "hints": hints,
     }))
-}
-
-/// The configuration that the daemon will find, if any; it has to be good.
-fn configuration(
-    ground: &Ground,
-    surroundings: &Surroundings<'_>,
-) -> Result<Option<PathBuf>, Trouble> {
-    let env = |name: &str| ground.variable(name);
-    let file = config::locate(None, &env, surroundings.uid == 0);
-    if let Some(file) = &file {
-        Config::load(file).map_err(|error| Trouble::Config(Box::new(rejected(&error))))?;
-    }
-    Ok(file)
-}
-
-/// Refuses beside a daemon that is not the service's: two would not both get the socket and the state.
-fn refuse_rival(ground: &Ground, surroundings: &Surroundings<'_>) -> Result<(), Failure> {
-    let env = |name: &str| ground.variable(name);
-    let places = places::Surroundings {
-        env: &env,
-        uid: surroundings.uid,
-    };
-    let state = places
-        .state_dir(None)
-        .map(|directory| state_lock(&directory));
-    for lock in state.into_iter().chain([socket_lock(&ground.socket)]) {
-        if Lock::is_held(&lock) {
-            let holder = Lock::last_holder(&lock);
-            let (who, how) = match holder {
-                Some(pid) => (format!("process {pid}"), format!("kill {pid}")),
-                None => ("a process".to_owned(), "kill it".to_owned()),
-            };
-            let what = format!(
-                "{who} is at work already, and is not the service: it holds {}",
-                lock.display()
-            );
-            return Err(
-                Failure::service("already_running", what).with_remedy(format!(
-                    "a team-agentd that was started by hand is ended with: {how}"
-                )),
-            );
-        }
-    }
-    Ok(())
 }
 
 /// Variables that name a place here and another one, or none, where the daemon will be.
@@ -210,6 +166,11 @@ async fn restart(
     journey: &mut Journey,
 ) -> Result<Value, Failure> {
     manager.stop().await?;
+    // Said if the new one does not come up: nobody looks after orphans then.
+    if let Some(pid) = plan.state.pid {
+        let what = format!("team-agentd, process {pid}");
+        journey.took("stopped", what, Changed::Yes);
+    }
     manager.start().await?;
     let daemon = answer(plan, engines, manager).await?;
     journey.took("restarted", described(&daemon), Changed::Yes);
@@ -246,12 +207,19 @@ async fn answer(
 
 /// Makes sure that who answered is who was started.
 async fn the_services_own(daemon: &Value, manager: &mut impl Manager) -> Result<Value, Failure> {
-    let pid = manager.state().await?.pid;
-    if pid.map(Value::from).is_some_and(|pid| pid != daemon["pid"]) {
+    let Some(pid) = manager.state().await?.pid else {
         let what = format!(
-            "process {} answers in the place of the service, which is process {}",
+            "process {} answered, and the service manager knows no process of the service",
+            daemon["pid"]
+        );
+        return Err(
+            Failure::service("not_ready", what).with_remedy("see: team-agentctl service status")
+        );
+    };
+    if daemon["pid"] != pid {
+        let what = format!(
+            "process {} answers in the place of the service, which is process {pid}",
             daemon["pid"],
-            pid.unwrap_or_default()
         );
         return Err(Failure::service("already_running", what));
     }

@@ -3,6 +3,7 @@
 //! | file | what lives there |
 //! |---|---|
 //! | `install.rs`, `uninstall.rs`, `status.rs` | the commands, the same for every manager |
+//! | `preconditions.rs` | what has to be well before an installation touches anything |
 //! | `systemd.rs`, `launchd.rs` | what differs: which programs are asked, and how |
 //! | `unit.rs`, `plist.rs` | the files that ship, with the places of an installation in them: pure |
 //! | `files.rs` | those files on disk, and whose they are |
@@ -18,6 +19,7 @@ mod install;
 mod journey;
 mod launchd;
 mod plist;
+mod preconditions;
 mod status;
 mod systemd;
 #[cfg(test)]

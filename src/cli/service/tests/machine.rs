@@ -44,6 +44,10 @@ pub(super) struct Memory {
     pub(super) version: Option<&'static str>,
     /// What `start` and its like fail with.
     pub(super) broken_start: Option<&'static str>,
+    /// Whether the daemon's program cannot be run.
+    pub(super) broken_program: bool,
+    /// Whether the manager knows no process of a service that was started.
+    pub(super) hides_pid: bool,
     /// How often launchd still refuses to take the agent in.
     pub(super) refusals: u32,
     /// Variables that the manager gives the daemon, beside HOME.
@@ -202,6 +206,9 @@ impl Programs for Manager {
             "launchctl" => self.launchctl(arguments),
             "journalctl" => said(0, "the journal's words\n", ""),
             "loginctl" => said(0, "no\n", ""),
+            "team-agentd" if self.memory.borrow().broken_program => {
+                said(126, "", "cannot execute binary file")
+            }
             "team-agentd" => said(
                 0,
                 concat!("team-agentd ", env!("CARGO_PKG_VERSION"), "\n"),
@@ -245,7 +252,7 @@ impl Manager {
                     "disabled"
                 };
                 assert!(unit.starts_with("team-agentd."), "{unit}");
-                let pid = memory.pid.unwrap_or(0);
+                let pid = memory.pid.filter(|_| !memory.hides_pid).unwrap_or(0);
                 let text =
                     format!("ActiveState={active}\nMainPID={pid}\nUnitFileState={enabled}\n");
                 return said(0, text, "");

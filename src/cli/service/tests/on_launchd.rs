@@ -43,7 +43,10 @@ fn a_changed_agent_is_taken_out_and_in_again() {
     machine.told();
     // launchd says no for a moment after an agent was taken out.
     machine.memory.borrow_mut().refusals = 2;
-    assert_eq!(steps(&machine.done(&INSTALL)), ["replaced", "restarted"]);
+    assert_eq!(
+        steps(&machine.done(&INSTALL)),
+        ["replaced", "stopped", "restarted"]
+    );
     assert_eq!(
         machine.told(),
         ["enable", "bootout", "bootstrap", "kickstart"]

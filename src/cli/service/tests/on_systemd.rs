@@ -1,13 +1,16 @@
 //! The commands with systemd.
 
 use std::fs;
+use std::time::SystemTime;
 
 use super::super::super::ExitStatus;
 use super::super::super::args::{ForceArgs, PrintArgs, ServiceCommand};
 use super::super::MARK;
 use super::machine::{Kind, Machine};
 use super::steps;
+use crate::orphan::steering::{Steering, Suspension};
 use crate::os::files::Lock;
+use crate::wire;
 
 const INSTALL: ServiceCommand = ServiceCommand::Install(ForceArgs { force: false });
 const UNINSTALL: ServiceCommand = ServiceCommand::Uninstall(ForceArgs { force: false });
@@ -55,21 +58,24 @@ fn what_is_out_of_date_is_brought_up_to_date() {
     fs::write(machine.path(SERVICE), format!("# {MARK}\n[Service]\n")).unwrap();
     machine.told();
     let result = machine.done(&INSTALL);
-    assert_eq!(steps(&result), ["replaced", "unchanged", "restarted"]);
+    assert_eq!(
+        steps(&result),
+        ["replaced", "unchanged", "stopped", "restarted"]
+    );
     assert_eq!(machine.told(), ["daemon-reload", "enable", "stop", "start"]);
 
     // Another program, by its version or by its file.
     machine.memory.borrow_mut().version = Some("0.0.1");
     assert_eq!(
         steps(&machine.done(&INSTALL)),
-        ["unchanged", "unchanged", "restarted"]
+        ["unchanged", "unchanged", "stopped", "restarted"]
     );
     if cfg!(target_os = "linux") {
         machine.memory.borrow_mut().pid = Some(std::process::id());
         machine.told();
         assert_eq!(
             steps(&machine.done(&INSTALL)),
-            ["unchanged", "unchanged", "restarted"]
+            ["unchanged", "unchanged", "stopped", "restarted"]
         );
         assert_eq!(machine.told(), ["stop", "start"]);
     }
@@ -174,15 +180,85 @@ fn beside_another_daemon_nothing_is_installed() {
         let held = Lock::take(&machine.path(lock)).unwrap();
         let failure = machine.refused(&INSTALL);
         assert_eq!(failure.kind, "already_running");
+        // Its holder is this test, and no team-agentd: nobody is told to end it.
+        let remedy = failure.remedy.unwrap();
         assert!(
-            failure
-                .message
-                .contains(&format!("process {} is", std::process::id()))
+            remedy.contains("fuser") && !remedy.contains("kill"),
+            "{remedy}"
         );
+        let path = machine.path(lock).display().to_string();
+        assert!(failure.message.contains(&path), "{path}");
         assert!(!machine.path(SERVICE).exists());
         drop(held);
         machine.done(&INSTALL);
     }
+}
+
+#[test]
+fn what_is_kept_elsewhere_is_not_silently_forgotten() {
+    let mut machine = machine();
+    let elsewhere = machine.path("elsewhere");
+    machine.shell = vec![("XDG_STATE_HOME", elsewhere.display().to_string())];
+    let state = elsewhere.join("team-agentd");
+    fs::create_dir_all(&state).unwrap();
+    let kept = Steering {
+        suspension: Some(Suspension {
+            since: SystemTime::UNIX_EPOCH,
+            why: "too many".to_owned(),
+        }),
+        ..Steering::default()
+    };
+    let text = wire::steering::to_json(&kept, "").to_string();
+    fs::write(state.join("steering.json"), text).unwrap();
+    let failure = machine.refused(&INSTALL);
+    assert_eq!(failure.kind, "other_state");
+    let there = machine.path("home/.local/state/team-agentd");
+    for directory in [&state, &there] {
+        let directory = directory.display().to_string();
+        assert!(failure.message.contains(&directory), "{failure:?}");
+    }
+    assert!(failure.remedy.unwrap().contains("--force"));
+    assert!(machine.home().is_empty() && machine.told().is_empty());
+    machine.done(&ServiceCommand::Install(ForceArgs { force: true }));
+    // What runs already has its own memory.
+    machine.done(&INSTALL);
+
+    // One who said nothing has nothing to lose.
+    machine.done(&UNINSTALL);
+    let text = wire::steering::to_json(&Steering::default(), "").to_string();
+    fs::write(state.join("steering.json"), text).unwrap();
+    machine.done(&INSTALL);
+}
+
+#[test]
+fn a_daemon_that_is_well_is_not_ended_for_a_program_that_does_not_run() {
+    let machine = machine();
+    machine.done(&INSTALL);
+    fs::write(machine.path(SERVICE), format!("# {MARK}\n[Service]\n")).unwrap();
+    machine.told();
+    machine.memory.borrow_mut().broken_program = true;
+    let failure = machine.refused(&INSTALL);
+    assert_eq!(failure.kind, "no_daemon_program");
+    assert!(failure.message.contains("bin/team-agentd"), "{failure:?}");
+    assert!(machine.told().is_empty());
+    assert!(machine.memory.borrow().pid.is_some());
+
+    machine.memory.borrow_mut().broken_program = false;
+    machine.memory.borrow_mut().broken_start = Some("no");
+    let failure = machine.refused(&INSTALL);
+    assert!(
+        failure
+            .message
+            .contains("before that: stopped team-agentd, process"),
+        "{failure:?}"
+    );
+}
+
+#[test]
+fn a_service_without_a_process_is_not_called_ready() {
+    let machine = machine();
+    machine.memory.borrow_mut().hides_pid = true;
+    assert_eq!(machine.refused(&INSTALL).kind, "not_ready");
 }
 
 #[test]
