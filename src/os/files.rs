@@ -1,5 +1,6 @@
 //! The files a daemon owns: its state directory, its locks, its socket's directory.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
@@ -127,20 +128,41 @@ pub fn open_following(path: &Path) -> io::Result<File> {
 /// # Errors
 /// If it is not certainly on disk.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    let new = path.with_extension("new");
-    let write = || -> io::Result<()> {
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        let mut file = open_regular(&new, &mut options)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    write().map_err(system("write", &new))?;
-    fs::rename(&new, path).map_err(system("replace", path))?;
+    let (mut file, new) = create_beside(path)?;
+    let written = file
+        .write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(system("write", &new))
+        .and_then(|()| fs::rename(&new, path).map_err(system("replace", path)));
+    if let Err(error) = written {
+        // Ours alone: nobody else gave it this name.
+        let _ = fs::remove_file(&new);
+        return Err(error);
+    }
     let directory = path.parent().unwrap_or(Path::new("."));
     File::open(directory)
         .and_then(|directory| directory.sync_all())
         .map_err(system("flush", directory))
+}
+
+/// A new file beside `path`, under a name that nobody has: what has it already, a link for one, is neither
+/// used nor touched (`O_EXCL`).
+fn create_beside(path: &Path) -> Result<(File, PathBuf), FileError> {
+    const ATTEMPTS: u32 = 100;
+    let mut attempt = 0;
+    loop {
+        let mut name = OsString::from(".");
+        name.push(path.file_name().unwrap_or_default());
+        name.push(format!(".{}.{attempt}.new", std::process::id()));
+        let new = path.with_file_name(name);
+        match OpenOptions::new().write(true).create_new(true).open(&new) {
+            Ok(file) => return Ok((file, new)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < ATTEMPTS => {
+                attempt += 1;
+            }
+            Err(error) => return Err(system("create", &new)(error)),
+        }
+    }
 }
 
 /// Removes a socket that nobody listens on any more. Call it only with the lock beside it held.
@@ -253,6 +275,45 @@ mod tests {
         drop(lock);
         assert!(!Lock::is_held(&path));
         Lock::take(&path).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_replaced_whatever_lies_beside_it_and_nothing_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = || {
+            let mut names: Vec<_> = fs::read_dir(dir.path())
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            names.sort();
+            names
+        };
+        let path = dir.path().join("unit.service");
+        let precious = dir.path().join("precious");
+        fs::write(&precious, "mine").unwrap();
+        let first = format!(".unit.service.{}.0.new", std::process::id());
+        for name in ["unit.new", &first] {
+            std::os::unix::fs::symlink(&precious, dir.path().join(name)).unwrap();
+        }
+        let before = names();
+        replace(&path, b"one").unwrap();
+        replace(&path, b"two").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "two");
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "mine");
+        assert_eq!(names().len(), before.len() + 1);
+
+        // A directory cannot be replaced by a file.
+        let full = dir.path().join("full");
+        fs::create_dir_all(full.join("of")).unwrap();
+        let before = names();
+        assert!(matches!(
+            replace(&full, b"three"),
+            Err(FileError::System {
+                what: "replace",
+                ..
+            })
+        ));
+        assert_eq!(names(), before);
     }
 
     #[test]
