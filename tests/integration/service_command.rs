@@ -138,6 +138,58 @@ fn a_broken_configuration_is_refused_before_anything_is_written() {
 }
 
 #[test]
+fn a_users_own_change_to_the_unit_is_heeded() {
+    in_a_systemd_box(|machine| {
+        machine.start_tester();
+        machine.sh_as_tester(
+            "mkdir -p .config/systemd/user/team-agentd.service.d && echo bad > my.toml && \
+             printf '[Service]\\nEnvironment=TEAM_AGENTD_CONFIG=%%h/my.toml \"XDG_STATE_HOME=%%h/my state\"\\n' \
+             > .config/systemd/user/team-agentd.service.d/my.conf",
+        );
+        let before = files(machine);
+        assert_fails(
+            &machine.try_sh_as_tester(INSTALL),
+            2,
+            &["/home/tester/my.toml"],
+        );
+        assert_eq!(files(machine), before);
+
+        machine.sh_as_tester("echo > my.toml");
+        let installed = json(machine, INSTALL, 0);
+        assert_eq!(installed["config"], "/home/tester/my.toml");
+        let stays = json(machine, UNINSTALL, 0)["stays"].clone();
+        for path in [
+            "my.toml",
+            "my state/team-agentd",
+            ".config/systemd/user/team-agentd.service.d/my.conf",
+        ] {
+            let path = Value::from(format!("/home/tester/{path}"));
+            assert!(stays.as_array().unwrap().contains(&path), "{path}: {stays}");
+        }
+    });
+}
+
+#[test]
+fn a_fifo_in_the_place_of_the_unit_holds_nobody_up() {
+    in_a_systemd_box(|machine| {
+        machine.start_tester();
+        machine.sh_as_tester(
+            "mkdir -p .config/systemd/user && mkfifo .config/systemd/user/team-agentd.service",
+        );
+        assert_fails(
+            &machine.try_sh_as_tester("team-agentctl service status"),
+            1,
+            &["not a file"],
+        );
+        machine.sh_as_tester(&format!("timeout 120 {INSTALL} --force"));
+        assert_eq!(
+            json(machine, "team-agentctl service status", 0)["enabled"],
+            true
+        );
+    });
+}
+
+#[test]
 fn an_installation_of_ones_own_is_followed_wherever_it_is() {
     in_a_systemd_box(|machine| {
         machine.start_tester();

@@ -72,6 +72,17 @@ impl UnitFile {
         }
     }
 
+    /// Undoes [`UnitFile::write`]: what was `found` before is there again, if it was a text.
+    pub(super) fn put_back(&self, found: &Found) -> Result<(), Failure> {
+        match found {
+            Found::Same => Ok(()),
+            Found::Other(text) => {
+                replace(&self.path, text.as_bytes()).map_err(|error| unwritable(&error))
+            }
+            Found::Nothing | Found::Foreign(_) => remove(&self.path).map(drop),
+        }
+    }
+
     /// Puts it in its place, all of it or nothing.
     pub(super) fn write(&self) -> Result<(), Failure> {
         let directory = self.path.parent().unwrap_or(Path::new("/"));
@@ -99,6 +110,48 @@ pub(super) fn refuse_foreign(looked: &[(UnitFile, Found)]) -> Result<(), Failure
     }
     Err(Failure::service("foreign_file", foreign.join("\n"))
         .with_remedy("set it aside, or have it replaced or removed: --force"))
+}
+
+/// What is in the place of a file that a service manager can make nothing of.
+fn odd(path: &Path) -> Option<fs::FileType> {
+    let kind = fs::symlink_metadata(path).ok()?.file_type();
+    (!kind.is_file() && !kind.is_symlink()).then_some(kind)
+}
+
+/// Refuses a directory in a file's place: it cannot be replaced, and what is in it is nobody's to remove.
+pub(super) fn refuse_directories(looked: &[(UnitFile, Found)]) -> Result<(), Failure> {
+    let mut paths = looked.iter().map(|(unit, _)| &unit.path);
+    match paths.find(|path| odd(path).is_some_and(|kind| kind.is_dir())) {
+        None => Ok(()),
+        Some(path) => {
+            let what = format!("{}: a directory", path.display());
+            Err(Failure::service("foreign_file", what).with_remedy("set it aside"))
+        }
+    }
+}
+
+/// Refuses a FIFO, device or socket in a file's place: a service manager that reads it may never return, so it
+/// must not even be asked about the service.
+pub(super) fn refuse_odd(looked: &[(UnitFile, Found)]) -> Result<(), Failure> {
+    let mut paths = looked.iter().map(|(unit, _)| &unit.path);
+    match paths.find(|path| odd(path).is_some()) {
+        None => Ok(()),
+        Some(path) => {
+            let what = format!("{}: not a file", path.display());
+            Err(Failure::service("foreign_file", what).with_remedy("set it aside"))
+        }
+    }
+}
+
+/// Removes FIFOs and the like from the places of the service's files: they hold nothing. The paths.
+pub(super) fn remove_odd(looked: &[(UnitFile, Found)]) -> Result<Vec<&Path>, Failure> {
+    let mut removed = Vec::new();
+    for (unit, _) in looked {
+        if odd(&unit.path).is_some_and(|kind| !kind.is_dir()) && remove(&unit.path)? {
+            removed.push(&*unit.path);
+        }
+    }
+    Ok(removed)
 }
 
 /// Removes a file, a link or an empty directory: whether there was one.
@@ -181,6 +234,33 @@ mod tests {
         assert_eq!(refused.kind, "foreign_file");
         assert!(refused.message.contains("team-agentd.service: a link to"));
         assert!(refuse_foreign(&[(unit, Found::Nothing)]).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_and_only_what_holds_nothing_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let unit = unit(folder.path());
+        fs::create_dir_all(&unit.path).unwrap();
+        let looked = [(unit.clone(), unit.look())];
+        for refused in [refuse_directories(&looked), refuse_odd(&looked)] {
+            assert_eq!(refused.unwrap_err().kind, "foreign_file");
+        }
+        assert!(remove_odd(&looked).unwrap().is_empty());
+        assert!(unit.path.is_dir());
+        fs::remove_dir(&unit.path).unwrap();
+
+        let socket = std::os::unix::net::UnixListener::bind(&unit.path).unwrap();
+        let looked = [(unit.clone(), unit.look())];
+        assert!(refuse_directories(&looked).is_ok());
+        assert_eq!(refuse_odd(&looked).unwrap_err().kind, "foreign_file");
+        assert_eq!(remove_odd(&looked).unwrap(), [&*unit.path]);
+        assert!(!unit.path.exists());
+        drop(socket);
+
+        unit.write().unwrap();
+        let looked = [(unit.clone(), unit.look())];
+        assert!(refuse_odd(&looked).is_ok() && remove_odd(&looked).unwrap().is_empty());
+        assert_eq!(unit.look(), Found::Same);
     }
 
     #[test]

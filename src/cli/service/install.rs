@@ -9,7 +9,7 @@ use super::super::engines::Engines;
 use super::super::failure::Failure;
 use super::super::request::Request;
 use super::binaries::Binaries;
-use super::files::{Found, UnitFile, refuse_foreign};
+use super::files::{Found, UnitFile, refuse_directories, refuse_foreign, remove_empty, remove_odd};
 use super::journey::{Changed, Journey};
 use super::preconditions::{configuration, program_that_runs, refuse_other_state, refuse_rival};
 use super::{Ground, Manager, State, Surroundings, Trouble};
@@ -40,8 +40,8 @@ pub(super) async fn install(
     // Nothing is written before all of this is well.
     let binaries = surroundings.binaries()?;
     program_that_runs(&binaries.daemon, manager).await?;
-    let ground = manager.ground().await?;
-    let config = configuration(&ground, surroundings)?;
+    let mut ground = manager.ground().await?;
+    configuration(&ground, surroundings)?;
     let units = manager.units(&binaries, &ground.directory)?;
     let looked: Vec<_> = units
         .into_iter()
@@ -50,9 +50,14 @@ pub(super) async fn install(
             (unit, found)
         })
         .collect();
+    refuse_directories(&looked)?;
     if !force {
         refuse_foreign(&looked)?;
     }
+    remove_odd(&looked)?;
+    // What is known of the user's changes to the unit, if it is there already.
+    ground.variables.extend(manager.own_variables().await?);
+    configuration(&ground, surroundings)?;
     let state = manager.state().await?;
     if state.pid.is_none() {
         refuse_rival(&ground, surroundings)?;
@@ -69,6 +74,10 @@ pub(super) async fn install(
         state,
     };
     let mut journey = Journey::default();
+    put_files(&plan, manager, &mut journey)
+        .await
+        .map_err(|failure| journey.failed(failure))?;
+    check_again(&plan, manager, surroundings).await?;
     let daemon = set_up(&plan, engines, manager, &mut journey)
         .await
         .map_err(|failure| journey.failed(failure))?;
@@ -78,8 +87,8 @@ pub(super) async fn install(
         "platform": manager.name(),
         "changed": journey.changed_something(),
         "steps": journey.to_json(),
+        "config": daemon["config"],
         "daemon": daemon,
-        "config": config.map(|file| file.to_string_lossy().into_owned()),
         "hints": hints,
     }))
 }
@@ -103,12 +112,12 @@ fn strayed_variables(ground: &Ground, surroundings: &Surroundings<'_>) -> Vec<St
     .collect()
 }
 
-async fn set_up(
+/// Writes the files, and has the manager read them.
+async fn put_files(
     plan: &Plan,
-    engines: &mut impl Engines,
     manager: &mut impl Manager,
     journey: &mut Journey,
-) -> Result<Value, Failure> {
+) -> Result<(), Failure> {
     manager.prepare()?;
     for (unit, found) in &plan.looked {
         let did = match found {
@@ -122,10 +131,41 @@ async fn set_up(
         unit.write()?;
         journey.took(did, unit.path.display(), Changed::Yes);
     }
-    let files_changed = journey.changed_something();
-    if files_changed {
+    if journey.changed_something() {
         manager.reload().await?;
     }
+    Ok(())
+}
+
+/// systemd reads the user's changes to a unit only once that is there. If they name a configuration that is
+/// wrong, everything is put back as it was.
+async fn check_again(
+    plan: &Plan,
+    manager: &mut impl Manager,
+    surroundings: &Surroundings<'_>,
+) -> Result<(), Trouble> {
+    let mut ground = plan.ground.clone();
+    ground.variables.extend(manager.own_variables().await?);
+    let Err(trouble) = configuration(&ground, surroundings) else {
+        return Ok(());
+    };
+    for (unit, found) in &plan.looked {
+        unit.put_back(found)?;
+    }
+    if let Ok(home) = surroundings.home() {
+        remove_empty(&ground.directory, &manager.top(&home, &ground.directory));
+    }
+    manager.reload().await?;
+    Err(trouble)
+}
+
+async fn set_up(
+    plan: &Plan,
+    engines: &mut impl Engines,
+    manager: &mut impl Manager,
+    journey: &mut Journey,
+) -> Result<Value, Failure> {
+    let files_changed = journey.changed_something();
     if !plan.state.is_enabled || files_changed {
         manager.enable().await?;
     }

@@ -11,13 +11,13 @@ use super::super::failure::Failure;
 use super::binaries::Binaries;
 use super::files::{UnitFile, unwritable};
 use super::plist::{self, FILE, LABEL, log_directory};
-use super::{Ground, Manager, Programs, State, Surroundings};
+use super::{Ground, Manager, Programs, State, Surroundings, not_run};
 use crate::control::places::socket_lock;
 use crate::os::files::create_private_directory;
 use crate::os::programs::Said;
 
 const LAUNCHCTL: &str = "/bin/launchctl";
-/// How long one call may take. Each only tells launchd what to do, and does not wait for it.
+/// How long one call may take. Each only tells launchd what to do; only `bootout` may wait for the end.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
 /// How long an agent may take to be gone: its ExitTimeOut, and some room.
 const STOP_LIMIT: Duration = Duration::from_secs(45);
@@ -57,9 +57,17 @@ impl<'a, P: Programs> Launchd<'a, P> {
     }
 
     async fn launchctl(&mut self, arguments: &[&str]) -> Result<Said, Failure> {
+        self.launchctl_within(arguments, CALL_LIMIT).await
+    }
+
+    async fn launchctl_within(
+        &mut self,
+        arguments: &[&str],
+        limit: Duration,
+    ) -> Result<Said, Failure> {
         let program = Path::new(LAUNCHCTL);
-        let said = self.programs.run(program, arguments, &[], CALL_LIMIT).await;
-        said.map_err(|error| Failure::service("no_service_manager", error))
+        let said = self.programs.run(program, arguments, &[], limit).await;
+        said.map_err(|error| not_run(&error))
     }
 
     async fn demand(&mut self, arguments: &[&str]) -> Result<Said, Failure> {
@@ -185,6 +193,11 @@ impl<P: Programs> Manager for Launchd<'_, P> {
         })
     }
 
+    /// The agent sets none, and launchd knows no changes beside its file.
+    async fn own_variables(&mut self) -> Result<BTreeMap<String, String>, Failure> {
+        Ok(BTreeMap::new())
+    }
+
     async fn state(&mut self) -> Result<State, Failure> {
         let is_enabled = fs::symlink_metadata(self.file()?).is_ok() && !self.is_disabled().await?;
         let loaded = self.loaded().await?;
@@ -232,7 +245,9 @@ impl<P: Programs> Manager for Launchd<'_, P> {
             return Ok(());
         }
         let target = self.target();
-        let said = self.launchctl(&["bootout", &target]).await?;
+        let said = self
+            .launchctl_within(&["bootout", &target], STOP_LIMIT)
+            .await?;
         let deadline = Instant::now() + STOP_LIMIT;
         while self.loaded().await?.is_some() {
             if Instant::now() >= deadline {
@@ -266,6 +281,8 @@ fn state_of(printed: Option<&str>, is_enabled: bool) -> State {
     let pid = field("pid").and_then(|pid| pid.parse().ok());
     let starts: Option<u64> = field("runs").and_then(|runs| runs.parse().ok());
     State {
+        is_in_use: printed.is_some(),
+        unit_file: field("path").map(PathBuf::from),
         is_enabled,
         active: match (printed, field("state")) {
             (None, _) => "inactive".to_owned(),

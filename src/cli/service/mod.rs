@@ -148,6 +148,10 @@ struct State {
     says: Option<String>,
     /// How often the manager started it again.
     restarts: Option<u64>,
+    /// Whether any of it runs, starts by itself or has failed: there is something to take down.
+    is_in_use: bool,
+    /// The file that the manager has it from, wherever that is.
+    unit_file: Option<PathBuf>,
     /// Changes that the user made to it in files of their own.
     drop_ins: Vec<PathBuf>,
 }
@@ -174,6 +178,9 @@ trait Manager {
     async fn version_of(&mut self, program: &Path) -> Option<String>;
     /// Asks it where the daemon will be. Fails if it cannot be reached.
     async fn ground(&mut self) -> Result<Ground, Failure>;
+    /// What the service's own files and the user's changes to them add to the daemon's environment, as far as
+    /// the manager has read them.
+    async fn own_variables(&mut self) -> Result<BTreeMap<String, String>, Failure>;
     /// Asks it how the service is.
     async fn state(&mut self) -> Result<State, Failure>;
     /// Makes it read the files again.
@@ -238,6 +245,15 @@ async fn carry_out(
         ServiceCommand::Status => status::status(engines, manager, surroundings).await?,
         ServiceCommand::Print(args) => (print(args, manager, surroundings)?, ExitStatus::Done),
     })
+}
+
+/// That a program of the service manager gave no answer.
+fn not_run(error: &RunError) -> Failure {
+    match error {
+        RunError::NotStarted { .. } => Failure::service("no_service_manager", error),
+        RunError::TooSlow { .. } => Failure::service("timed_out", error)
+            .with_remedy("it may still be at it; see: team-agentctl service status"),
+    }
 }
 
 /// How long a program may take to say its version.

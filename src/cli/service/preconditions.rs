@@ -35,6 +35,22 @@ pub(super) fn configuration(
     surroundings: &Surroundings<'_>,
 ) -> Result<Option<PathBuf>, Trouble> {
     let env = |name: &str| ground.variable(name);
+    // The daemon has another directory to start from than this shell.
+    const NAMED: &str = "TEAM_AGENTD_CONFIG";
+    if let Some(named) = env(NAMED).map(PathBuf::from)
+        && !named.as_os_str().is_empty()
+        && named.is_relative()
+    {
+        let what = format!(
+            "{NAMED} is {} for the service: not an absolute path",
+            named.display()
+        );
+        return Err(Failure::service("relative_config", what)
+            .with_remedy(format!(
+                "see: systemctl --user show-environment; unset-environment {NAMED}"
+            ))
+            .into());
+    }
     let file = config::locate(None, &env, surroundings.uid == 0);
     if let Some(file) = &file {
         Config::load(file).map_err(|error| Trouble::Config(Box::new(rejected(&error))))?;

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::super::ExitStatus;
 use super::super::engines::Engines;
 use super::super::request::Request;
-use super::files::{Found, UnitFile};
+use super::files::{Found, UnitFile, refuse_odd};
 use super::{Ground, Manager, State, Surroundings, Trouble};
 use crate::os::programs::runs_file;
 
@@ -23,8 +23,9 @@ pub(super) async fn status(
     surroundings: &Surroundings<'_>,
 ) -> Result<(Value, ExitStatus), Trouble> {
     let ground = manager.ground().await?;
-    let state = manager.state().await?;
     let looked = look(manager, &ground, surroundings);
+    refuse_odd(&looked)?;
+    let state = manager.state().await?;
     let program = looked.iter().find_map(|(unit, found)| {
         let text = match found {
             Found::Same => &unit.text,
@@ -140,7 +141,17 @@ fn advice(
     const AGAIN: &str = "team-agentctl service install";
     let mut hints = Vec::new();
     let has = |wanted: fn(&Found) -> bool| looked.iter().any(|(_, found)| wanted(found));
-    if has(|found| matches!(found, Found::Nothing)) {
+    let is_anothers = state.is_in_use && looked.iter().all(|(_, found)| *found == Found::Nothing);
+    if state.active == "failed" {
+        hints.push(format!("it failed; mend what is wrong, then: {AGAIN}"));
+    }
+    if is_anothers {
+        let file = state.unit_file.as_deref().unwrap_or(Path::new("elsewhere"));
+        hints.push(format!(
+            "it is not of this client's installing: its unit is {}",
+            file.display()
+        ));
+    } else if has(|found| matches!(found, Found::Nothing)) {
         hints.push(format!("to install it: {AGAIN}"));
     } else if has(|found| matches!(found, Found::Other(_))) {
         hints.push(format!(

@@ -11,7 +11,7 @@ use super::super::failure::Failure;
 use super::binaries::Binaries;
 use super::files::UnitFile;
 use super::unit::{self, SERVICE, SOCKET, Scope};
-use super::{Ground, Manager, Programs, State, Surroundings};
+use super::{Ground, Manager, Programs, State, Surroundings, not_run};
 use crate::control::places::socket_lock;
 use crate::os::programs::{RunError, Said};
 
@@ -28,7 +28,7 @@ const JOURNAL_LINES: &str = "--lines=6";
 
 /// What is asked about the service.
 const PROPERTIES: &str = "--property=ActiveState,SubState,MainPID,UnitFileState,ActiveEnterTimestamp,\
-                          InactiveEnterTimestamp,NRestarts,Result,StatusText,DropInPaths";
+                          InactiveEnterTimestamp,NRestarts,Result,StatusText,DropInPaths,FragmentPath";
 
 /// The user's systemd.
 pub(super) struct Systemd<'a, P> {
@@ -100,9 +100,10 @@ impl<'a, P: Programs> Systemd<'a, P> {
             .collect();
         self.run("systemctl", &arguments, limit)
             .await
-            .map_err(|error| {
-                Failure::service("no_service_manager", error)
-                    .with_remedy("without systemd, have your own service manager run team-agentd")
+            .map_err(|error| match error {
+                RunError::NotStarted { .. } => not_run(&error)
+                    .with_remedy("without systemd, have your own service manager run team-agentd"),
+                RunError::TooSlow { .. } => not_run(&error),
             })
     }
 
@@ -128,6 +129,11 @@ impl<'a, P: Programs> Systemd<'a, P> {
         Ok(assignments(&said.stdout))
     }
 
+    /// Whether somebody else is root for the moment.
+    fn is_sudo(&self) -> bool {
+        self.surroundings.uid == 0 && (self.surroundings.env)("SUDO_UID").is_some()
+    }
+
     fn unreachable(&self, said: &Said) -> Failure {
         let uid = self.surroundings.uid;
         let failure = Failure::service(
@@ -137,7 +143,10 @@ impl<'a, P: Programs> Systemd<'a, P> {
                 said.complaint()
             ),
         );
-        failure.with_remedy(if uid == 0 {
+        failure.with_remedy(if self.is_sudo() {
+            "for a service of your own: the same without sudo; for the whole machine use the system unit: \
+             systemctl enable --now team-agentd (others: team-agentctl service print --system)"
+        } else if uid == 0 {
             "for the whole machine use the system unit, which the Debian package brings: \
              systemctl enable --now team-agentd (others: team-agentctl service print --system)"
         } else {
@@ -231,6 +240,16 @@ impl<P: Programs> Manager for Systemd<'_, P> {
         })
     }
 
+    async fn own_variables(&mut self) -> Result<BTreeMap<String, String>, Failure> {
+        let said = self.show(SERVICE, "--property=Environment").await?;
+        let line = said.get("Environment").map_or("", String::as_str);
+        Ok(words(line)
+            .iter()
+            .filter_map(|word| word.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect())
+    }
+
     async fn state(&mut self) -> Result<State, Failure> {
         let service = self.show(SERVICE, PROPERTIES).await?;
         let socket = self
@@ -265,6 +284,11 @@ impl<P: Programs> Manager for Systemd<'_, P> {
             return Ok(());
         }
         let mut what = complaint(&arguments, &said);
+        if let Ok(said) = self.show(SERVICE, "--property=StatusText").await
+            && let Some(text) = said.get("StatusText").filter(|text| !text.is_empty())
+        {
+            what += &format!("\n  it said: {text}");
+        }
         let journal = [
             "--user-unit=team-agentd.service",
             "--output=cat",
@@ -297,15 +321,23 @@ impl<P: Programs> Manager for Systemd<'_, P> {
     }
 
     async fn hints(&mut self) -> Vec<String> {
+        let mut hints = Vec::new();
+        if self.is_sudo() {
+            hints.push("this is root's own service; for yours: the same without sudo".to_owned());
+        }
         let uid = self.surroundings.uid.to_string();
         let arguments = ["show-user", "--property=Linger", "--value", &uid];
-        match self.run("loginctl", &arguments, QUESTION_LIMIT).await {
-            Ok(said) if said.is_success() && said.stdout.trim() == "no" => vec![
-                "it ends with your last session; to have it run from the boot on: loginctl enable-linger".to_owned(),
-            ],
-            // Where nobody knows of sessions, there is nothing to say.
-            _ => Vec::new(),
+        // Where nobody knows of sessions, there is nothing to say.
+        if let Ok(said) = self.run("loginctl", &arguments, QUESTION_LIMIT).await
+            && said.is_success()
+            && said.stdout.trim() == "no"
+        {
+            hints.push(
+                "it ends with your last session; to have it run from the boot on: loginctl enable-linger"
+                    .to_owned(),
+            );
         }
+        hints
     }
 }
 
@@ -323,6 +355,35 @@ fn assignments(text: &str) -> BTreeMap<String, String> {
         .filter_map(|line| line.split_once('='))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
+}
+
+/// The words of a list as systemd shows it: separated by spaces; one with special characters stands in double
+/// quotes, in which a backslash takes the next character as it is (`\n` and `\t` are what they are in C).
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let (mut is_quoted, mut characters) = (false, line.chars());
+    while let Some(character) = characters.next() {
+        match character {
+            ' ' if !is_quoted => words.extend(word.take()),
+            '"' => {
+                is_quoted = !is_quoted;
+                word.get_or_insert_default();
+            }
+            '\\' => {
+                let taken = match characters.next() {
+                    Some('n') => '\n',
+                    Some('t') => '\t',
+                    Some(other) => other,
+                    None => '\\',
+                };
+                word.get_or_insert_default().push(taken);
+            }
+            other => word.get_or_insert_default().push(other),
+        }
+    }
+    words.extend(word);
+    words
 }
 
 /// The environment that the manager gives its services: an object, or from one that does not know JSON here
@@ -356,7 +417,14 @@ fn state_of(service: &BTreeMap<String, String>, socket: &BTreeMap<String, String
     let says = Some(of(service, "StatusText"))
         .filter(|text| !text.is_empty())
         .or((!matches!(&*result, "" | "success")).then_some(result));
+    let is_in_use = [service, socket].iter().any(|unit| {
+        of(unit, "UnitFileState").starts_with("enabled")
+            || !matches!(&*of(unit, "ActiveState"), "" | "inactive")
+    });
     State {
+        is_in_use,
+        unit_file: Some(PathBuf::from(of(service, "FragmentPath")))
+            .filter(|path| path.is_absolute()),
         is_enabled,
         pid: of(service, "MainPID").parse().ok().filter(|pid| *pid != 0),
         is_whole: of(socket, "ActiveState") == "active",
@@ -392,10 +460,17 @@ mod tests {
     }
 
     #[test]
+    fn a_list_is_read_word_by_word() {
+        let read = words(r#"A=b "C=d  e" F= "G=\"h\\i" J=k=l"#);
+        assert_eq!(read, ["A=b", "C=d  e", "F=", r#"G="h\i"#, "J=k=l"]);
+        assert_eq!(words(""), Vec::<String>::new());
+    }
+
+    #[test]
     fn a_state_is_what_both_units_say() {
         let service = assignments(
             "ActiveState=active\nMainPID=42\nUnitFileState=enabled\nNRestarts=3\nResult=success\n\
-             ActiveEnterTimestamp=Sun 2026-11-22 21:54:06 UTC\nStatusText=2 orphans\nDropInPaths=/a /b\n",
+             ActiveEnterTimestamp=Sun 2026-11-22 21:54:06 UTC\nStatusText=2 orphans\nDropInPaths=/a /b\nFragmentPath=/u\n",
         );
         let socket = assignments("ActiveState=active\nUnitFileState=enabled\n");
         let state = state_of(&service, &socket);
@@ -403,6 +478,8 @@ mod tests {
             state,
             State {
                 is_enabled: true,
+                is_in_use: true,
+                unit_file: Some("/u".into()),
                 active: "active".to_owned(),
                 pid: Some(42),
                 is_whole: true,
@@ -415,6 +492,8 @@ mod tests {
         let half = assignments("ActiveState=inactive\nUnitFileState=disabled\n");
         let state = state_of(&service, &half);
         assert!(!state.is_enabled && !state.is_whole);
+        assert!(!state_of(&half, &half).is_in_use);
+        assert!(state.is_in_use, "its socket is");
         let failed = assignments(
             "ActiveState=failed\nMainPID=0\nResult=exit-code\nInactiveEnterTimestamp=n/a\n",
         );

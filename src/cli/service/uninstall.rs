@@ -5,7 +5,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::super::failure::Failure;
-use super::files::{Found, UnitFile, refuse_foreign, remove, remove_empty};
+use super::files::{
+    Found, UnitFile, refuse_directories, refuse_foreign, remove, remove_empty, remove_odd,
+};
 use super::journey::{Changed, Journey};
 use super::{Ground, Manager, State, Surroundings};
 use crate::config;
@@ -34,20 +36,29 @@ pub(super) async fn uninstall(
         .collect();
     let mut journey = Journey::default();
     let mut stays = Vec::new();
-    if looked.iter().any(|(_, found)| *found != Found::Nothing) {
-        if !force {
-            refuse_foreign(&looked)?;
-        }
+    let has_files = looked.iter().any(|(_, found)| *found != Found::Nothing);
+    refuse_directories(&looked)?;
+    if has_files && !force {
+        refuse_foreign(&looked)?;
+    }
+    // Without a manager nothing runs, and without files nothing is to be removed.
+    if has_files || ground.is_ok() {
         // What cannot be stopped is not taken away.
-        let ground = ground?;
-        let state = manager.state().await?;
-        take_down(&looked, &ground, &state, manager, &mut journey)
-            .await
-            .map_err(|failure| journey.failed(failure))?;
-        if let Ok(home) = surroundings.home() {
-            remove_empty(&ground.directory, &manager.top(&home, &ground.directory));
+        let mut ground = ground?;
+        for path in remove_odd(&looked)? {
+            journey.took("removed", path.display(), Changed::Yes);
         }
-        stays = what_stays(&ground, &state, surroundings);
+        let state = manager.state().await?;
+        if has_files || state.is_in_use {
+            ground.variables.extend(manager.own_variables().await?);
+            take_down(&looked, &ground, &state, manager, &mut journey)
+                .await
+                .map_err(|failure| journey.failed(failure))?;
+            if let Ok(home) = surroundings.home() {
+                remove_empty(&ground.directory, &manager.top(&home, &ground.directory));
+            }
+            stays = what_stays(&ground, &state, surroundings);
+        }
     }
     Ok(json!({
         "ok": true,
@@ -74,7 +85,9 @@ async fn take_down(
         );
     }
     manager.disable().await?;
-    if state.is_enabled {
+    // A package's unit that is enabled for everybody stays so; one of ours goes with its file.
+    let has_files = looked.iter().any(|(_, found)| *found != Found::Nothing);
+    if state.is_enabled && (has_files || !manager.state().await?.is_enabled) {
         journey.took(
             "disabled",
             "team-agentd: it does not start by itself any more",
@@ -113,6 +126,8 @@ fn what_stays(ground: &Ground, state: &State, surroundings: &Surroundings<'_>) -
         .into_iter()
         .chain(config)
         .chain(drop_ins)
+        // A unit that a package brought.
+        .chain(state.unit_file.clone())
         .filter(|path: &std::path::PathBuf| Path::exists(path))
         .map(|path| path.to_string_lossy().into_owned())
         .collect()

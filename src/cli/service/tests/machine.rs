@@ -50,6 +50,14 @@ pub(super) struct Memory {
     pub(super) hides_pid: bool,
     /// How often launchd still refuses to take the agent in.
     pub(super) refusals: u32,
+    /// The user's changes to the unit: its `Environment`. Read once the unit is there.
+    pub(super) drop_in: &'static str,
+    /// A unit that a package brought, and somebody enabled and started.
+    pub(super) packaged: Option<&'static str>,
+    /// Whether the service has failed.
+    pub(super) has_failed: bool,
+    /// What the daemon said last.
+    pub(super) status_text: &'static str,
     /// Variables that the manager gives the daemon, beside HOME.
     pub(super) variables: Vec<(String, String)>,
 }
@@ -240,6 +248,15 @@ impl Manager {
                     "",
                 );
             }
+            ["show", .., "--property=Environment", _] => {
+                let unit = Path::new(&self.home).join(".config/systemd/user/team-agentd.service");
+                let line = if unit.exists() { memory.drop_in } else { "" };
+                return said(
+                    0,
+                    format!("Environment={}\n", line.replace("%h", &self.home)),
+                    "",
+                );
+            }
             ["show", .., unit] => {
                 let active = if memory.pid.is_some() {
                     "active"
@@ -253,8 +270,12 @@ impl Manager {
                 };
                 assert!(unit.starts_with("team-agentd."), "{unit}");
                 let pid = memory.pid.filter(|_| !memory.hides_pid).unwrap_or(0);
-                let text =
-                    format!("ActiveState={active}\nMainPID={pid}\nUnitFileState={enabled}\n");
+                let active = if memory.has_failed { "failed" } else { active };
+                let (file, says) = (memory.packaged.unwrap_or_default(), memory.status_text);
+                let text = format!(
+                    "ActiveState={active}\nMainPID={pid}\nUnitFileState={enabled}\n\
+                     FragmentPath={file}\nStatusText={says}\n"
+                );
                 return said(0, text, "");
             }
             ["reset-failed", ..] => return said(1, "", "not loaded"),

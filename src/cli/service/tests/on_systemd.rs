@@ -262,14 +262,133 @@ fn a_service_without_a_process_is_not_called_ready() {
 }
 
 #[test]
+fn a_change_of_the_users_that_names_a_bad_configuration_is_refused_and_all_is_as_before() {
+    let machine = machine();
+    machine.memory.borrow_mut().drop_in =
+        "TEAM_AGENTD_CONFIG=%h/my.toml \"XDG_STATE_HOME=%h/my state\"";
+    let config = machine.path("home/my.toml");
+    fs::write(&config, "bad").unwrap();
+    let before = machine.home();
+    let failure = machine.refused(&INSTALL);
+    assert_eq!(
+        (failure.status, &*failure.kind),
+        (ExitStatus::Usage, "config")
+    );
+    assert!(failure.message.contains("my.toml"), "{failure:?}");
+    assert_eq!(machine.home(), before);
+    assert_eq!(machine.told(), ["daemon-reload", "daemon-reload"]);
+
+    // One that is there already is refused before anything is told to anybody, and stays as it is.
+    fs::write(&config, "").unwrap();
+    machine.done(&INSTALL);
+    fs::write(machine.path(SERVICE), format!("# {MARK}\n[Service]\n")).unwrap();
+    fs::write(&config, "bad").unwrap();
+    machine.told();
+    assert_eq!(machine.refused(&INSTALL).kind, "config");
+    assert!(machine.told().is_empty());
+    let unit = fs::read_to_string(machine.path(SERVICE)).unwrap();
+    assert_eq!(unit, format!("# {MARK}\n[Service]\n"));
+
+    // What stays is where the user's change says.
+    let state = machine.path("home/my state/team-agentd");
+    fs::create_dir_all(&state).unwrap();
+    let stays = machine.done(&UNINSTALL)["stays"].clone();
+    for path in [state, config] {
+        assert!(
+            stays
+                .as_array()
+                .unwrap()
+                .contains(&path.display().to_string().into()),
+            "{stays}"
+        );
+    }
+}
+
+#[test]
+fn a_configuration_is_named_by_its_whole_path() {
+    let machine = machine();
+    let named = ("TEAM_AGENTD_CONFIG".to_owned(), "my.toml".to_owned());
+    machine.memory.borrow_mut().variables.push(named);
+    let failure = machine.refused(&INSTALL);
+    assert_eq!(failure.kind, "relative_config");
+    assert!(failure.message.contains("my.toml"), "{failure:?}");
+    assert!(machine.home().is_empty());
+}
+
+#[test]
+fn a_unit_that_a_package_brought_is_stopped_and_stays() {
+    let machine = machine();
+    machine.memory.borrow_mut().packaged = Some("/");
+    machine.memory.borrow_mut().pid = Some(u32::MAX / 2);
+    machine.memory.borrow_mut().is_enabled = true;
+    let Ok((status, _)) = machine.run(&ServiceCommand::Status) else {
+        panic!("no status")
+    };
+    let hints = status["hints"].to_string();
+    assert!(
+        !hints.contains("to install it") && hints.contains("its unit is /"),
+        "{hints}"
+    );
+    let result = machine.done(&UNINSTALL);
+    assert_eq!(steps(&result), ["stopped", "disabled"]);
+    assert_eq!(result["stays"], serde_json::json!(["/"]));
+    assert_eq!(machine.told(), ["stop", "disable", "daemon-reload"]);
+    assert_eq!(machine.done(&UNINSTALL)["changed"], false);
+}
+
+#[test]
+fn what_failed_is_started_again_by_an_install() {
+    let machine = machine();
+    machine.done(&INSTALL);
+    machine.memory.borrow_mut().pid = None;
+    machine.memory.borrow_mut().has_failed = true;
+    let Ok((status, _)) = machine.run(&ServiceCommand::Status) else {
+        panic!("no status")
+    };
+    let hints = status["hints"].to_string();
+    assert!(
+        hints.contains("it failed; mend what is wrong, then: team-agentctl service install"),
+        "{hints}"
+    );
+    machine.memory.borrow_mut().has_failed = false;
+    assert_eq!(
+        steps(&machine.done(&INSTALL)),
+        ["unchanged", "unchanged", "started"]
+    );
+}
+
+#[test]
+fn what_is_no_file_is_never_shown_to_the_manager() {
+    let machine = machine();
+    fs::create_dir_all(machine.path(SERVICE)).unwrap();
+    let forced = || ServiceCommand::Install(ForceArgs { force: true });
+    for command in [
+        forced(),
+        ServiceCommand::Uninstall(ForceArgs { force: true }),
+    ] {
+        let failure = machine.refused(&command);
+        assert_eq!(failure.kind, "foreign_file");
+        assert!(failure.message.contains("a directory"), "{failure:?}");
+    }
+    fs::remove_dir(machine.path(SERVICE)).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(machine.path(SERVICE)).unwrap();
+    for command in [INSTALL, UNINSTALL, ServiceCommand::Status] {
+        assert_eq!(machine.refused(&command).kind, "foreign_file");
+    }
+    machine.done(&forced());
+}
+
+#[test]
 fn a_start_that_fails_says_why_and_what_was_done() {
     let machine = machine();
+    machine.memory.borrow_mut().status_text = "scan.interval: bad";
     machine.memory.borrow_mut().broken_start = Some("Job for team-agentd.service failed");
     let failure = machine.refused(&INSTALL);
     assert_eq!(failure.kind, "start_failed");
     for said in [
         "Job for team-agentd.service failed",
         "| the journal's words",
+        "it said: scan.interval: bad",
         "before that: wrote",
     ] {
         assert!(failure.message.contains(said), "{said}: {failure:?}");
