@@ -1,8 +1,11 @@
 //! `events --follow`: the event log as it grows.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, ChildStdout, Stdio};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -11,10 +14,13 @@ use crate::support::{
     Daemon, Settings, World, ctl_command, in_private_pid_namespace, signal, wait_until,
 };
 
+/// Long enough for the slowest machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A client that follows.
 struct Follower {
     child: Child,
-    lines: BufReader<ChildStdout>,
+    lines: Receiver<String>,
     errors: std::path::PathBuf,
 }
 
@@ -28,7 +34,14 @@ impl Follower {
             .stderr(File::create(&errors).unwrap())
             .spawn()
             .expect("team-agentctl starts");
-        let lines = BufReader::new(child.stdout.take().unwrap());
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (line, lines) = channel();
+        thread::spawn(move || {
+            for text in output.lines().map_while(Result::ok) {
+                // A test that has ended does not listen any more.
+                let _ = line.send(text);
+            }
+        });
         Self {
             child,
             lines,
@@ -36,10 +49,9 @@ impl Follower {
         }
     }
 
-    /// The next event; a test that waits for one in vain is ended by what runs the tests.
+    /// The next event.
     fn next(&mut self) -> Value {
-        let mut line = String::new();
-        self.lines.read_line(&mut line).unwrap();
+        let line = self.lines.recv_timeout(PATIENCE).unwrap_or_default();
         serde_json::from_str(&line).unwrap_or_else(|error| {
             let errors = std::fs::read_to_string(&self.errors).unwrap_or_default();
             panic!("no event ({error}): {line:?}\n{errors}")
@@ -63,11 +75,14 @@ impl Follower {
         std::fs::read_to_string(&self.errors).unwrap()
     }
 
-    /// Ctrl-C, and whatever it had printed by then.
+    /// Ends it, and gives whatever it had printed by then. Not by SIGINT: where the tests run in the
+    /// background, that is ignored from the beginning.
     fn interrupt(mut self) -> String {
-        signal(self.child.id(), Signal::INT);
+        signal(self.child.id(), Signal::TERM);
         let mut rest = String::new();
-        self.lines.read_to_string(&mut rest).unwrap();
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            rest += &line;
+        }
         self.child.wait().unwrap();
         rest
     }
