@@ -102,6 +102,31 @@ fn an_orphan_is_seen_kept_unkept_and_ended_and_the_terminal_is_as_before() {
 }
 
 #[test]
+fn what_is_pasted_or_comes_right_after_escape_ends_nothing() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = world.daemon_with(&watchful());
+        let orphan = world.orphan("gone").start();
+        let mut pty = watch(&world, 100, 30);
+        pty.wait_for(&format!("{} workspace_path_missing", orphan.pid));
+        // As a terminal sends it that was asked to say what is pasted.
+        pty.press("\u{1b}[200~fy\u{1b}[201~?");
+        pty.wait_for("this help");
+        pty.press("x");
+        pty.wait_until("the help is closed", |screen| !screen.contains("this help"));
+        pty.press("f");
+        pty.wait_for("End this process?");
+        pty.press("\u{1b}y");
+        pty.wait_for("is left alone");
+        pty.press("q");
+        assert_eq!(pty.wait().code(), Some(0));
+        pty.wait_until_given_back();
+        assert!(orphan.is_alive());
+        assert_eq!(daemon.call("status", &json!({}))["counters"]["killed"], 0);
+    });
+}
+
+#[test]
 fn a_kill_in_progress_is_seen_with_its_signals() {
     in_private_pid_namespace(|| {
         let world = World::new();

@@ -35,10 +35,14 @@ impl Key {
             return None;
         }
         let has_control = event.modifiers.contains(KeyModifiers::CONTROL);
+        let is_plain = KeyModifiers::SHIFT.contains(event.modifiers);
         Some(match event.code {
             KeyCode::Char('c') if has_control => Self::Interrupt,
             KeyCode::Char('z') if has_control => Self::Suspend,
-            KeyCode::Char(char) if !has_control => Self::Char(char),
+            KeyCode::Char(char) if is_plain => Self::Char(char),
+            // What a terminal sends for Escape and a key soon after it is what it sends for Alt and that
+            // key. Whoever leaves a question by Escape did not answer it.
+            KeyCode::Char(_) if event.modifiers.contains(KeyModifiers::ALT) => Self::Escape,
             KeyCode::Up => Self::Up,
             KeyCode::Down => Self::Down,
             KeyCode::PageUp => Self::PageUp,

@@ -40,8 +40,9 @@ pub(in crate::cli) async fn watch(socket: Option<&Path>, view: &View) -> Result<
         ));
     }
     let (last, line) = Line::open(socket).await?;
-    let screen = Screen::take().map_err(|error| Failure::output(&error))?;
+    // First this: a signal must not find the terminal taken and nobody to give it back.
     let signals = TerminalSignals::listen().map_err(|error| Failure::output(&error))?;
+    let screen = Screen::take().map_err(|error| Failure::output(&error))?;
     let live = Live {
         socket: socket.map(Path::to_path_buf),
         model: Model::new(last),

@@ -5,6 +5,7 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossterm::cursor::Show;
+use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::execute;
 use crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
@@ -24,7 +25,8 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Takes the terminal: no echo, no line editing, a screen beside the one with the shell's lines.
+    /// Takes the terminal: no echo, no line editing, a screen beside the one with the shell's lines. What
+    /// is pasted comes marked as such, so that no text is taken for keys.
     ///
     /// # Errors
     /// If standard output is no terminal that can do this. Then it is as it was.
@@ -49,7 +51,7 @@ impl Screen {
     pub fn take_again(&mut self) -> io::Result<()> {
         IS_TAKEN.store(true, Ordering::SeqCst);
         let taken = enable_raw_mode()
-            .and_then(|()| execute!(stdout(), EnterAlternateScreen))
+            .and_then(|()| execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste))
             .and_then(|()| self.begin_anew());
         if taken.is_err() {
             give_back();
@@ -87,7 +89,7 @@ impl Drop for Screen {
 fn give_back() {
     if IS_TAKEN.swap(false, Ordering::SeqCst) {
         // Who hung up on us does not mind.
-        let _ = execute!(stdout(), LeaveAlternateScreen, Show);
+        let _ = execute!(stdout(), DisableBracketedPaste, LeaveAlternateScreen, Show);
         let _ = disable_raw_mode();
     }
 }

@@ -106,16 +106,19 @@ impl Pty {
         rustix::termios::tcsetwinsize(&self.master, size).unwrap();
     }
 
-    /// Whether the program has the whole screen now.
+    /// Whether the program has the whole screen now, and is told what is pasted.
     pub(crate) fn is_taken(&self) -> bool {
-        self.screen.lock().unwrap().screen().alternate_screen()
+        let screen = self.screen.lock().unwrap();
+        screen.screen().alternate_screen() && screen.screen().bracketed_paste()
     }
 
     /// Waits until the terminal is as it was before the program had it.
     pub(crate) fn wait_until_given_back(&self) {
         super::wait::wait_until("the terminal is given back", || {
             let screen = self.screen.lock().unwrap();
-            let is_left = !screen.screen().alternate_screen() && !screen.screen().hide_cursor();
+            let screen = screen.screen();
+            let is_left =
+                !(screen.alternate_screen() || screen.hide_cursor() || screen.bracketed_paste());
             is_left && tcgetattr(&self.slave).unwrap() == self.before
         });
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
 use super::*;
 use crate::cli::watch::model::{Ask, Link, Pane};
 use crate::cli::watch::row::Wait;
@@ -186,6 +188,25 @@ fn nothing_but_a_yes_ends_anything() {
         // A later one is none to this question.
         assert_eq!(press(&mut model, &[Key::Char('y')]), []);
     }
+}
+
+#[test]
+fn escape_and_a_key_soon_after_it_is_no_yes() {
+    // A terminal sends the same for it as for Alt and that key.
+    let key = |modifiers| Key::read(&KeyEvent::new(KeyCode::Char('y'), modifiers));
+    for modifiers in [
+        KeyModifiers::ALT,
+        KeyModifiers::ALT | KeyModifiers::SHIFT,
+        KeyModifiers::CONTROL,
+        KeyModifiers::ALT | KeyModifiers::CONTROL,
+        KeyModifiers::SUPER,
+    ] {
+        assert_ne!(key(modifiers), Some(Key::Char('y')), "{modifiers:?}");
+    }
+    assert_eq!(key(KeyModifiers::ALT), Some(Key::Escape));
+    assert_eq!(key(KeyModifiers::NONE), Some(Key::Char('y')));
+    let shifted = KeyEvent::new(KeyCode::Char('K'), KeyModifiers::SHIFT);
+    assert_eq!(Key::read(&shifted), Some(Key::Char('K')));
 }
 
 #[test]
