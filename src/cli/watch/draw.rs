@@ -5,6 +5,7 @@
 mod bar;
 mod pane;
 mod parts;
+mod wrap;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -72,11 +73,11 @@ impl Look {
     }
 }
 
-/// Draws all of it.
-pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, look: &Look) {
+/// Draws all of it; gives how far what is open can be scrolled.
+pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, look: &Look) -> u16 {
     let area = frame.area();
     if area.height == 0 || area.width == 0 {
-        return;
+        return 0;
     }
     let head = parts::head(model, look, area);
     let kills = parts::kills(model, look, area);
@@ -107,5 +108,5 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, look: &Look) {
         frame.buffer_mut().set_style(area, Look::aside());
     }
     parts::lines(frame, foot, vec![parts::foot(model, look, foot.width)]);
-    pane::draw(frame, model, look);
+    pane::draw(frame, model, look)
 }

@@ -72,7 +72,7 @@ impl Model {
                 letter,
                 scroll,
             } => {
-                if let Some(scroll) = scrolled(scroll, key) {
+                if let Some(scroll) = scrolled(scroll, self.furthest, key) {
                     self.pane = Pane::Letter {
                         pid,
                         letter,
@@ -198,14 +198,16 @@ impl Model {
 }
 
 /// How far a letter is scrolled now; none if the key closes it.
-fn scrolled(scroll: u16, key: Key) -> Option<u16> {
+fn scrolled(scroll: u16, furthest: u16, key: Key) -> Option<u16> {
     const PAGE_OF_LETTER: u16 = 10;
-    match key {
-        Key::Up | Key::Char('k') => Some(scroll.saturating_sub(1)),
-        Key::Down | Key::Char('j') => Some(scroll.saturating_add(1)),
-        Key::PageUp => Some(scroll.saturating_sub(PAGE_OF_LETTER)),
-        Key::PageDown | Key::Char(' ') => Some(scroll.saturating_add(PAGE_OF_LETTER)),
-        Key::First | Key::Char('g') => Some(0),
-        _ => None,
-    }
+    let scroll = match key {
+        Key::Up | Key::Char('k') => scroll.saturating_sub(1),
+        Key::Down | Key::Char('j') => scroll.saturating_add(1),
+        Key::PageUp => scroll.saturating_sub(PAGE_OF_LETTER),
+        Key::PageDown | Key::Char(' ') => scroll.saturating_add(PAGE_OF_LETTER),
+        Key::First | Key::Char('g') => 0,
+        Key::Last | Key::Char('G') => furthest,
+        _ => return None,
+    };
+    Some(scroll.min(furthest))
 }

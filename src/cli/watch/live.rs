@@ -156,8 +156,11 @@ impl Live {
             zone: self.view.zone.clone(),
             has_colours: self.has_colours,
         };
-        let model = &self.model;
-        self.screen.draw(|frame| draw(frame, model, &look))
+        let Self { model, screen, .. } = self;
+        let mut furthest = 0;
+        screen.draw(|frame| furthest = draw(frame, model, &look))?;
+        model.scrolls_to(furthest);
+        Ok(())
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Model {
     pub(super) events: VecDeque<Value>,
     pub(super) selected: Option<u64>,
     pub(super) pane: Pane,
+    /// How far what is open can be scrolled: it depends on the screen.
+    pub(super) furthest: u16,
     pub(super) notice: Option<Notice>,
 }
 
@@ -130,6 +132,7 @@ impl Model {
             events: VecDeque::new(),
             selected: None,
             pane: Pane::Nothing,
+            furthest: u16::MAX,
             notice: None,
         };
         model.linked(last);
@@ -158,6 +161,14 @@ impl Model {
     pub(super) fn counts_down(&self) -> bool {
         let waits = |row: &Row| matches!(row.wait, Wait::Until { .. });
         self.link == Link::Live && (!self.kills.is_empty() || self.rows.iter().any(waits))
+    }
+
+    /// What is open ends there, as it was drawn last.
+    pub(super) fn scrolls_to(&mut self, furthest: u16) {
+        self.furthest = furthest;
+        if let Pane::Letter { scroll, .. } = &mut self.pane {
+            *scroll = (*scroll).min(furthest);
+        }
     }
 
     pub(super) fn selected_row(&self) -> Option<&Row> {

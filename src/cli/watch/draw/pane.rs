@@ -3,10 +3,11 @@
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Flex, Layout, Rect};
 use ratatui::text::{Line, Text};
-use ratatui::widgets::{Block, Clear, Paragraph, Wrap};
+use ratatui::widgets::{Block, Clear, Paragraph};
 
 use super::Look;
-use crate::cli::render::{self, span};
+use super::wrap::wrapped;
+use crate::cli::render::{self, shorten_middle, span};
 use crate::cli::watch::model::{Model, Pane};
 use crate::cli::watch::row::Row;
 
@@ -23,34 +24,41 @@ STATE  seen, suspected, confirmed, terminating, failed, spared: orphans;
        alive, unknown: all others, which nobody ends
 NEXT   how long until the daemon ends it by itself, or what holds it back";
 
-pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, look: &Look) {
+/// Draws what is open; gives how far it can be scrolled.
+pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, look: &Look) -> u16 {
     match &model.pane {
-        Pane::Nothing => {}
-        Pane::Help => dialog(frame, " Keys ", HELP),
+        Pane::Nothing => 0,
+        Pane::Help => dialog(frame, " Keys ", HELP, None),
         Pane::Letter {
             pid,
             letter,
             scroll,
         } => {
-            let area = inner(frame.area(), frame.area().width, frame.area().height);
+            let area = frame.area();
             let view = look.view(area.width.saturating_sub(2));
             let text = match letter {
                 Some(letter) => render::explain(letter, &view),
                 None => "asking the daemon …".to_owned(),
             };
-            // Never past its last line.
-            let last = u16::try_from(text.lines().count().saturating_sub(1)).unwrap_or(u16::MAX);
             let title = format!(" Process {pid}: ↑ ↓ scroll, Esc closes ");
-            open(frame, area, &title, text, (*scroll).min(last));
+            open(frame, area, &title, &text, *scroll, None)
         }
         Pane::Pause => dialog(
             frame,
             " Pause automatic reaping ",
-            "1  for 15 minutes\n2  for an hour\n3  until it is resumed\n\nEsc  not at all",
+            "1  for 15 minutes\n2  for an hour\n3  until it is resumed",
+            Some("Esc  not at all"),
         ),
-        Pane::Confirm(row) => dialog(frame, " End this process? ", &question(row, model, look)),
+        Pane::Confirm(row) => {
+            let question = question(row, model, look);
+            let answers = format!("y  end {}      N  leave it", row.pid);
+            dialog(frame, " End this process? ", &question, Some(&answers))
+        }
     }
 }
+
+/// The most of a name that a question shows, in columns: what is asked has to stay on the screen.
+const LONGEST_NAME: usize = 200;
 
 /// Who would be ended, and how.
 fn question(row: &Row, model: &Model, look: &Look) -> String {
@@ -67,42 +75,32 @@ fn question(row: &Row, model: &Model, look: &Look) -> String {
     let wait = wait.map_or_else(String::new, |wait| format!(" after {wait} s"));
     let cmdline = row.cmdline.as_deref().unwrap_or("?");
     format!(
-        "process    {}, running for {}, holding {}\nworkspace  {}\nreason     {}\ncommand    {cmdline}\n\n\
-         SIGTERM, and SIGKILL{wait}, to {with_whom}. It is checked again first.\n\n\
-         y  end it      N  leave it",
+        "process    {}, running for {}, holding {}\nworkspace  {}\nreason     {}\ncommand    {}\n\n\
+         SIGTERM, and SIGKILL{wait}, to {with_whom}. It is checked again first.",
         row.pid,
         span(u64::try_from(age).unwrap_or(0)),
         row.memory,
-        row.workspace,
+        shorten_middle(&row.workspace, LONGEST_NAME),
         row.reason,
+        shorten_middle(cmdline, LONGEST_NAME),
     )
 }
 
 /// A box in the middle, as large as its text.
-fn dialog(frame: &mut Frame<'_>, title: &str, text: &str) {
+fn dialog(frame: &mut Frame<'_>, title: &str, text: &str, answers: Option<&str>) -> u16 {
     const WIDEST: usize = 76;
     let whole = frame.area();
     let longest = text.lines().map(|line| line.chars().count()).max();
-    let width = longest.unwrap_or(0).clamp(title.chars().count(), WIDEST) + 4;
-    let width = u16::try_from(width).unwrap_or(u16::MAX).min(whole.width);
-    let room = usize::from(width.saturating_sub(2)).max(1);
-    let lines: usize = text
-        .lines()
-        .map(|line| line.chars().count().div_ceil(room).max(1))
-        .sum();
-    // Words are not broken: one line more for each that is wrapped is enough.
-    let wrapped = text
-        .lines()
-        .filter(|line| line.chars().count() > room)
-        .count();
-    let height = u16::try_from(lines + wrapped + 2).unwrap_or(u16::MAX);
-    open(
-        frame,
-        inner(whole, width, height),
-        title,
-        text.to_owned(),
-        0,
-    );
+    let width = longest.unwrap_or(0).clamp(title.chars().count(), WIDEST) + 2;
+    let width = length(width).min(whole.width);
+    let lines = wrapped(text, usize::from(width.saturating_sub(2))).len();
+    let answers_take = if answers.is_some() { 2 } else { 0 };
+    let height = length(lines + answers_take + 2);
+    open(frame, inner(whole, width, height), title, text, 0, answers)
+}
+
+fn length(count: usize) -> u16 {
+    u16::try_from(count).unwrap_or(u16::MAX)
 }
 
 fn inner(whole: Rect, width: u16, height: u16) -> Rect {
@@ -115,16 +113,37 @@ fn inner(whole: Rect, width: u16, height: u16) -> Rect {
     area
 }
 
-fn open(frame: &mut Frame<'_>, area: Rect, title: &str, text: String, scroll: u16) {
+/// A box with a text, from the line `scroll` on, but never past the end; gives how far that is. What can
+/// be answered stands below it, however little room there is.
+fn open(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    title: &str,
+    text: &str,
+    scroll: u16,
+    answers: Option<&str>,
+) -> u16 {
     frame.render_widget(Clear, area);
-    let lines: Vec<Line<'_>> = text.lines().map(Line::from).collect();
     // Without room for a frame, the text counts.
-    let has_frame = area.height > 4 && area.width > 20;
-    let mut paragraph = Paragraph::new(Text::from(lines))
-        .wrap(Wrap { trim: false })
-        .scroll((scroll, 0));
-    if has_frame {
-        paragraph = paragraph.block(Block::bordered().title(title.to_owned()));
+    let block = Block::bordered().title(title);
+    let room = match area.height > 4 && area.width > 20 {
+        true => {
+            let inside = block.inner(area);
+            frame.render_widget(block, area);
+            inside
+        }
+        false => area,
+    };
+    let foot = u16::from(answers.is_some());
+    let [room, foot] =
+        Layout::vertical([Constraint::Fill(1), Constraint::Length(foot)]).areas(room);
+    if let Some(answers) = answers {
+        frame.render_widget(Paragraph::new(answers), foot);
     }
-    frame.render_widget(paragraph, area);
+    let lines = wrapped(text, usize::from(room.width));
+    let furthest = length(lines.len()).saturating_sub(room.height);
+    let from = usize::from(scroll.min(furthest));
+    let shown: Vec<Line<'_>> = lines.into_iter().skip(from).map(Line::from).collect();
+    frame.render_widget(Paragraph::new(Text::from(shown)), room);
+    furthest
 }

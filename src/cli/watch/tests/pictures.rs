@@ -12,7 +12,11 @@ use crate::cli::watch::model::{Ask, Pane};
 
 fn picture_of(model: &Model, look: &Look, width: u16, height: u16) -> Buffer {
     let mut canvas = Canvas::new(TestBackend::new(width, height)).unwrap();
-    canvas.draw(|frame| draw(frame, model, look)).unwrap();
+    canvas
+        .draw(|frame| {
+            draw(frame, model, look);
+        })
+        .unwrap();
     canvas.backend().buffer().clone()
 }
 
@@ -131,6 +135,63 @@ fn the_question_says_who_would_end_and_how() {
     ] {
         assert!(picture.contains(said), "{said}\n{picture}");
     }
+}
+
+#[test]
+fn the_question_can_be_answered_however_long_the_names_and_small_the_screen() {
+    let mut status = status();
+    let long = format!("/home/{}", "x".repeat(4_000));
+    status["coordinators"][1]["workspace"] = long.clone().into();
+    status["orphans"][0]["cmdline"] = format!("python3 {long} last-word").into();
+    let mut model = model();
+    tell(&mut model, Notification::Status(status));
+    press(&mut model, &[Key::Char('f')]);
+    let picture = seen(&model, 80, 24);
+    for said in [
+        "process    11",
+        "workspace  /home/x",
+        "last-word",
+        "It is checked again first.",
+        "y  end 11      N  leave it",
+    ] {
+        assert!(picture.contains(said), "{said}\n{picture}");
+    }
+    for (width, height) in [(60, 10), (20, 5), (30, 2), (30, 1)] {
+        let picture = seen(&model, width, height);
+        assert!(picture.contains("y  end 11"), "{picture}");
+    }
+}
+
+#[test]
+fn a_letter_with_long_lines_is_scrolled_to_its_end_and_back_at_once() {
+    let mut model = model();
+    press(&mut model, &[Key::Enter]);
+    let letter = json!({
+        "pid": 11,
+        "is_coordinator": true,
+        "entry": orphan(11, &format!("/home/{}", "x".repeat(2_000))),
+        "rules": [],
+        "would": "be ended",
+    });
+    model.update(Input::Answered(Ask::Explain(11), Ok(letter)), &view());
+    let drawn = |model: &mut Model| {
+        let mut canvas = Canvas::new(TestBackend::new(60, 12)).unwrap();
+        let mut furthest = 0;
+        canvas
+            .draw(|frame| furthest = draw(frame, model, &look()))
+            .unwrap();
+        model.scrolls_to(furthest);
+        text_of(canvas.backend().buffer())
+    };
+    assert!(!drawn(&mut model).contains("it would be ended"));
+    press(&mut model, &[Key::Last, Key::PageDown, Key::PageDown]);
+    let end = drawn(&mut model);
+    assert!(end.contains("it would be ended"), "{end}");
+    let last_row = end.lines().rev().nth(1).unwrap();
+    assert!(!last_row.trim_matches(['│', ' ']).is_empty(), "{end}");
+    // The way back begins there, not where nothing was to be seen any more.
+    press(&mut model, &[Key::Up]);
+    assert!(!drawn(&mut model).contains(last_row), "{end}");
 }
 
 #[test]
