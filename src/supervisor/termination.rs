@@ -153,6 +153,7 @@ impl Runner {
             return cases;
         }
         let checked = Instant::now();
+        let configured = Arc::clone(&self.configured.borrow());
         let cases = join_all(cases.into_iter().map(|case| self.check(case))).await;
         let cases = self.report_ended(cases);
         let newcomers = match signal {
@@ -164,8 +165,10 @@ impl Runner {
         let mut cases = self.report_ended(cases);
         self.record(signal, &mut cases).await;
         let mut cases = self.report_ended(cases);
-        if checked.elapsed() > STALE_AFTER {
-            // One that hangs, or a slow disk, held up all of them: the world may have moved on.
+        let is_reloaded = !Arc::ptr_eq(&configured, &self.configured.borrow());
+        if checked.elapsed() > STALE_AFTER || is_reloaded {
+            // One that hangs, or a slow disk, held up all of them: the world may have moved on. Or who
+            // is a coordinator is another question by now.
             let again = join_all(cases.into_iter().map(|case| self.check(case))).await;
             let again = self.report_ended(again);
             // Their members too; whoever is new by now has no record.
@@ -266,7 +269,7 @@ impl Runner {
         if cases.is_empty() {
             return cases;
         }
-        let settings = Arc::clone(&self.settings);
+        let settings = self.with_forms_of_now();
         let (own_pid, guarded) = (self.own_pid, self.guarded.borrow().clone());
         let steering = Arc::clone(&self.steering.borrow());
         // The handles go to the blocking pool and come back; if they do not, nobody is signalled.

@@ -510,3 +510,34 @@ fn who_asks_for_what_the_daemon_ends_already_gets_it_although_the_owner_pauses()
         assert_eq!(actors, [json!(0)]);
     });
 }
+
+#[test]
+fn a_member_that_a_new_configuration_makes_a_coordinator_gets_no_sigkill() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let settings = |more: &str| Settings {
+            sigterm_wait: "4s",
+            ..eager(more)
+        };
+        let _daemon = world.daemon_with(&settings(""));
+        let healthy = world.directory("other");
+        let argv = format!("my-coordinator\nrun\n--workspace\n{}", healthy.display());
+        let orphan = world
+            .orphan("gone")
+            .stubborn()
+            .with("CHILDREN", 1)
+            .with("CHILD_IGNORE_TERM", 1)
+            .with("CHILD_ARGV", argv)
+            .start();
+        let child = orphan.children[0];
+        world.event_log().wait_for_signal(child, "SIGTERM");
+        let form = "[[coordinator.form]]\nname = \"mine\"\nprogram = \"my-coordinator\"\n\
+                    args = [\"run\"]\nworkspace_flag = \"--workspace\"";
+        world.configure(&settings(form));
+        assert_eq!(world.ctl(["reload"]).code, Some(0));
+        world.event_log().wait_for(orphan.pid, "orphan.killed");
+        let kills = world.event_log().signals(child, "SIGKILL");
+        assert_eq!(kills, [Value::Null; 0]);
+        assert!(is_alive(child));
+    });
+}

@@ -51,12 +51,7 @@ impl Dispatcher {
             }]));
             self.steered(None, effects);
         }
-        if self.policy.forget_past_pause(now) {
-            if !self.policy.steering().holds_reaping(now) {
-                effects.push(Effect::Record(vec![Fact::ReapResumed { actor: None }]));
-            }
-            self.steered(None, effects);
-        }
+        self.end_past_pause(now, effects);
         if self.is_steering_owed {
             self.steered(None, effects);
         }
@@ -77,6 +72,16 @@ impl Dispatcher {
         }
     }
 
+    /// A pause that is over by itself is recorded once, whoever is the first to notice.
+    fn end_past_pause(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.policy.forget_past_pause(now) {
+            if !self.policy.steering().holds_reaping(now) {
+                effects.push(Effect::Record(vec![Fact::ReapResumed { actor: None }]));
+            }
+            self.steered(None, effects);
+        }
+    }
+
     pub(super) fn pause(
         &mut self,
         ticket: Ticket,
@@ -85,6 +90,7 @@ impl Dispatcher {
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
+        self.end_past_pause(now, effects);
         let (pause, has_changed) = self.policy.pause(length, now);
         if has_changed {
             effects.push(Effect::Record(vec![Fact::ReapSuspended {
@@ -106,6 +112,7 @@ impl Dispatcher {
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
+        self.end_past_pause(now, effects);
         let lifted = self.policy.resume(now);
         if lifted.is_something() {
             effects.push(Effect::Record(vec![Fact::ReapResumed {

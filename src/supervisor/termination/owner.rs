@@ -61,7 +61,10 @@ impl Runner {
                 Relation::Group => !scope.reaches_group(),
                 Relation::Descendant => !scope.reaches_descendants(),
             };
-            victim.spared |= asks || is_out_of_reach;
+            if asks {
+                above.insert(identity.pid);
+            }
+            victim.spared |= is_out_of_reach;
             members.push(member);
         }
         let above = with_all_below(above, &members);
@@ -150,6 +153,17 @@ impl Runner {
         } else {
             None
         }
+    }
+
+    /// The configuration of the wave, under which whoever is a coordinator by now is one as well.
+    pub(super) fn with_forms_of_now(&self) -> Arc<Settings> {
+        let now = self.configured.borrow();
+        if Arc::ptr_eq(&now, &self.settings) {
+            return Arc::clone(&self.settings);
+        }
+        let mut settings = (*self.settings).clone();
+        settings.forms.extend(now.forms.iter().cloned());
+        Arc::new(settings)
     }
 
     fn min_age(&self, now: &Settings) -> std::time::Duration {

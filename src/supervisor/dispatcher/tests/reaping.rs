@@ -547,3 +547,21 @@ fn one_above_a_peer_that_joined_is_tried_again() {
     assert_eq!(pids_in(daemon.result(1), "spared"), [10]);
     assert_eq!(scan(&mut daemon, vec![orphan(10)]), ["end [10]"]);
 }
+
+#[test]
+fn a_pause_that_was_over_before_it_was_resumed_has_its_end_recorded() {
+    let mut daemon = reaping();
+    let length = Some(Duration::from_secs(60));
+    daemon.ask(1, Request::Pause { length });
+    let mut later = clock();
+    later.moment = later.moment.after(Duration::from_secs(61));
+    later.wall += Duration::from_secs(61);
+    let asked = Event::Asked {
+        ticket: 2,
+        peer: peer(),
+        request: Request::Resume,
+    };
+    let effects = daemon.dispatcher.handle_event(asked, later);
+    let said: Vec<String> = effects.into_iter().map(|one| daemon.perform(one)).collect();
+    assert_eq!(said[0], "record reap.resumed", "{said:?}");
+}
