@@ -151,6 +151,11 @@ impl Escalation {
         }
     }
 
+    /// From now on a failed record means this: who wants it may be somebody else by now.
+    pub fn set_audit(&mut self, audit: Audit) {
+        self.audit = audit;
+    }
+
     /// What has to be done now.
     #[must_use]
     pub fn step(&self) -> Step {

@@ -10,7 +10,7 @@ pub mod respawn;
 mod rules;
 mod standing;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -26,7 +26,7 @@ use super::process::{Pid, ProcessIdentity};
 use super::registry::{Registry, Sighting};
 use super::steering::{Lifted, Pause, Steering, Suspension};
 use super::termination::Termination;
-use super::victims::Why;
+use super::victims::Lineage;
 
 /// How many ends are remembered, for showing.
 const HISTORY: usize = 64;
@@ -69,8 +69,8 @@ pub struct Policy {
     looked_at: Moment,
     /// With which scans the daemon began to end one by itself, within the last interval.
     begun: VecDeque<Moment>,
-    /// They are above the daemon: it was told so when it tried.
-    above: BTreeSet<ProcessIdentity>,
+    /// The daemon and all that is above it, as of the last look.
+    own: Lineage,
     is_audit_lost: bool,
     is_view_obstructed: bool,
 }
@@ -108,7 +108,6 @@ impl Policy {
             seen.binary_search_by_key(identity, |sighting| sighting.identity())
                 .is_ok()
         };
-        self.above.retain(is_there);
         self.tracked.retain(|identity, tracked| {
             matches!(tracked.state, State::Terminating(_)) || is_there(identity)
         });
@@ -214,12 +213,10 @@ impl Policy {
         }
     }
 
-    /// A termination ended. Gives the respawn that it was one too many of, if it was. `asked` is
-    /// whether peers had joined: what is above those is not above the daemon.
+    /// A termination ended. Gives the respawn that it was one too many of, if it was.
     pub fn ended(
         &mut self,
         termination: &Termination,
-        asked: bool,
         rules: &Rules,
         now: Now,
     ) -> Option<(PathBuf, Respawn)> {
@@ -241,12 +238,6 @@ impl Policy {
         let lost_audit = termination.outcome.is_failed_for(Failure::AuditUnavailable);
         let by_itself = termination.actor == Actor::Auto;
         self.is_audit_lost |= lost_audit && by_itself;
-        let is_above = termination
-            .outcome
-            .is_spared_as(Why::ProtectedAncestor.word());
-        if by_itself && is_above && !asked {
-            self.above.insert(identity);
-        }
         let was_killed = matches!(termination.outcome, Outcome::Killed { .. });
         let workspace = workspace_of(sighting).filter(|_| was_killed)?;
         let starter = termination.starter.clone();
@@ -342,6 +333,11 @@ impl Policy {
     /// The event log can be written again.
     pub fn audit_is_back(&mut self) {
         self.is_audit_lost = false;
+    }
+
+    /// Who the daemon is, with all that is above it: nothing of that is ended.
+    pub fn set_own_lineage(&mut self, own: Lineage) {
+        self.own = own;
     }
 
     /// Whether something hides processes or paths from the daemon.

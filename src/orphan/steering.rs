@@ -101,6 +101,10 @@ impl fmt::Display for Kept {
     }
 }
 
+/// There is no room for what is to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
 /// What is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keeps {
@@ -111,14 +115,38 @@ pub struct Keeps {
 }
 
 impl Keeps {
-    /// So many of each are kept at most: more is a script that went wrong, and would have to be read
-    /// at the next start.
+    /// So many processes are kept at most, and so many paths, each with where it led: more is a script
+    /// that went wrong, and would have to be read at the next start.
     pub const MOST: usize = 4096;
 
-    /// Whether there is no room for another one.
-    #[must_use]
-    pub fn are_full(&self) -> bool {
-        self.paths.len().max(self.processes.len()) >= Self::MOST
+    /// Keeps a process, until it ends.
+    ///
+    /// # Errors
+    /// [`Full`], if it is not kept already.
+    pub fn add_process(&mut self, process: ProcessIdentity) -> Result<(), Full> {
+        let is_new = !self.processes.contains_key(&process.pid);
+        if is_new && self.processes.len() >= Self::MOST {
+            return Err(Full);
+        }
+        self.processes.insert(process.pid, process);
+        Ok(())
+    }
+
+    /// Keeps what is at or below a path, and where that leads.
+    ///
+    /// # Errors
+    /// [`Full`], if not all of that is kept already.
+    pub fn add_path(&mut self, name: PathBuf, leads_to: Vec<PathBuf>) -> Result<(), Full> {
+        let led_to = self.paths.get(&name);
+        let is_kept = |path: &PathBuf| led_to.is_some_and(|led_to| led_to.contains(path));
+        let new_ones: BTreeSet<&PathBuf> = leads_to.iter().filter(|path| !is_kept(path)).collect();
+        let more = usize::from(led_to.is_none()) + new_ones.len();
+        let kept: usize = self.paths.values().map(|led_to| 1 + led_to.len()).sum();
+        if more > 0 && kept + more > Self::MOST {
+            return Err(Full);
+        }
+        self.paths.entry(name).or_default().extend(leads_to);
+        Ok(())
     }
 
     /// Whether this coordinator is kept, itself or by its workspace.

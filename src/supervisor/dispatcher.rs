@@ -9,7 +9,7 @@ mod fixing;
 mod health;
 mod reaping;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,18 +17,19 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use self::asking::Waiting;
+use self::ending::Lost;
 use self::fixing::Fixing;
 use super::event::{Around, Effect, Event, Loaded, Ticket};
 use super::request::Refusal;
 use super::settings::Settings;
+use super::termination::Orders;
 use crate::orphan::clock::{Moment, Now};
 use crate::orphan::event::Event as Fact;
 use crate::orphan::policy::Policy;
 use crate::orphan::process::ProcessIdentity;
-use crate::orphan::registry::{Cleared, Observation, Registry, Transition};
+use crate::orphan::registry::{Cleared, Observation, Registry, Sighting, Transition};
 use crate::orphan::steering::Steering;
 use crate::orphan::termination::subject;
-use crate::orphan::victims::Lineage;
 use crate::orphan::view::Obstacle;
 use crate::wire::results::{self, Source};
 use crate::wire::status::{self, Counters, Identity, LastScan, StatusReport};
@@ -40,10 +41,8 @@ pub struct Dispatcher {
     settings: Arc<Settings>,
     registry: Registry,
     policy: Policy,
-    /// For the waves under way: what the owner says holds for them too.
-    steering: watch::Sender<Arc<Steering>>,
-    /// For them as well: what the configuration forbids by now.
-    configured: watch::Sender<Arc<Settings>>,
+    /// For the waves under way: what holds by now holds for them too.
+    orders: watch::Sender<Arc<Orders>>,
     /// What the owner said, or the breaker, could not be written down.
     is_steering_owed: bool,
     obstacles: Vec<Obstacle>,
@@ -54,10 +53,9 @@ pub struct Dispatcher {
     scanned_for: Vec<(Ticket, Waiting)>,
     /// Came while a scan ran: waits for the next, which sees the world after the request.
     queued: Vec<(Ticket, Waiting)>,
-    /// Each with whom its wave must not touch: who joins it is added.
-    ending: HashMap<ProcessIdentity, Arc<watch::Sender<Vec<Arc<Lineage>>>>>,
-    /// Left the scans while they are being ended, which was not said: most end of that.
-    unsaid: HashSet<ProcessIdentity>,
+    ending: BTreeSet<ProcessIdentity>,
+    /// Left the scans while they are being ended.
+    unsaid: BTreeMap<ProcessIdentity, Lost>,
     /// Ended while a scan ran, which may have seen them alive before.
     ended_meanwhile: HashSet<ProcessIdentity>,
     fixing: Vec<Fixing>,
@@ -77,12 +75,17 @@ impl Dispatcher {
     /// A daemon that has seen nothing yet.
     #[must_use]
     pub fn new(identity: Identity, settings: Arc<Settings>, steering: Steering) -> Self {
+        let orders = Orders {
+            steering: Arc::new(steering.clone()),
+            settings: Arc::clone(&settings),
+            is_view_obstructed: false,
+            demands: Vec::new(),
+        };
         Self {
             identity,
-            configured: watch::Sender::new(Arc::clone(&settings)),
             settings,
             registry: Registry::default(),
-            steering: watch::Sender::new(Arc::new(steering.clone())),
+            orders: watch::Sender::new(Arc::new(orders)),
             policy: Policy::new(steering),
             is_steering_owed: false,
             obstacles: Vec::new(),
@@ -91,8 +94,8 @@ impl Dispatcher {
             scan_lag: Duration::ZERO,
             scanned_for: Vec::new(),
             queued: Vec::new(),
-            ending: HashMap::new(),
-            unsaid: HashSet::new(),
+            ending: BTreeSet::new(),
+            unsaid: BTreeMap::new(),
             ended_meanwhile: HashSet::new(),
             fixing: Vec::new(),
             last_scan: None,
@@ -202,6 +205,7 @@ impl Dispatcher {
                     scanned: self.registry.coordinators().count(),
                     orphans: self.registry.orphans().count(),
                 });
+                self.be_patient(now, effects);
                 for (ticket, waiting) in std::mem::take(&mut self.scanned_for) {
                     self.serve(ticket, waiting, now, effects);
                 }
@@ -238,11 +242,23 @@ impl Dispatcher {
         }
     }
 
+    /// From now on this holds, for what is under way too.
+    fn order(&self, change: impl FnOnce(&mut Orders)) {
+        self.orders
+            .send_modify(|orders| change(Arc::make_mut(orders)));
+    }
+
     fn note(&mut self, transitions: Vec<Transition>, now: Now, effects: &mut Vec<Effect>) {
         let mut facts = Vec::new();
         for transition in transitions {
             match transition {
                 Transition::Detected(sighting) => {
+                    // It was away while it is being ended, and nobody has said so.
+                    if let Some(lost) = self.unsaid.remove(&sighting.identity()) {
+                        let before = &lost.sighting.observation.coordinator;
+                        let is_another = *before != sighting.observation.coordinator;
+                        facts.push(self.lost(lost, is_another, now));
+                    }
                     self.counters.detected += 1;
                     facts.push(Fact::Detected {
                         subject: subject(&sighting),
@@ -252,32 +268,35 @@ impl Dispatcher {
                 // What we end ourselves is reported as killed.
                 Transition::Cleared {
                     sighting,
+                    was,
                     cause: Cleared::Exited,
-                    ..
-                } if self.ending.contains_key(&sighting.identity()) => {
-                    self.unsaid.insert(sighting.identity());
+                } if self.ending.contains(&sighting.identity()) => {
+                    let identity = sighting.identity();
+                    self.unsaid.insert(identity, Lost { sighting, was });
                 }
                 Transition::Cleared {
                     sighting,
                     was,
                     cause,
-                } => {
-                    self.counters.cleared += 1;
-                    self.policy.cleared(&sighting, &was, now);
-                    let still_runs = cause == Cleared::VerdictChanged;
-                    let mut subject = subject(&sighting);
-                    let reason_now = still_runs.then(|| std::mem::take(&mut subject.reason));
-                    subject.reason = was;
-                    facts.push(Fact::Cleared {
-                        subject,
-                        cause,
-                        now: reason_now,
-                    });
-                }
+                } => facts.push(self.cleared(&sighting, was, cause, now)),
             }
         }
         if !facts.is_empty() {
             effects.push(Effect::Record(facts));
+        }
+    }
+
+    fn cleared(&mut self, sighting: &Sighting, was: String, cause: Cleared, now: Now) -> Fact {
+        self.counters.cleared += 1;
+        self.policy.cleared(sighting, &was, now);
+        let still_runs = cause == Cleared::VerdictChanged;
+        let mut subject = subject(sighting);
+        let reason_now = still_runs.then(|| std::mem::take(&mut subject.reason));
+        subject.reason = was;
+        Fact::Cleared {
+            subject,
+            cause,
+            now: reason_now,
         }
     }
 
@@ -292,7 +311,7 @@ impl Dispatcher {
         let answer = match result {
             Ok(loaded) => {
                 self.settings = Arc::clone(&loaded.settings);
-                self.configured.send_replace(Arc::clone(&loaded.settings));
+                self.order(|orders| orders.settings = Arc::clone(&loaded.settings));
                 self.identity.config.clone_from(&loaded.file);
                 effects.push(Effect::Record(vec![Fact::ConfigReloaded {
                     file: loaded.file.clone(),
@@ -356,11 +375,10 @@ impl Dispatcher {
     }
 
     fn status(&self, now: Now) -> Value {
-        let ending: BTreeSet<ProcessIdentity> = self.ending.keys().copied().collect();
-        status::status(&self.report(&ending, now))
+        status::status(&self.report(now))
     }
 
-    fn report<'a>(&'a self, ending: &'a BTreeSet<ProcessIdentity>, now: Now) -> StatusReport<'a> {
+    fn report(&self, now: Now) -> StatusReport<'_> {
         StatusReport {
             identity: &self.identity,
             registry: &self.registry,
@@ -372,7 +390,7 @@ impl Dispatcher {
                 sigkill_wait: self.settings.sigkill_wait,
             },
             obstacles: &self.obstacles,
-            ending,
+            ending: &self.ending,
             last_scan: self.last_scan.as_ref(),
             counters: &self.counters,
             now,

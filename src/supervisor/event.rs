@@ -19,6 +19,7 @@ use crate::orphan::process::{Pid, ProcessIdentity};
 use crate::orphan::registry::{Observation, Sighting};
 use crate::orphan::steering::{Kept, Steering};
 use crate::orphan::termination::Termination;
+use crate::orphan::victims::Lineage;
 use crate::orphan::view::Obstacle;
 
 /// Names one request until it is answered.
@@ -207,6 +208,8 @@ pub struct Around {
     pub obstacles: Option<Vec<Obstacle>>,
     /// Which kept processes have ended.
     pub ended: Vec<ProcessIdentity>,
+    /// The daemon and all that is above it, if that was looked at.
+    pub own: Option<Lineage>,
 }
 
 /// A configuration, ready for use.

@@ -125,7 +125,7 @@ impl Scanner {
     }
 
     /// Looks at what else a scan has to know: what hides something from us, by comparison with these
-    /// coordinators if need be, and which kept processes have ended.
+    /// coordinators if need be, which kept processes have ended, and what is above us.
     pub async fn look_around(&self, targets: Vec<Pid>, kept: Vec<ProcessIdentity>) -> Around {
         // One that hangs keeps its thread: no second one is started beside it.
         let Ok(turn) = Arc::clone(&self.around).try_lock_owned() else {
@@ -136,6 +136,7 @@ impl Scanner {
             Around {
                 obstacles: Some(view::obstacles(&targets)),
                 ended: kept.into_iter().filter(has_ended).collect(),
+                own: Some(facts::lineage(std::process::id())),
             }
         });
         look.await.unwrap_or_default()

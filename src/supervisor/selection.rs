@@ -1,19 +1,46 @@
 //! Which orphans a fix is about, and why the others are spared. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::request::Selection;
+use super::request::{Peer, Selection};
 use crate::orphan::evidence::normalised;
-use crate::orphan::process::Pid;
+use crate::orphan::process::{Pid, ProcessIdentity};
 use crate::orphan::registry::Sighting;
 use crate::orphan::verdict::OrphanReason;
 
 /// Why an orphan is spared that a request does not ask for.
-const NOT_SELECTED: &str = "not_selected";
+pub const NOT_SELECTED: &str = "not_selected";
 /// Why one is spared that is an orphan only by its name, and may be a running test suite's.
 pub const YOUNG: &str = "younger_than_ephemeral_min_age";
+
+/// A fix under way: who waits for which orphans to be ended.
+#[derive(Clone, Debug)]
+pub struct Demand {
+    /// Who waits: protected, with all that is above it.
+    pub peer: Peer,
+    /// What was asked for.
+    pub selection: Selection,
+    /// The orphans that were chosen and have not had their end yet.
+    pub targets: HashSet<ProcessIdentity>,
+}
+
+impl Demand {
+    /// Why an orphan is not ended for this one, by what it is an orphan for now; nothing, if it is.
+    #[must_use]
+    pub fn spares(
+        &self,
+        orphan: &Sighting,
+        ephemeral_min_age: Duration,
+        now: SystemTime,
+    ) -> Option<&'static str> {
+        if !self.targets.contains(&orphan.identity()) {
+            return Some(NOT_SELECTED);
+        }
+        self.selection.spares(orphan, ephemeral_min_age, now)
+    }
+}
 
 /// What a fix does with the coordinators of one scan.
 #[derive(Debug, Default)]

@@ -138,7 +138,6 @@ pub fn start_writer(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
     use std::fs;
 
     use super::*;
@@ -199,9 +198,9 @@ mod tests {
         for number in 0..Keeps::MOST {
             // The longest in JSON: each byte becomes six.
             let path = format!("/{number}{}", "\u{1}".repeat(4080));
-            steering.keeps.paths.insert(path.into(), BTreeSet::new());
+            steering.keeps.add_path(path.into(), Vec::new()).unwrap();
         }
-        assert!(steering.keeps.are_full());
+        assert!(steering.keeps.add_path("/".into(), Vec::new()).is_err());
         write(&dir.path().join(NAME), &steering).unwrap();
         assert!(load(dir.path()) == steering);
     }

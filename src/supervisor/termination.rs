@@ -19,8 +19,8 @@ use tokio::time::Instant;
 use self::case::{Case, Victim, await_exits_of, gone, is_exiting, send, spare, who_stays};
 use self::gather::{GatheringCase, Newcomers, gather_all};
 use super::journal::Journal;
-use super::request::Selection;
 use super::scan::{Look, Scanner, on_blocking_pool};
+use super::selection::Demand;
 use super::settings::Settings;
 use crate::orphan::escalation::{Audit, Escalation, Failure, Input, Outcome, Step};
 use crate::orphan::event::{Actor, Event, Signal};
@@ -29,7 +29,7 @@ use crate::orphan::process::Pid;
 use crate::orphan::registry::Sighting;
 use crate::orphan::steering::Steering;
 use crate::orphan::termination::{Reach, Termination};
-use crate::orphan::victims::{Lineage, Relation};
+use crate::orphan::victims::Relation;
 use crate::os::facts;
 
 /// How long looking at the processes around the orphans may take.
@@ -50,22 +50,27 @@ pub const REASON_CHANGED: &str = "reason_changed";
 pub struct Wave {
     /// The orphans, as the scan saw them.
     pub targets: Vec<Sighting>,
-    /// Who wants it.
+    /// Who began it.
     pub actor: Actor,
-    /// What they asked for; nothing, where nobody did.
-    pub selection: Option<Selection>,
-    /// What an event log that cannot be written means.
-    pub audit: Audit,
     /// The daemon's own pid: it and its ancestors are protected.
     pub own_pid: Pid,
-    /// The peers that asked, with their ancestors; grows while the wave runs.
-    pub guarded: watch::Receiver<Vec<Arc<Lineage>>>,
-    /// What the owner says beyond the configuration, at any time.
-    pub steering: watch::Receiver<Arc<Steering>>,
-    /// The configuration of the moment: what it forbids by now holds for a wave under way.
-    pub configured: watch::Receiver<Arc<Settings>>,
+    /// What holds at any moment.
+    pub orders: watch::Receiver<Arc<Orders>>,
     /// The configuration it runs under to its end.
     pub settings: Arc<Settings>,
+}
+
+/// What holds at this moment, for waves under way as well.
+#[derive(Clone, Debug)]
+pub struct Orders {
+    /// What the owner says beyond the configuration.
+    pub steering: Arc<Steering>,
+    /// The configuration: what it forbids by now.
+    pub settings: Arc<Settings>,
+    /// Whether something hides processes or paths from the daemon.
+    pub is_view_obstructed: bool,
+    /// The fixes that wait for an end: for whom an orphan is ended, and who must not be touched.
+    pub demands: Vec<Arc<Demand>>,
 }
 
 /// Runs a wave to its end. Every target's [`Termination`] goes to `ended`, as soon as it is known.
@@ -78,11 +83,8 @@ pub async fn run(
     let runner = Runner {
         started: Instant::now(),
         wave_actor: wave.actor,
-        selection: wave.selection,
         own_pid: wave.own_pid,
-        guarded: wave.guarded,
-        steering: wave.steering,
-        configured: wave.configured,
+        orders: wave.orders,
         settings: wave.settings,
         scanner,
         journal,
@@ -98,7 +100,8 @@ pub async fn run(
         .map(|(sighting, reason)| Case {
             sighting,
             reason,
-            escalation: Escalation::new(wave.audit),
+            escalation: Escalation::new(Audit::Required),
+            actor: wave.actor,
             victims: Vec::new(),
             left_behind: Vec::new(),
             leader_row: None,
@@ -135,11 +138,8 @@ pub fn lost(sighting: Sighting, actor: Actor) -> Termination {
 struct Runner {
     started: Instant,
     wave_actor: Actor,
-    selection: Option<Selection>,
     own_pid: Pid,
-    guarded: watch::Receiver<Vec<Arc<Lineage>>>,
-    steering: watch::Receiver<Arc<Steering>>,
-    configured: watch::Receiver<Arc<Settings>>,
+    orders: watch::Receiver<Arc<Orders>>,
     settings: Arc<Settings>,
     scanner: Scanner,
     journal: Journal,
@@ -153,7 +153,7 @@ impl Runner {
             return cases;
         }
         let checked = Instant::now();
-        let configured = Arc::clone(&self.configured.borrow());
+        let mut orders = self.orders();
         let cases = join_all(cases.into_iter().map(|case| self.check(case))).await;
         let cases = self.report_ended(cases);
         let newcomers = match signal {
@@ -165,10 +165,12 @@ impl Runner {
         let mut cases = self.report_ended(cases);
         self.record(signal, &mut cases).await;
         let mut cases = self.report_ended(cases);
-        let is_reloaded = !Arc::ptr_eq(&configured, &self.configured.borrow());
-        if checked.elapsed() > STALE_AFTER || is_reloaded {
-            // One that hangs, or a slow disk, held up all of them: the world may have moved on. Or who
-            // is a coordinator is another question by now.
+        let mut is_stale = checked.elapsed() > STALE_AFTER;
+        // One that hangs, or a slow disk, held up all of them: the world may have moved on. Or who is
+        // kept, or a coordinator, is another question by now.
+        while is_stale || !Arc::ptr_eq(&orders, &self.orders()) {
+            is_stale = false;
+            orders = self.orders();
             let again = join_all(cases.into_iter().map(|case| self.check(case))).await;
             let again = self.report_ended(again);
             // Their members too; whoever is new by now has no record.
@@ -251,8 +253,9 @@ impl Runner {
             let why = case.sighting.verdict.reason();
             return spare(case, &why);
         }
-        if let Some(why) = self.held_by_owner(&case) {
-            return spare(case, &why);
+        match self.on_whose_behalf(&case) {
+            Ok(actor) => case.actor = actor,
+            Err(why) => return spare(case, &why),
         }
         if case.victims.is_empty() {
             let Some(handle) = handle else {
@@ -270,14 +273,14 @@ impl Runner {
             return cases;
         }
         let settings = self.with_forms_of_now();
-        let (own_pid, guarded) = (self.own_pid, self.guarded.borrow().clone());
-        let steering = Arc::clone(&self.steering.borrow());
+        let (own_pid, orders) = (self.own_pid, self.orders());
         // The handles go to the blocking pool and come back; if they do not, nobody is signalled.
         let sent: Vec<GatheringCase> = cases.iter_mut().map(GatheringCase::take).collect();
         let gathered = on_blocking_pool(SNAPSHOT_LIMIT, move || {
             let own = facts::lineage(own_pid);
-            let lineage = guarded.iter().fold(own, |all, peer| all.with(peer));
-            gather_all(sent, lineage, &steering.keeps, newcomers, &settings)
+            let peers = orders.demands.iter().map(|demand| &demand.peer.lineage);
+            let lineage = peers.fold(own, |all, peer| all.with(peer));
+            gather_all(sent, lineage, &orders.steering.keeps, newcomers, &settings)
         })
         .await;
         let Some(gathered) = gathered else {
@@ -298,7 +301,6 @@ impl Runner {
 
     /// Writes down every signal that is about to be sent, with one flush for the wave.
     async fn record(&self, signal: Signal, cases: &mut [Case]) {
-        let actor = self.wave_actor;
         let events: Vec<Event> = cases
             .iter()
             .flat_map(|case| {
@@ -310,7 +312,7 @@ impl Runner {
                         target: victim.pid,
                         signal,
                         grounds: case.sighting.grounds(),
-                        actor,
+                        actor: case.actor,
                     })
             })
             .collect();
@@ -319,13 +321,17 @@ impl Runner {
         }
         let written = self.journal.record_and_flush(events).await;
         for case in cases {
-            case.escalation.advance(match &written {
-                Ok(()) => Input::Recorded,
-                Err(error) => {
-                    case.unrecorded = Some(error.to_string());
-                    Input::NotRecorded
-                }
+            let Err(error) = &written else {
+                case.escalation.advance(Input::Recorded);
+                continue;
+            };
+            case.unrecorded = Some(error.to_string());
+            // Whoever asks for it gets it all the same.
+            case.escalation.set_audit(match self.asked_for_by(case) {
+                Some(_) => Audit::Wanted,
+                None => Audit::Required,
             });
+            case.escalation.advance(Input::NotRecorded);
         }
     }
 
@@ -395,7 +401,7 @@ impl Runner {
             left_behind: case.left_behind,
             elapsed: self.started.elapsed(),
             unrecorded: case.unrecorded.is_some(),
-            actor: self.wave_actor,
+            actor: case.actor,
             starter: case.starter,
             sighting: case.sighting,
         }

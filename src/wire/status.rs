@@ -232,6 +232,9 @@ pub fn says(hold: &Hold, rules: &Rules) -> String {
         Hold::Protected => "its workspace is below a protected path (orphan.protect)".to_owned(),
         Hold::Kept => "it is kept (team-agentctl keep)".to_owned(),
         Hold::ProtectedAncestor => "the daemon itself runs below it".to_owned(),
+        Hold::LineageUnknown => {
+            "the daemon may run below it: not all that is above the daemon is visible".to_owned()
+        }
         Hold::Young { .. } => format!(
             "its process is younger than {} s: a test suite may be running",
             rules.ephemeral_min_age.as_secs()

@@ -18,6 +18,8 @@ pub enum Hold {
     Kept,
     /// The daemon runs below it.
     ProtectedAncestor,
+    /// It may: what is above the daemon is not all visible.
+    LineageUnknown,
     /// It is one only by its name, and young: a test suite may be running.
     Young {
         /// When it will be old enough.
@@ -67,6 +69,7 @@ impl Hold {
             Self::Protected => "protected",
             Self::Kept => "kept",
             Self::ProtectedAncestor => "protected_ancestor",
+            Self::LineageUnknown => "lineage_unknown",
             Self::Young { .. } => "younger_than_ephemeral_min_age",
             Self::ViewObstructed => "view_obstructed",
             Self::Suspended { .. } => "suspended",
@@ -104,6 +107,7 @@ impl Hold {
             | Self::Protected
             | Self::Kept
             | Self::ProtectedAncestor
+            | Self::LineageUnknown
             | Self::ViewObstructed
             | Self::Suspended { .. }
             | Self::AuditLost

@@ -63,8 +63,11 @@ impl Policy {
         hold_if(concerns(evidence, &rules.protect), Hold::Protected);
         let is_kept = self.steering.keeps.hold(&sighting.identity(), evidence);
         hold_if(is_kept, Hold::Kept);
-        let is_above = self.above.contains(&sighting.identity());
+        let identity = sighting.identity();
+        let is_above = self.own.pids.contains(&identity.pid);
         hold_if(is_above, Hold::ProtectedAncestor);
+        let may_be_above = !is_above && self.own.may_hold(&identity);
+        hold_if(may_be_above, Hold::LineageUnknown);
         let is_young = sighting.is_young_ephemeral(rules.ephemeral_min_age, now.wall);
         let started = sighting.observation.record.started_at;
         let age = now.wall.duration_since(started).unwrap_or_default();

@@ -124,8 +124,7 @@ impl World {
                 unit: Some("shop.service".to_owned()),
             }),
         };
-        self.policy
-            .ended(&termination, false, &self.rules, self.now)
+        self.policy.ended(&termination, &self.rules, self.now)
     }
 
     fn kill(&mut self, pid: Pid) -> Option<(PathBuf, Respawn)> {

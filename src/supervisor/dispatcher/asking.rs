@@ -58,7 +58,7 @@ impl Dispatcher {
                     pid,
                     known,
                     standing,
-                    steering: Arc::clone(&self.steering.borrow()),
+                    steering: Arc::clone(&self.orders.borrow().steering),
                 });
                 return;
             }
@@ -133,7 +133,7 @@ impl Dispatcher {
                 selection,
                 is_gate,
             } => {
-                self.begin_fix(ticket, peer, &selection, is_gate, now, effects);
+                self.begin_fix(ticket, peer, selection, is_gate, now, effects);
             }
         }
     }

@@ -4,18 +4,24 @@ use super::Dispatcher;
 use crate::orphan::clock::Now;
 use crate::orphan::escalation::Outcome;
 use crate::orphan::event::Event as Fact;
-use crate::orphan::registry::{Cleared, Transition};
+use crate::orphan::registry::{Cleared, Sighting};
 use crate::orphan::termination::{Termination, subject};
 use crate::supervisor::event::Effect;
+
+/// An orphan that left the scans while it was being ended, which was not said: most end of that.
+#[derive(Debug)]
+pub(super) struct Lost {
+    /// As it was last seen.
+    pub(super) sighting: Box<Sighting>,
+    /// What it was an orphan for.
+    pub(super) was: String,
+}
 
 impl Dispatcher {
     pub(super) fn ended(&mut self, termination: Termination, now: Now, effects: &mut Vec<Effect>) {
         let identity = termination.sighting.identity();
-        let guarded = self.ending.remove(&identity);
-        let asked = guarded.as_ref().is_some_and(|all| !all.borrow().is_empty());
-        let respawn = self
-            .policy
-            .ended(&termination, asked, &self.settings.reap, now);
+        self.ending.remove(&identity);
+        let respawn = self.policy.ended(&termination, &self.settings.reap, now);
         if let Some((workspace, respawn)) = respawn {
             effects.push(Effect::SayRespawn { workspace, respawn });
         }
@@ -31,44 +37,29 @@ impl Dispatcher {
             Outcome::Spared { .. } => self.counters.spared += 1,
         }
         effects.push(Effect::Record(vec![fact(&termination)]));
-        self.clear_if_lost(&termination, now, effects);
-        if !self.goes_on_for_who_asked(&termination, guarded, now, effects) {
-            for fixing in &mut self.fixing {
-                if fixing.open.remove(&identity) {
-                    fixing.report.add(&termination, now.wall);
-                }
+        if let Some(lost) = self.unsaid.remove(&identity) {
+            // Whatever left the scans because it ended has just been said to have ended.
+            let is_let_go = matches!(
+                termination.outcome,
+                Outcome::Spared { .. } | Outcome::Failed { .. }
+            );
+            if is_let_go {
+                let is_another = termination.outcome.is_spared_as("program_changed");
+                let fact = self.lost(lost, is_another, now);
+                effects.push(Effect::Record(vec![fact]));
             }
-            self.answer_finished_fixes(effects);
         }
+        self.serve_who_waits(&termination, now, effects);
     }
 
-    /// An orphan that was let go and that the scans do not show any more, if that was not said while
-    /// it was being ended.
-    fn clear_if_lost(&mut self, termination: &Termination, now: Now, effects: &mut Vec<Effect>) {
-        let sighting = &termination.sighting;
-        let is_let_go = matches!(
-            termination.outcome,
-            Outcome::Spared { .. } | Outcome::Failed { .. }
-        );
-        let identity = sighting.identity();
-        let was_unsaid = self.unsaid.remove(&identity);
-        if !is_let_go || !was_unsaid || self.registry.get(&identity).is_some() {
-            return;
-        }
-        let changed = termination.outcome.is_spared_as("program_changed");
-        let cause = if changed {
-            Cleared::ProgramChanged
-        } else {
-            Cleared::Exited
+    /// An orphan left the scans while it was being ended, and is not what it was any more.
+    pub(super) fn lost(&mut self, lost: Lost, is_another_program: bool, now: Now) -> Fact {
+        let Lost { sighting, was } = lost;
+        let cause = match is_another_program {
+            true => Cleared::ProgramChanged,
+            false => Cleared::Exited,
         };
-        let was = sighting.verdict.reason();
-        let sighting = Box::new(sighting.clone());
-        let cleared = Transition::Cleared {
-            sighting,
-            was,
-            cause,
-        };
-        self.note(vec![cleared], now, effects);
+        self.cleared(&sighting, was, cause, now)
     }
 }
 

@@ -1,36 +1,43 @@
 //! Fixes: who is ended for a request, and its answer when all of them are.
 
-use std::collections::HashSet;
 use std::sync::Arc;
-
-use tokio::sync::watch;
 
 use super::Dispatcher;
 use crate::orphan::clock::Now;
-use crate::orphan::escalation::{Audit, Failure};
+use crate::orphan::escalation::Failure;
 use crate::orphan::event::Actor;
 use crate::orphan::process::ProcessIdentity;
 use crate::orphan::registry::Sighting;
 use crate::orphan::termination::Termination;
-use crate::orphan::victims::Lineage;
 use crate::supervisor::event::{Effect, Ticket};
 use crate::supervisor::request::{Peer, Selection};
-use crate::supervisor::selection::{Choice, Spared, YOUNG, choose};
+use crate::supervisor::selection::{Choice, Demand, NOT_SELECTED, Spared, YOUNG, choose};
 use crate::supervisor::termination::{REAPING_HELD, REASON_CHANGED, REASON_NOT_LISTED, Wave};
 use crate::wire::results::{self, FixReport};
 
-/// What keeps the daemon from ending one by itself, and nobody who asks for it.
-const ALONE: [&str; 4] = [REAPING_HELD, REASON_NOT_LISTED, REASON_CHANGED, YOUNG];
+/// Why one is spared that those did not want, for whom its wave ran. Others may want it.
+const UNWANTED: [&str; 5] = [
+    REAPING_HELD,
+    REASON_NOT_LISTED,
+    REASON_CHANGED,
+    YOUNG,
+    NOT_SELECTED,
+];
 
 /// A fix whose terminations have begun.
 #[derive(Debug)]
 pub(super) struct Fixing {
     ticket: Ticket,
-    actor: Actor,
-    selection: Selection,
     is_gate: bool,
-    pub(super) open: HashSet<ProcessIdentity>,
-    pub(super) report: FixReport,
+    demand: Arc<Demand>,
+    report: FixReport,
+}
+
+impl Fixing {
+    /// Whether it waits for the end of this one. From now on it does not.
+    fn had_waited_for(&mut self, identity: &ProcessIdentity) -> bool {
+        Arc::make_mut(&mut self.demand).targets.remove(identity)
+    }
 }
 
 impl Dispatcher {
@@ -38,14 +45,14 @@ impl Dispatcher {
         &mut self,
         ticket: Ticket,
         peer: Peer,
-        selection: &Selection,
+        selection: Selection,
         is_gate: bool,
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
         let Choice { targets, spared } = choose(
             self.registry.coordinators(),
-            selection,
+            &selection,
             self.settings.reap.ephemeral_min_age,
             now.wall,
         );
@@ -57,29 +64,26 @@ impl Dispatcher {
                 Spared::NotACoordinator(pid) => report.spare_stranger(pid),
             }
         }
-        let open: HashSet<ProcessIdentity> =
-            targets.iter().map(|target| target.identity()).collect();
-        // A process that is being ended already is joined, not signalled a second time.
-        let mut fresh = Vec::new();
-        for target in targets {
-            match self.ending.get(&target.identity()) {
-                Some(guarded) => guarded.send_modify(|all| all.push(Arc::clone(&peer.lineage))),
-                None => fresh.push(target),
-            }
-        }
         let actor = peer.actor();
-        if !fresh.is_empty() {
-            let wanted = Some(selection.clone());
-            self.begin_wave(fresh, actor, wanted, vec![peer.lineage], now, effects);
-        }
+        let demand = Demand {
+            peer,
+            selection,
+            targets: targets.iter().map(Sighting::identity).collect(),
+        };
         self.fixing.push(Fixing {
             ticket,
-            actor,
-            selection: selection.clone(),
             is_gate,
-            open,
+            demand: Arc::new(demand),
             report,
         });
+        self.order_demands();
+        // A process that is being ended already is joined, not signalled a second time.
+        let (_, fresh): (Vec<Sighting>, Vec<Sighting>) = targets
+            .into_iter()
+            .partition(|target| self.ending.contains(&target.identity()));
+        if !fresh.is_empty() {
+            self.begin_wave(fresh, actor, now, effects);
+        }
         self.answer_finished_fixes(effects);
     }
 
@@ -88,72 +92,74 @@ impl Dispatcher {
         &mut self,
         targets: Vec<Sighting>,
         actor: Actor,
-        selection: Option<Selection>,
-        guarded: Vec<Arc<Lineage>>,
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
-        let (guard, guarded) = watch::channel(guarded);
-        let guard = Arc::new(guard);
         for target in &targets {
             let identity = target.identity();
             self.policy
                 .began(&identity, actor, &self.settings.reap, now);
-            self.ending.insert(identity, Arc::clone(&guard));
+            self.ending.insert(identity);
         }
         effects.push(Effect::Terminate(Wave {
             targets,
             actor,
-            selection,
-            audit: match actor {
-                Actor::Auto => Audit::Required,
-                Actor::Peer { .. } => Audit::Wanted,
-            },
             own_pid: self.identity.pid,
-            guarded,
-            steering: self.steering.subscribe(),
-            configured: self.configured.subscribe(),
+            orders: self.orders.subscribe(),
             settings: Arc::clone(&self.settings),
         }));
     }
 
-    /// Who asked and joined a wave that the daemon began by itself gets one of its own, if that one
-    /// ended for a reason that holds only the daemon back. `guarded` is whom the first had to spare.
-    pub(super) fn goes_on_for_who_asked(
+    /// Lets those who asked for it know how one ended. Who joined too late for its wave to hear of
+    /// that gets another one, if the first ended because nobody it knew of wanted it.
+    pub(super) fn serve_who_waits(
         &mut self,
         termination: &Termination,
-        guarded: Option<Arc<watch::Sender<Vec<Arc<Lineage>>>>>,
         now: Now,
         effects: &mut Vec<Effect>,
-    ) -> bool {
-        let identity = termination.sighting.identity();
-        let is_held_back_alone = termination.actor == Actor::Auto
-            && (ALONE
-                .iter()
-                .any(|why| termination.outcome.is_spared_as(why))
-                || termination.outcome.is_failed_for(Failure::AuditUnavailable));
-        let asked = self.fixing.iter().find(|one| one.open.contains(&identity));
-        let (true, None, Some(asked)) = (is_held_back_alone, &self.stopping, asked) else {
-            return false;
-        };
-        let (actor, wanted) = (asked.actor, Some(asked.selection.clone()));
+    ) {
+        let sighting = &termination.sighting;
+        let identity = sighting.identity();
+        let is_unwanted = is_unwanted(termination);
         // Where the scans do not show it any more there is nothing to go on with.
-        let Some(sighting) = self.registry.get(&identity).cloned() else {
-            return false;
-        };
-        if sighting.verdict.orphan_reason().is_none() {
-            return false;
+        let again = self.registry.get(&identity).filter(|known| {
+            is_unwanted && self.stopping.is_none() && known.verdict.orphan_reason().is_some()
+        });
+        let again = again.cloned();
+        let min_age = self.settings.reap.ephemeral_min_age;
+        let mut goes_on_for = None;
+        for fixing in &mut self.fixing {
+            let spares = fixing.demand.spares(sighting, min_age, now.wall);
+            if again.is_some() && spares.is_none() {
+                goes_on_for.get_or_insert(fixing.demand.peer.actor());
+            } else if fixing.had_waited_for(&identity) {
+                match spares.filter(|_| is_unwanted) {
+                    Some(why) => fixing.report.spare(sighting, why, now.wall),
+                    None => fixing.report.add(termination, now.wall),
+                }
+            }
         }
-        let guarded = guarded.map(|all| all.borrow().clone()).unwrap_or_default();
-        self.begin_wave(vec![sighting], actor, wanted, guarded, now, effects);
-        true
+        self.order_demands();
+        if let (Some(actor), Some(sighting)) = (goes_on_for, again) {
+            self.begin_wave(vec![sighting], actor, now, effects);
+        }
+        self.answer_finished_fixes(effects);
     }
 
-    pub(super) fn answer_finished_fixes(&mut self, effects: &mut Vec<Effect>) {
+    fn order_demands(&self) {
+        let fixing = self.fixing.iter();
+        let demands = fixing.map(|one| Arc::clone(&one.demand)).collect();
+        self.order(|orders| orders.demands = demands);
+    }
+
+    fn answer_finished_fixes(&mut self, effects: &mut Vec<Effect>) {
         let (done, open): (Vec<Fixing>, Vec<Fixing>) = std::mem::take(&mut self.fixing)
             .into_iter()
-            .partition(|fixing| fixing.open.is_empty());
+            .partition(|fixing| fixing.demand.targets.is_empty());
         self.fixing = open;
+        if !done.is_empty() {
+            self.order_demands();
+        }
         for Fixing {
             ticket,
             is_gate,
@@ -170,4 +176,12 @@ impl Dispatcher {
             effects.push(Effect::Answer { ticket, answer });
         }
     }
+}
+
+/// Whether it ended because nobody wanted it any more, of those its wave knew of.
+fn is_unwanted(termination: &Termination) -> bool {
+    let outcome = &termination.outcome;
+    let is_unrecorded = outcome.is_failed_for(Failure::AuditUnavailable);
+    let is_spared = UNWANTED.iter().any(|why| outcome.is_spared_as(why));
+    is_spared || (is_unrecorded && termination.actor == Actor::Auto)
 }

@@ -1,11 +1,9 @@
 //! How the daemon is doing, for whoever looks after it.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Dispatcher;
 use crate::orphan::clock::Now;
-use crate::orphan::process::ProcessIdentity;
 use crate::supervisor::scan::probing_limit;
 use crate::supervisor::settings::stall;
 use crate::wire::headline::{self, Phase};
@@ -45,12 +43,11 @@ impl Dispatcher {
     /// What it is doing, in a line for people.
     #[must_use]
     pub fn headline(&self, now: Now) -> String {
-        let ending: BTreeSet<ProcessIdentity> = self.ending.keys().copied().collect();
         let phase = match &self.scan_problem {
             _ if self.is_stopping() => Phase::Stopping,
             Some(problem) => Phase::Blind(problem),
             None => Phase::Watching,
         };
-        headline::headline(&self.report(&ending, now), phase)
+        headline::headline(&self.report(now), phase)
     }
 }

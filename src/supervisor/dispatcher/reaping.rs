@@ -7,7 +7,7 @@ use super::Dispatcher;
 use crate::orphan::clock::Now;
 use crate::orphan::event::{Actor, Event as Fact, HeldBy};
 use crate::orphan::registry::Sighting;
-use crate::orphan::steering::Kept;
+use crate::orphan::steering::{Full, Kept};
 use crate::orphan::view::Obstacle;
 use crate::supervisor::event::{Around, Effect, Found, Ticket};
 use crate::supervisor::request::{Peer, Refusal};
@@ -23,8 +23,13 @@ impl Dispatcher {
             if obstacles != self.obstacles {
                 effects.push(Effect::SayView(obstacles.clone()));
             }
-            self.policy.set_view_obstructed(!obstacles.is_empty());
+            let is_obstructed = !obstacles.is_empty();
+            self.policy.set_view_obstructed(is_obstructed);
+            self.order(|orders| orders.is_view_obstructed = is_obstructed);
             self.obstacles = obstacles;
+        }
+        if let Some(own) = around.own {
+            self.policy.set_own_lineage(own);
         }
         // A process that has ended is not kept any more: another one may get its pid.
         let keeps = &mut self.policy.keeps_mut().processes;
@@ -35,10 +40,9 @@ impl Dispatcher {
         }
     }
 
-    /// Does by itself what the policy allows, after a scan.
-    pub(super) fn reap(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let settings = Arc::clone(&self.settings);
-        let rules = &settings.reap;
+    /// Lets the policy take in a scan, before anybody is served with it.
+    pub(super) fn be_patient(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let rules = &self.settings.reap;
         let looked_at = self.scan_began.unwrap_or(now.moment);
         if let Some(trip) = self.policy.looked(&self.registry, rules, looked_at, now) {
             let why = self.policy.steering().suspension.clone();
@@ -52,6 +56,10 @@ impl Dispatcher {
             self.steered(None, effects);
         }
         self.end_past_pause(now, effects);
+    }
+
+    /// Does by itself what the policy allows, after a scan.
+    pub(super) fn reap(&mut self, now: Now, effects: &mut Vec<Effect>) {
         if self.is_steering_owed {
             self.steered(None, effects);
         }
@@ -61,14 +69,14 @@ impl Dispatcher {
         if self.stopping.is_some() {
             return;
         }
-        let due = self.policy.due(&self.registry, rules, now);
+        let due = self.policy.due(&self.registry, &self.settings.reap, now);
         let targets: Vec<Sighting> = due
             .iter()
-            .filter(|identity| !self.ending.contains_key(identity))
+            .filter(|identity| !self.ending.contains(identity))
             .filter_map(|identity| self.registry.get(identity).cloned())
             .collect();
         if !targets.is_empty() {
-            self.begin_wave(targets, Actor::Auto, None, Vec::new(), now, effects);
+            self.begin_wave(targets, Actor::Auto, now, effects);
         }
     }
 
@@ -140,15 +148,12 @@ impl Dispatcher {
                 None => Err(Refusal::NotKept(what.to_string())),
             },
             (_, Err(refusal), _) => Err(refusal),
-            (_, Ok(_), true) if keeps.are_full() => Err(Refusal::TooManyKept),
-            (_, Ok(Found::Process(identity)), _) => {
-                keeps.processes.insert(identity.pid, identity);
-                Ok(())
-            }
-            (_, Ok(Found::Path { name, leads_to }), true) => {
-                keeps.paths.entry(name).or_default().extend(leads_to);
-                Ok(())
-            }
+            (_, Ok(Found::Process(identity)), _) => keeps
+                .add_process(identity)
+                .map_err(|Full| Refusal::TooManyKept),
+            (_, Ok(Found::Path { name, leads_to }), true) => keeps
+                .add_path(name, leads_to)
+                .map_err(|Full| Refusal::TooManyKept),
             // What somebody kept by another name stays.
             (_, Ok(Found::Path { name, .. }), false) => match keeps.paths.remove(&name) {
                 Some(_) => Ok(()),
@@ -182,7 +187,7 @@ impl Dispatcher {
     /// the owner hears of it.
     fn steered(&mut self, answer: Option<(Ticket, serde_json::Value)>, effects: &mut Vec<Effect>) {
         let steering = Arc::new(self.policy.steering().clone());
-        self.steering.send_replace(Arc::clone(&steering));
+        self.order(|orders| orders.steering = Arc::clone(&steering));
         effects.push(Effect::Keep { steering, answer });
     }
 }

@@ -14,12 +14,13 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::config::Config;
-use crate::orphan::escalation::{Audit, Failure, Outcome};
+use crate::orphan::escalation::{Failure, Outcome};
 use crate::orphan::event::Actor;
 use crate::orphan::fixtures::{Seen, clock, healthy, missing, now, without_witness};
 use crate::orphan::process::Pid;
 use crate::orphan::registry::Sighting;
 use crate::orphan::termination::{Reach, Termination};
+use crate::orphan::victims::Lineage;
 use crate::supervisor::request::{Peer, Request, Selection};
 use crate::supervisor::termination::Wave;
 use crate::wire::event::record;
@@ -237,7 +238,17 @@ fn clear() -> Around {
     Around {
         obstacles: Some(Vec::new()),
         ended: Vec::new(),
+        own: None,
     }
+}
+
+/// Whom the fixes of this moment protect, from every wave.
+fn guarded(wave: &Wave) -> Vec<Arc<Lineage>> {
+    let orders = wave.orders.borrow();
+    let demands = orders.demands.iter();
+    demands
+        .map(|demand| Arc::clone(&demand.peer.lineage))
+        .collect()
 }
 
 fn termination(sighting: Sighting, outcome: Outcome) -> Termination {

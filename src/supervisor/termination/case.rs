@@ -8,7 +8,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::Instant;
 
 use crate::orphan::escalation::{Escalation, Input};
-use crate::orphan::event::{Signal, Subject};
+use crate::orphan::event::{Actor, Signal, Subject};
 use crate::orphan::process::{Pid, ProcessIdentity};
 use crate::orphan::registry::Sighting;
 use crate::orphan::termination::{MemberEnd, Starter, subject};
@@ -77,6 +77,8 @@ pub(super) struct Case {
     /// What it was an orphan for when the wave began.
     pub(super) reason: OrphanReason,
     pub(super) escalation: Escalation,
+    /// On whose behalf it is ended, as of the last check.
+    pub(super) actor: Actor,
     /// The orphan first, then its members; empty until it is pinned.
     pub(super) victims: Vec<Victim>,
     pub(super) left_behind: Vec<LeftBehind>,

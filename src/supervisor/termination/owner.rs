@@ -1,11 +1,11 @@
-//! What the owner says while a wave runs: asked again for each signal, in the same poll.
+//! What the owner says, and who waits, while a wave runs: asked again for each signal, in the same poll.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::case::{Case, gone, spare};
-use super::{REAPING_HELD, REASON_CHANGED, REASON_NOT_LISTED, Runner};
+use super::{Orders, REAPING_HELD, REASON_CHANGED, REASON_NOT_LISTED, Runner};
 use crate::orphan::coordinator::recognise;
 use crate::orphan::event::Actor;
 use crate::orphan::judge::judge;
@@ -14,49 +14,59 @@ use crate::orphan::verdict::OrphanReason;
 use crate::orphan::victims::{Lineage, Relation, Why as Protection, with_all_below};
 use crate::os::clock;
 use crate::os::evidence::without_probing;
-use crate::supervisor::selection::YOUNG;
+use crate::supervisor::selection::{Demand, NOT_SELECTED, YOUNG};
 use crate::supervisor::settings::Settings;
 
 type Why = Cow<'static, str>;
 
 impl Runner {
-    /// Lets go of whoever its owner has forbidden to signal, before the wave or since, and of whoever
-    /// is protected by now.
+    /// What holds now.
+    pub(super) fn orders(&self) -> Arc<Orders> {
+        Arc::clone(&self.orders.borrow())
+    }
+
+    /// Lets go of whoever its owner has forbidden to signal, before the wave or since, of whoever is
+    /// protected by now, and of whom nobody wants to end any more.
     pub(super) fn heed_owner(&self, cases: Vec<Case>) -> Vec<Case> {
-        let held: Vec<Option<Why>> = cases.iter().map(|case| self.held_by_owner(case)).collect();
+        let asked: Vec<Result<Actor, Why>> = cases
+            .iter()
+            .map(|case| self.on_whose_behalf(case))
+            .collect();
         // An orphan that is held protects what is below it, also from another orphan of the wave.
         let held_pids: BTreeSet<Pid> = cases
             .iter()
-            .zip(&held)
-            .filter(|(_, why)| why.is_some())
+            .zip(&asked)
+            .filter(|(_, asked)| asked.is_err())
             .map(|(case, _)| case.identity().pid)
             .collect();
         cases
             .into_iter()
-            .zip(held)
-            .map(|(case, why)| match why {
-                Some(why) => let_go(case, &why),
-                None => self.without_protected(case, &held_pids),
+            .zip(asked)
+            .map(|(mut case, asked)| match asked {
+                Ok(actor) => {
+                    case.actor = actor;
+                    self.without_protected(case, &held_pids)
+                }
+                Err(why) => let_go(case, &why),
             })
             .collect()
     }
 
     /// Lets go of the members that are kept or protected by now, with all that is below them.
     fn without_protected(&self, mut case: Case, held: &BTreeSet<Pid>) -> Case {
-        let keeps = &self.steering.borrow().keeps;
-        let lineages = self.guarded.borrow();
-        let scope = self.configured.borrow().scope;
+        let orders = self.orders();
+        let keeps = &orders.steering.keeps;
+        let scope = orders.settings.scope;
         let mut above = held.clone();
+        // Kept ones that are no members as well: a member may be below one.
+        above.extend(keeps.processes.keys());
         let mut members = Vec::new();
         for victim in case.victims.iter_mut().skip(1) {
             let Some(member) = victim.member else {
                 continue;
             };
             let identity = member.identity;
-            if keeps.processes.get(&identity.pid) == Some(&identity) {
-                above.insert(identity.pid);
-            }
-            let asks = lineages.iter().any(|lineage| lineage.may_hold(&identity));
+            let asks = lineages(&orders).any(|lineage| lineage.may_hold(&identity));
             let is_out_of_reach = match member.relation {
                 Relation::Group => !scope.reaches_group(),
                 Relation::Descendant => !scope.reaches_descendants(),
@@ -74,46 +84,77 @@ impl Runner {
         case
     }
 
-    /// What its owner has said, then or meanwhile, that keeps this orphan from being signalled.
-    pub(super) fn held_by_owner(&self, case: &Case) -> Option<Why> {
-        let evidence = &case.sighting.observation.evidence;
-        let steering = Arc::clone(&self.steering.borrow());
-        // The wave runs under the configuration it began with, but for what that forbids by now.
-        let now = Arc::clone(&self.configured.borrow());
-        let lineages = self.guarded.borrow();
-        let word = if self.settings.protects(evidence) || now.protects(evidence) {
-            "protected"
-        } else if !now.covers_evidence(evidence) {
-            "outside_workspace_roots"
-        } else if steering.is_unknown {
-            "keeps_unknown"
-        } else if steering.keeps.hold(&case.identity(), evidence) {
-            "kept"
-        } else if let Some(lineage) = lineages
-            .iter()
-            .find(|lineage| lineage.may_hold(&case.identity()))
-        {
-            protected_by(lineage, &case.identity())
-        } else if let Some(verdict) = self.forbidden_by(&now, case) {
-            return Some(verdict.into());
-        } else {
-            match &self.wave_actor {
-                Actor::Auto => {
-                    let is_held = steering.holds_reaping(clock::now()) || !now.reap.confirm;
-                    if is_held {
-                        REAPING_HELD
-                    } else {
-                        self.not_by_itself(&now, case)?
-                    }
-                }
-                Actor::Peer { .. } => {
-                    let wanted = self.selection.as_ref()?;
-                    let min_age = self.min_age(&now);
-                    wanted.spares(&case.sighting, min_age, clock::now().wall)?
-                }
-            }
+    /// On whose behalf this orphan is ended; or why it is not: what its owner has said, then or
+    /// meanwhile, or that nobody wants it.
+    pub(super) fn on_whose_behalf(&self, case: &Case) -> Result<Actor, Why> {
+        let orders = self.orders();
+        if let Some(why) = self.forbidden_to_all(&orders, case) {
+            return Err(why);
+        }
+        let held = match self.wave_actor {
+            Actor::Auto => match self.held_back(&orders, case) {
+                None => return Ok(Actor::Auto),
+                Some(why) => Some(why),
+            },
+            Actor::Peer { .. } => None,
         };
-        Some(word.into())
+        if let Some(actor) = self.asked_for_by(case) {
+            return Ok(actor);
+        }
+        let spared = || {
+            let identity = case.identity();
+            let mut demands = orders.demands.iter();
+            let asked = demands.find(|demand| demand.targets.contains(&identity))?;
+            self.spared_by(asked, &orders, case)
+        };
+        Err(held.or_else(spared).unwrap_or(NOT_SELECTED).into())
+    }
+
+    /// The first of those who wait for its end and do not spare it.
+    pub(super) fn asked_for_by(&self, case: &Case) -> Option<Actor> {
+        let orders = self.orders();
+        let mut demands = orders.demands.iter();
+        let asked = demands.find(|demand| self.spared_by(demand, &orders, case).is_none())?;
+        Some(asked.peer.actor())
+    }
+
+    fn spared_by(&self, demand: &Demand, orders: &Orders, case: &Case) -> Option<&'static str> {
+        let min_age = self.min_age(&orders.settings);
+        demand.spares(&case.sighting, min_age, clock::now().wall)
+    }
+
+    /// Why this orphan is not ended, whoever wants it.
+    fn forbidden_to_all(&self, orders: &Orders, case: &Case) -> Option<Why> {
+        let evidence = &case.sighting.observation.evidence;
+        let identity = case.identity();
+        // The wave runs under the configuration it began with, but for what that forbids by now.
+        let (steering, now) = (&orders.steering, &orders.settings);
+        if self.settings.protects(evidence) || now.protects(evidence) {
+            Some("protected".into())
+        } else if !now.covers_evidence(evidence) {
+            Some("outside_workspace_roots".into())
+        } else if steering.is_unknown {
+            Some("keeps_unknown".into())
+        } else if steering.keeps.hold(&identity, evidence) {
+            Some("kept".into())
+        } else if let Some(lineage) = lineages(orders).find(|lineage| lineage.may_hold(&identity)) {
+            Some(protected_by(lineage, &identity).into())
+        } else {
+            self.forbidden_by(now, case).map(Why::from)
+        }
+    }
+
+    /// Why the daemon does not end this orphan by itself.
+    fn held_back(&self, orders: &Orders, case: &Case) -> Option<&'static str> {
+        let now = &orders.settings;
+        let is_held = orders.steering.holds_reaping(clock::now())
+            || orders.is_view_obstructed
+            || !now.reap.confirm
+            || case.unrecorded.is_some();
+        if is_held {
+            return Some(REAPING_HELD);
+        }
+        self.not_by_itself(now, case)
     }
 
     /// What a configuration that came meanwhile says of an orphan that is none under it.
@@ -157,7 +198,7 @@ impl Runner {
 
     /// The configuration of the wave, under which whoever is a coordinator by now is one as well.
     pub(super) fn with_forms_of_now(&self) -> Arc<Settings> {
-        let now = self.configured.borrow();
+        let now = Arc::clone(&self.orders().settings);
         if Arc::ptr_eq(&now, &self.settings) {
             return Arc::clone(&self.settings);
         }
@@ -170,6 +211,10 @@ impl Runner {
         let then = self.settings.reap.ephemeral_min_age;
         then.max(now.reap.ephemeral_min_age)
     }
+}
+
+fn lineages(orders: &Orders) -> impl Iterator<Item = &Lineage> {
+    orders.demands.iter().map(|demand| &*demand.peer.lineage)
 }
 
 /// Why an orphan is spared that is, or may be, above who must not be touched.

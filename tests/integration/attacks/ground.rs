@@ -16,7 +16,7 @@ use nix::sys::signal::{SigSet, Signal as Number};
 use serde_json::Value;
 use team_agentd::config::Config;
 use team_agentd::event_log::Rotation;
-use team_agentd::orphan::escalation::{Audit, Outcome};
+use team_agentd::orphan::escalation::Outcome;
 use team_agentd::orphan::event::Actor;
 use team_agentd::orphan::registry::{Registry, Sighting};
 use team_agentd::orphan::termination::Termination;
@@ -25,7 +25,7 @@ use team_agentd::orphan::victims::Scope;
 use team_agentd::supervisor::journal::Journal;
 use team_agentd::supervisor::scan::Scanner;
 use team_agentd::supervisor::settings::Settings;
-use team_agentd::supervisor::termination::{self, Wave};
+use team_agentd::supervisor::termination::{self, Orders, Wave};
 use tempfile::TempDir;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{mpsc, watch};
@@ -275,16 +275,17 @@ impl Ground {
         meanwhile: impl FnOnce() -> T + Send,
     ) -> (Vec<Termination>, T) {
         // Nobody asked for it; and who asks meanwhile, nobody says.
-        let (_, nobody) = watch::channel(Vec::new());
+        let orders = Orders {
+            steering: Arc::default(),
+            settings: Arc::new(reaping(&self.settings)),
+            is_view_obstructed: false,
+            demands: Vec::new(),
+        };
         let wave = Wave {
             targets,
             actor: Actor::Auto,
-            selection: None,
-            audit: Audit::Required,
             own_pid: self.own_pid,
-            guarded: nobody,
-            steering: watch::channel(Arc::default()).1,
-            configured: watch::channel(Arc::new(reaping(&self.settings))).1,
+            orders: watch::channel(Arc::new(orders)).1,
             settings: Arc::new(self.settings.clone()),
         };
         let (ended, mut ends) = mpsc::unbounded_channel();

@@ -35,8 +35,7 @@ fn a_wave_runs_for_the_peer_and_protects_it_and_the_daemon() {
         }
     );
     assert_eq!(wave.own_pid, DAEMON_PID);
-    assert_eq!(*wave.guarded.borrow(), [peer().lineage]);
-    assert_eq!(wave.audit, Audit::Wanted, "somebody asked for it");
+    assert_eq!(guarded(wave), [peer().lineage]);
 }
 
 #[test]
@@ -55,10 +54,7 @@ fn a_second_peer_joins_the_wave_and_is_protected_from_then_on() {
     });
     daemon.scanned(vec![orphan(10)]);
     assert_eq!(daemon.waves.len(), 1, "joined, not begun anew");
-    assert_eq!(
-        *daemon.waves[0].guarded.borrow(),
-        [peer().lineage, second.lineage]
-    );
+    assert_eq!(guarded(&daemon.waves[0]), [peer().lineage, second.lineage]);
 }
 
 #[test]

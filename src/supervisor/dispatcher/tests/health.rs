@@ -144,7 +144,7 @@ fn the_headline_says_what_holds_automatic_reaping() {
             observations: Ok(vec![]),
             around: Around {
                 obstacles: Some(vec![Obstacle::UserNamespace]),
-                ended: Vec::new(),
+                ..clear()
             },
             took: TOOK,
         },

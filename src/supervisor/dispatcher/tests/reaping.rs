@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::orphan::process::ProcessIdentity;
-use crate::orphan::steering::Kept;
+use crate::orphan::steering::{Keeps, Kept};
+use crate::orphan::verdict::{OrphanReason, Verdict};
 use crate::supervisor::event::Found;
 
 /// A daemon that reaps at the first sight, after a first scan of nothing.
@@ -47,8 +48,7 @@ fn what_is_due_is_ended_as_the_daemons_own_doing_and_only_if_it_is_recorded() {
         scan(&mut daemon, vec![orphan(10), alive(11)]),
         ["record orphan.detected 10", "end [10]"]
     );
-    let wave = &daemon.waves[0];
-    assert_eq!((wave.actor, wave.audit), (Actor::Auto, Audit::Required));
+    assert_eq!(daemon.waves[0].actor, Actor::Auto);
     // It is being ended: not a second time.
     assert_eq!(scan(&mut daemon, vec![orphan(10)]), [""; 0]);
     assert_eq!(ended(&mut daemon, 10, KILLED), ["record orphan.killed 10"]);
@@ -82,8 +82,8 @@ fn what_holds_only_the_daemon_back_does_not_hold_who_asked_and_joined() {
         let after = ended(&mut daemon, 10, outcome.clone());
         assert_eq!(after[1..], ["end [10]"], "{after:?}");
         let wave = &daemon.waves[1];
-        assert_eq!((wave.actor, wave.audit), (peer().actor(), Audit::Wanted));
-        assert_eq!(*wave.guarded.borrow(), [peer().lineage]);
+        assert_eq!(wave.actor, peer().actor());
+        assert_eq!(guarded(wave), [peer().lineage]);
         assert_eq!(
             daemon.ended(10, KILLED),
             ["record orphan.killed 10", "answer 1: ok"]
@@ -177,7 +177,7 @@ fn a_link_that_leads_elsewhere_by_now_is_unkept_with_where_it_led() {
 #[test]
 fn more_than_can_be_read_back_is_not_kept() {
     let mut daemon = reaping();
-    let most = u64::try_from(crate::orphan::steering::Keeps::MOST).unwrap();
+    let most = u64::try_from(Keeps::MOST).unwrap();
     for number in 0..most {
         identified(&mut daemon, number, true, &[&format!("/ws/{number}")]);
     }
@@ -245,10 +245,11 @@ fn a_pause_that_cannot_be_kept_over_a_restart_says_so() {
 fn what_the_owner_says_reaches_a_wave_that_is_under_way() {
     let mut daemon = reaping();
     scan(&mut daemon, vec![orphan(10)]);
-    let steering = daemon.waves[0].steering.clone();
-    assert!(!steering.borrow().holds_reaping(clock()));
+    let orders = daemon.waves[0].orders.clone();
+    let steering = || Arc::clone(&orders.borrow().steering);
+    assert!(!steering().holds_reaping(clock()));
     daemon.ask(1, Request::Pause { length: None });
-    assert!(steering.borrow().holds_reaping(clock()));
+    assert!(steering().holds_reaping(clock()));
     let what = Kept::Path("/home/me/ws".into());
     daemon.ask(2, Request::Keep { what: what.clone() });
     let found = Ok(Found::Path {
@@ -263,7 +264,7 @@ fn what_the_owner_says_reaches_a_wave_that_is_under_way() {
     });
     let sighting = &daemon.waves[0].targets[0];
     let evidence = &sighting.observation.evidence;
-    assert!(steering.borrow().keeps.hold(&sighting.identity(), evidence));
+    assert!(steering().keeps.hold(&sighting.identity(), evidence));
 }
 
 #[test]
@@ -331,7 +332,7 @@ fn what_hides_something_is_said_once_and_holds_reaping() {
             observations: Ok(vec![orphan(10)]),
             around: Around {
                 obstacles,
-                ended: vec![],
+                ..clear()
             },
             took: TOOK,
         })
@@ -348,6 +349,11 @@ fn what_hides_something_is_said_once_and_holds_reaping() {
         look(&mut daemon, Some(vec![])),
         ["say 0 obstacles", "end [10]"]
     );
+    // What is under way hears of it too.
+    let orders = daemon.waves[0].orders.clone();
+    assert!(!orders.borrow().is_view_obstructed);
+    look(&mut daemon, hidden());
+    assert!(orders.borrow().is_view_obstructed);
 }
 
 #[test]
@@ -431,14 +437,31 @@ fn one_that_left_the_scans_while_it_was_being_ended_and_was_spared_is_cleared_af
 }
 
 #[test]
-fn one_above_the_daemon_is_tried_once() {
+fn one_above_the_daemon_is_not_tried_until_it_is_above_no_more() {
     let mut daemon = reaping();
-    scan(&mut daemon, vec![orphan(10)]);
-    ended(&mut daemon, 10, spared("protected_ancestor"));
-    assert_eq!(scan(&mut daemon, vec![orphan(10)]), [""; 0]);
+    let look = |daemon: &mut Daemon, own: Option<Lineage>| {
+        daemon.take(Event::Tick);
+        daemon.take(Event::Scanned {
+            observations: Ok(vec![orphan(10)]),
+            around: Around { own, ..clear() },
+            took: TOOK,
+        })
+    };
+    look(&mut daemon, Some(lineage_of(&[DAEMON_PID, 10, 1])));
+    // That it could not be looked up this time changes nothing.
+    look(&mut daemon, None);
     let orphans = &daemon.status()["orphans"];
     assert_eq!(orphans[0]["holds"][0]["hold"], "protected_ancestor");
     assert_eq!(orphans[0]["next_action_at"], Value::Null);
+    let broken = Lineage {
+        open_above: Some(u64::MAX),
+        ..lineage_of(&[DAEMON_PID])
+    };
+    assert_eq!(look(&mut daemon, Some(broken)), [""; 0]);
+    let orphans = &daemon.status()["orphans"];
+    assert_eq!(orphans[0]["holds"][0]["hold"], "lineage_unknown");
+    let reparented = Some(lineage_of(&[DAEMON_PID, 1]));
+    assert_eq!(look(&mut daemon, reparented), ["end [10]"]);
 }
 
 #[test]
@@ -564,4 +587,132 @@ fn a_pause_that_was_over_before_it_was_resumed_has_its_end_recorded() {
     let effects = daemon.dispatcher.handle_event(asked, later);
     let said: Vec<String> = effects.into_iter().map(|one| daemon.perform(one)).collect();
     assert_eq!(said[0], "record reap.resumed", "{said:?}");
+}
+
+fn by_reason(reason: &str) -> Selection {
+    Selection {
+        reasons: vec![reason.to_owned()],
+        ..Selection::default()
+    }
+}
+
+#[test]
+fn of_those_who_joined_late_each_gets_what_it_asked_for() {
+    // The second names the pid, which its wave did not know of.
+    let mut daemon = reaping();
+    daemon.fix(1, by_reason("workspace_path_missing"));
+    daemon.scanned(vec![orphan(10)]);
+    daemon.fix(2, named(10));
+    daemon.scanned(vec![orphan(10)]);
+    let mut turned = daemon.waves[0].targets[0].clone();
+    turned.verdict = Verdict::Orphan(OrphanReason::Replaced);
+    let turned = termination(turned, spared("not_selected"));
+    assert_eq!(
+        daemon.take(Event::Ended(Box::new(turned))),
+        ["record orphan.spared 10", "end [10]", "answer 1: ok"]
+    );
+    assert_eq!(daemon.result(1)["spared"][0]["why"], "not_selected");
+    assert_eq!(
+        daemon.ended(10, KILLED),
+        ["record orphan.killed 10", "answer 2: ok"]
+    );
+    assert_eq!(pids_in(daemon.result(2), "killed"), [10]);
+}
+
+#[test]
+fn a_wave_hears_of_everybody_who_waits_for_one_of_its_orphans() {
+    let mut daemon = reaping();
+    scan(&mut daemon, vec![orphan(10)]);
+    let orders = daemon.waves[0].orders.clone();
+    let wanting = || -> Vec<usize> {
+        let orders = orders.borrow();
+        let demands = orders.demands.iter();
+        demands.map(|demand| demand.targets.len()).collect()
+    };
+    daemon.fix(1, by_reason("workspace_replaced"));
+    daemon.scanned(vec![orphan(10)]);
+    assert_eq!(wanting(), [0; 0], "it is answered");
+    daemon.fix(2, by_reason("workspace_path_missing"));
+    daemon.scanned(vec![orphan(10)]);
+    daemon.fix(3, Selection::default());
+    daemon.scanned(vec![orphan(10), orphan(11)]);
+    assert_eq!(wanting(), [1, 2]);
+    daemon.ended(11, KILLED);
+    assert_eq!(wanting(), [1, 1]);
+    ended(&mut daemon, 10, KILLED);
+    assert_eq!(wanting(), [0; 0]);
+}
+
+#[test]
+fn one_that_left_the_scans_while_it_was_being_ended_and_came_back_as_another_is_cleared() {
+    let mut daemon = reaping();
+    let mut all = scan(&mut daemon, vec![orphan(10)]);
+    all.extend(scan(&mut daemon, vec![]));
+    let other = without_witness().log(Seen::Deleted).path(missing());
+    let other = other.at("/home/me/other").observed(10);
+    let back = scan(&mut daemon, vec![other]);
+    assert_eq!(back, ["record orphan.cleared 10, orphan.detected 10"]);
+    all.extend(back);
+    all.extend(ended(&mut daemon, 10, spared("program_changed")));
+    assert_eq!(times_cleared(&all), 1, "{all:?}");
+    assert_eq!(daemon.status()["counters"]["cleared"], 1);
+}
+
+#[test]
+fn one_that_left_the_scans_and_came_back_as_no_orphan_is_cleared_when_it_is_let_go() {
+    let mut daemon = reaping();
+    let mut all = scan(&mut daemon, vec![orphan(10)]);
+    all.extend(scan(&mut daemon, vec![]));
+    all.extend(scan(&mut daemon, vec![alive(10)]));
+    all.extend(ended(&mut daemon, 10, spared("workspace_alive")));
+    assert_eq!(times_cleared(&all), 1, "{all:?}");
+}
+
+#[test]
+fn what_is_kept_already_can_be_kept_again_when_there_is_no_room() {
+    let mut daemon = reaping();
+    let most = u64::try_from(Keeps::MOST).unwrap();
+    for number in 0..most {
+        identified(&mut daemon, number, true, &[&format!("/ws/{number}")]);
+    }
+    let again = identified(&mut daemon, most, true, &["/ws/1"]);
+    assert_eq!(again, [format!("keep and answer {most}")]);
+    let led_to = identified(&mut daemon, most + 1, true, &["/ws/1", "/elsewhere"]);
+    assert!(led_to[0].contains("too much is kept"), "{led_to:?}");
+    let process = Event::Identified {
+        ticket: most + 2,
+        what: Kept::Process(10),
+        is_kept: true,
+        found: Ok(Found::Process(orphan(10).record.identity)),
+    };
+    let answer = daemon.take(process);
+    assert_eq!(answer, [format!("keep and answer {}", most + 2)]);
+}
+
+#[test]
+fn where_one_link_has_led_counts_as_what_is_kept() {
+    let mut daemon = reaping();
+    let most = u64::try_from(Keeps::MOST).unwrap();
+    let at = |number: u64| format!("/releases/{number}");
+    for number in 0..most - 1 {
+        let kept = identified(&mut daemon, number, true, &["/current", &at(number)]);
+        assert!(kept[0].starts_with("keep"), "{number}: {kept:?}");
+    }
+    let more = identified(&mut daemon, most, true, &["/current", &at(most)]);
+    assert!(more[0].contains("too much is kept"), "{more:?}");
+}
+
+#[test]
+fn one_that_somebody_ends_already_takes_nobodys_turn() {
+    let mut daemon = reaping();
+    Arc::make_mut(&mut daemon.dispatcher.settings)
+        .reap
+        .max_per_scan = 1;
+    let other = || {
+        let other = without_witness().path(missing());
+        other.at("/home/me/ws11").observed(11)
+    };
+    daemon.fix(1, named(10));
+    let first = daemon.scanned(vec![orphan(10), other()]);
+    assert_eq!(first[1..], ["end [10]", "end [11]"], "{first:?}");
 }

@@ -676,8 +676,7 @@ impl Model {
             actor: run.actor,
             starter: None,
         };
-        self.policy
-            .ended(&termination, false, &self.rules, self.now);
+        self.policy.ended(&termination, &self.rules, self.now);
     }
 
     /// What is in memory is gone; what the owner said is not.
