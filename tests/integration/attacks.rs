@@ -10,6 +10,7 @@ mod exec;
 mod ground;
 mod hold_up;
 mod moments;
+mod orders;
 mod plan;
 mod races;
 mod returns;

@@ -401,6 +401,59 @@ fn once_the_orphan_itself_is_gone_its_owner_still_decides_about_who_is_left() {
 }
 
 #[test]
+fn who_joined_gets_the_members_too_although_the_orphan_is_gone_and_the_owner_pauses() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = world.daemon_with(&patient());
+        let orphan = world
+            .orphan("gone")
+            .with("EXIT_MS", 2000)
+            .with("CHILDREN", 1)
+            .with("CHILD_IGNORE_TERM", 1)
+            .start();
+        let child = orphan.children[0];
+        world.event_log().wait_for_signal(child, "SIGTERM");
+        let pid = orphan.pid.to_string();
+        let fix = std::thread::scope(|scope| {
+            let fix = scope.spawn(|| world.ctl(["--json", "fix", "--confirm", "--pid", &pid]));
+            wait_for_scans(&daemon, 2);
+            wait_until("the orphan has obeyed", || orphan.has_exited());
+            assert_eq!(world.ctl(["pause"]).code, Some(0));
+            fix.join().unwrap().json_with(0)
+        });
+        let killed = entry_of(&fix["killed"], orphan.pid);
+        assert_eq!(killed["members"][0]["outcome"], "exited", "{killed:#}");
+        assert!(!is_alive(child));
+    });
+}
+
+#[test]
+fn who_joined_another_ones_fix_gets_what_that_one_did_not_ask_for() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = world.daemon_with(&Settings {
+            sigterm_wait: "4s",
+            ..Settings::watchful()
+        });
+        let orphan = world.orphan("team-agent-gap7/ws").stubborn().start();
+        let pid = orphan.pid.to_string();
+        let joined = std::thread::scope(|scope| {
+            let reason = "workspace_path_missing";
+            let first =
+                scope.spawn(|| world.ctl(["--json", "fix", "--confirm", "--reason", reason]));
+            world.event_log().wait_for_signal(orphan.pid, "SIGTERM");
+            let joined = scope.spawn(|| world.ctl(["--json", "fix", "--confirm", "--pid", &pid]));
+            wait_for_scans(&daemon, 2);
+            fs::create_dir_all(world.path("team-agent-gap7/ws")).unwrap();
+            first.join().unwrap();
+            joined.join().unwrap().json_with(0)
+        });
+        assert_eq!(pids(&joined["killed"]), [orphan.pid], "{joined:#}");
+        assert!(orphan.has_exited());
+    });
+}
+
+#[test]
 fn what_a_new_configuration_forbids_holds_for_a_kill_under_way() {
     in_private_pid_namespace(|| {
         for (more, why) in [

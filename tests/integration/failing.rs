@@ -156,6 +156,41 @@ fn automatic_reaping_that_cannot_be_recorded_does_not_signal_until_it_can() {
 }
 
 #[test]
+fn who_joined_what_the_daemon_cannot_record_gets_it_and_is_told_so() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let state = world.path("state");
+        mount(
+            "tad",
+            &state,
+            "tmpfs",
+            MountFlags::empty(),
+            Some(c"size=256k"),
+        )
+        .unwrap();
+        let mut settings = Settings::watchful().with(
+            "[reap]\nconfirm = true\ngrace = \"0s\"\nmin_sightings = 1\nstart_grace = \"0s\"",
+        );
+        settings.sigterm_wait = "4s";
+        let daemon = world.daemon_with(&settings);
+        let survivors = world.survivors();
+        let orphan = world.orphan("gone").stubborn().start();
+        world.event_log().wait_for_signal(orphan.pid, "SIGTERM");
+        fill_up(&world.event_log().path);
+        let fix = daemon.fix();
+        let killed = entry_of(&fix["killed"], orphan.pid);
+        assert!(
+            killed.to_string().contains("audit_unavailable"),
+            "{killed:#}"
+        );
+        assert!(orphan.has_exited());
+        assert_eq!(daemon.call("status", &json!({}))["counters"]["failed"], 0);
+        assert!(daemon.stop().success());
+        survivors.assert_alive();
+    });
+}
+
+#[test]
 fn a_fix_that_cannot_be_recorded_goes_on_and_says_so() {
     in_private_pid_namespace(|| {
         let world = World::new();

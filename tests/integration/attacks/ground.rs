@@ -164,6 +164,7 @@ pub(crate) struct Ground {
     runtime: Runtime,
     scanner: Scanner,
     journal: Journal,
+    orders: watch::Sender<Arc<Orders>>,
     pub(crate) settings: Settings,
     /// Who is taken for the daemon.
     pub(crate) own_pid: u32,
@@ -210,6 +211,13 @@ impl Ground {
                 .expect("a runtime"),
             scanner: Scanner::default(),
             journal,
+            // Nobody asked for anything, and nothing is held.
+            orders: watch::Sender::new(Arc::new(Orders {
+                steering: Arc::default(),
+                settings: Arc::new(settings.clone()),
+                is_view_obstructed: false,
+                demands: Vec::new(),
+            })),
             settings,
             own_pid: std::process::id(),
             healthy: Watched::start(coordinator(&home)),
@@ -268,24 +276,24 @@ impl Ground {
         sighting
     }
 
+    /// From now on this holds, also for a wave under way.
+    pub(crate) fn order(&self, change: impl FnOnce(&mut Orders)) {
+        self.orders
+            .send_modify(|orders| change(Arc::make_mut(orders)));
+    }
+
     /// A whole wave on these orphans, while `meanwhile` happens beside it. How each ended.
     pub(crate) fn wave<T: Send>(
         &self,
         targets: Vec<Sighting>,
         meanwhile: impl FnOnce() -> T + Send,
     ) -> (Vec<Termination>, T) {
-        // Nobody asked for it; and who asks meanwhile, nobody says.
-        let orders = Orders {
-            steering: Arc::default(),
-            settings: Arc::new(reaping(&self.settings)),
-            is_view_obstructed: false,
-            demands: Vec::new(),
-        };
+        self.order(|orders| orders.settings = Arc::new(reaping(&self.settings)));
         let wave = Wave {
             targets,
             actor: Actor::Auto,
             own_pid: self.own_pid,
-            orders: watch::channel(Arc::new(orders)).1,
+            orders: self.orders.subscribe(),
             settings: Arc::new(self.settings.clone()),
         };
         let (ended, mut ends) = mpsc::unbounded_channel();
