@@ -16,7 +16,7 @@ use crate::wire;
 const NAME: &str = "steering.json";
 /// What cannot be understood is left there, for its owner.
 const SET_ASIDE: &str = "steering.json.bad";
-/// More than [`Keeps::MOST`] of the longest paths and where they lead, each byte escaped.
+/// More than [`Keeps::MOST`] of the longest paths, each byte escaped.
 ///
 /// [`Keeps::MOST`]: crate::orphan::steering::Keeps::MOST
 const LIMIT_BYTES: u64 = 512 << 20;

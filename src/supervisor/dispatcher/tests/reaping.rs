@@ -42,7 +42,7 @@ fn ended(daemon: &mut Daemon, pid: Pid, outcome: Outcome) -> Vec<String> {
 }
 
 #[test]
-fn what_is_due_is_ended_as_the_daemons_own_doing_and_only_if_it_is_recorded() {
+fn what_is_due_is_ended_as_the_daemons_own_doing() {
     let mut daemon = reaping();
     assert_eq!(
         scan(&mut daemon, vec![orphan(10), alive(11)]),
