@@ -152,6 +152,8 @@ fn a_configuration_that_is_refused_is_not_tried_again() {
         assert_eq!(service.property("ActiveState"), "failed");
         assert_eq!(service.property("ExecMainStatus"), "78");
         assert_eq!(service.property("NRestarts"), "0");
+        let line = service.property("StatusText");
+        assert!(line.contains("reap.confirm"), "{line}");
         assert!(service.machine.journal().contains("confirm"));
         service.configure("");
         service.start();
