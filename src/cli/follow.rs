@@ -175,7 +175,7 @@ impl<O: Write, E: Write> Following<'_, O, E> {
     fn print(&mut self, event: &Value) -> Result<Or<()>, Failure> {
         let text = match self.json {
             true => json_line(event),
-            false => render::event(event, self.view),
+            false => self.view.folded(&render::event(event, self.view)),
         };
         let printed = self.output.part(&text);
         printed.map_err(|error| Failure::output(&error))

@@ -331,7 +331,11 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
             service::perform(command, &mut self.engines, &mut RealPrograms, &surroundings).await;
         match performed {
             Ok((result, status)) => {
-                self.print(&result, |view| render::service(command, &result, view))?;
+                let text = |view: &View| render::service(command, &result, view);
+                match command {
+                    ServiceCommand::Print(_) => self.print_as_it_is(&result, text)?,
+                    _ => self.print(&result, text)?,
+                }
                 Ok(status)
             }
             Err(Trouble::Failed(failure)) => Err(failure),
@@ -382,6 +386,15 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
     }
 
     fn print(&mut self, result: &Value, text: impl FnOnce(&View) -> String) -> Result<(), Failure> {
+        self.print_as_it_is(result, |view| view.folded(&text(view)))
+    }
+
+    /// The same for what may be meant for a file: its lines are nobody's to break.
+    fn print_as_it_is(
+        &mut self,
+        result: &Value,
+        text: impl FnOnce(&View) -> String,
+    ) -> Result<(), Failure> {
         let printed = if self.json {
             self.output.json(result)
         } else {
@@ -401,7 +414,8 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
 
     /// Says why there is no result.
     fn failed(&mut self, failure: &Failure, json: &Value) -> ExitStatus {
-        self.output.note(&render::failure(failure));
+        let text = self.view.folded(&render::failure(failure));
+        self.output.note(&text);
         if self.json {
             // Who does not hear that sees the exit status.
             let _ = self.output.json(json);

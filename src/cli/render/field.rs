@@ -141,6 +141,17 @@ impl View {
         }
     }
 
+    /// How long it is until a timestamp; one that was due by now is.
+    pub(super) fn time_until(&self, value: &Value) -> String {
+        let Some(at) = self.moment(value) else {
+            return self.local_time(value);
+        };
+        match u64::try_from(at.duration_since(self.now).as_secs()) {
+            Ok(seconds @ 1..) => format!("in {}", span(seconds)),
+            _ => "now".to_owned(),
+        }
+    }
+
     pub(in crate::cli) fn moment(&self, value: &Value) -> Option<Timestamp> {
         value.as_str()?.parse().ok()
     }

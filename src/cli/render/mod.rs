@@ -13,6 +13,7 @@ mod explain;
 mod failure;
 mod field;
 mod fix;
+mod fold;
 mod gate;
 mod paint;
 mod refusal;

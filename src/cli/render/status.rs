@@ -12,6 +12,9 @@ use super::steering::held_because;
 use super::table::{self, Row};
 use crate::cli::list;
 
+/// On a terminal of fewer columns, what an orphan does next is worth more than what it is.
+const NARROW: usize = 80;
+
 /// The text of a status.
 #[must_use]
 pub fn status(result: &Value, view: &View) -> String {
@@ -34,11 +37,11 @@ pub fn status(result: &Value, view: &View) -> String {
         ("last scan", last_scan(&result["last_scan"], view)),
         ("counters", counters(&result["counters"])),
     ] {
-        lines.push(format!("  {:<11}{what}", format!("{label}:")));
+        lines.push(format!("  {:<12}{what}", format!("{label}:")));
     }
     for obstacle in list(&result["view"], "obstacles") {
         let says = view.paint(DOUBT, shown(&obstacle["says"]));
-        lines.push(format!("  {:<11}{says}", "view:"));
+        lines.push(format!("  {:<12}{says}", "view:"));
     }
     lines.extend(respawning(&result["policy"], view));
     lines.extend(kept(&result["policy"]["kept"]));
@@ -55,7 +58,7 @@ pub fn status(result: &Value, view: &View) -> String {
             .to_owned(),
         );
     } else if view.terminal.is_terminal {
-        let headings = ["STATE", "PID", "AGE", "MEMORY", "NEXT"];
+        let is_narrow = view.terminal.width < NARROW;
         // A column that says nothing is not worth its room.
         let has_next = result["policy"]["confirm"] == true
             || orphans
@@ -63,15 +66,15 @@ pub fn status(result: &Value, view: &View) -> String {
                 .any(|orphan| !orphan["next_action_at"].is_null());
         let rows = orphans
             .iter()
-            .map(|orphan| row(orphan, has_next, view))
+            .map(|orphan| row(orphan, has_next, is_narrow, view))
             .collect();
-        let headings = if has_next {
-            &headings[..]
-        } else {
-            &headings[..4]
-        };
+        let mut headings = vec!["STATE", "PID"];
+        if !is_narrow {
+            headings.extend(["AGE", "MEMORY"]);
+        }
+        headings.extend(has_next.then_some("NEXT"));
         lines.extend(painted(
-            table::lines(headings, rows, view.terminal.width),
+            table::lines(&headings, rows, view.terminal.width),
             view,
         ));
     } else {
@@ -107,13 +110,11 @@ fn held_and_next(orphan: &Value) -> String {
     }
 }
 
-fn row(orphan: &Value, has_next: bool, view: &View) -> Row {
-    let mut short = vec![
-        shown(&orphan["state"]),
-        shown(&orphan["pid"]),
-        age(orphan),
-        memory(orphan),
-    ];
+fn row(orphan: &Value, has_next: bool, is_narrow: bool, view: &View) -> Row {
+    let mut short = vec![shown(&orphan["state"]), shown(&orphan["pid"])];
+    if !is_narrow {
+        short.extend([age(orphan), memory(orphan)]);
+    }
     if has_next {
         let next = &orphan["next_action_at"];
         // Without a time there is something that does not end by itself.
@@ -124,7 +125,7 @@ fn row(orphan: &Value, has_next: bool, view: &View) -> Row {
         };
         short.push(match next.is_null() {
             true => endless().map_or_else(|| "-".to_owned(), |hold| shown(&hold["hold"])),
-            false => view.local_time(next),
+            false => view.time_until(next),
         });
     }
     Row {
@@ -177,7 +178,7 @@ fn kept(kept: &Value) -> Vec<String> {
         .map(|pid| format!("process {}", shown(pid)));
     let paths = list(kept, "paths").iter().map(|one| shown(&one["path"]));
     pids.chain(paths)
-        .map(|what| format!("  {:<11}{what}", "kept:"))
+        .map(|what| format!("  {:<12}{what}", "kept:"))
         .collect()
 }
 
@@ -197,7 +198,7 @@ fn respawning(policy: &Value, view: &View) -> Vec<String> {
             shown(&one["kills"]),
             view.local_time(&one["wait_until"]),
         );
-        format!("  {:<11}{}", "respawned:", view.paint(DOUBT, says))
+        format!("  {:<12}{}", "respawned:", view.paint(DOUBT, says))
     });
     lines.collect()
 }

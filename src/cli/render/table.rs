@@ -13,6 +13,8 @@ const WORKSPACE_FIRST: usize = 20;
 const REASON_AT_LEAST: usize = 12;
 /// Columns that are short by nature are cut here, should they not be.
 const SHORT_AT_MOST: usize = 24;
+/// And no further than to this, where there is little room.
+const SHORT_AT_LEAST: usize = 8;
 /// Wider than this no table has to be.
 const WIDEST: usize = 1_000;
 
@@ -33,16 +35,28 @@ pub(super) fn lines(headings: &[&str], rows: Vec<Row>, width: usize) -> Vec<Stri
         *cell = shorten_middle(cell, SHORT_AT_MOST);
     }
     let widest = |texts: &mut dyn Iterator<Item = &str>| texts.map(columns).max().unwrap_or(0);
-    let short: usize = (0..headings.len())
-        .map(|index| {
-            let cells = rows
-                .iter()
-                .filter_map(|row| row.short.get(index))
-                .map(String::as_str);
-            widest(&mut cells.chain(headings.get(index).copied())) + GAP
-        })
-        .sum();
-    let room = width.min(WIDEST).saturating_sub(short + GAP);
+    let short = |rows: &[Row], index: usize| {
+        let cells = rows.iter().filter_map(|row| row.short.get(index));
+        let cells = cells.map(String::as_str);
+        widest(&mut cells.chain(headings.get(index).copied()))
+    };
+    let room = |rows: &[Row]| {
+        let all: usize = (0..headings.len())
+            .map(|index| short(rows, index) + GAP)
+            .sum();
+        width.min(WIDEST).saturating_sub(all + GAP)
+    };
+    let lacking = ("WORKSPACE".len() + REASON_AT_LEAST).saturating_sub(room(&rows));
+    // The last of them says most.
+    if let Some(last) = headings.len().checked_sub(1).filter(|_| lacking > 0) {
+        let at_most = short(&rows, last)
+            .saturating_sub(lacking)
+            .max(SHORT_AT_LEAST);
+        for cell in rows.iter_mut().filter_map(|row| row.short.get_mut(last)) {
+            *cell = shorten_middle(cell, at_most);
+        }
+    }
+    let room = room(&rows);
     let workspace = widest(
         &mut rows
             .iter()

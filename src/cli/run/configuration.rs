@@ -29,7 +29,7 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
         };
         match answer {
             Ok(Answer { json, text }) => {
-                self.print(&json, |_| text)?;
+                self.print_as_it_is(&json, |_| text)?;
                 if !is_named {
                     self.tell_of_another_configuration(&json["config"]).await;
                 }

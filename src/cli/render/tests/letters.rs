@@ -12,14 +12,14 @@ fn a_status_tells_of_the_daemon_and_what_it_has_in_view() {
         &lines,
         &[
             "team-agentd 0.1.0, pid 812, up 3h 5m",
-            "  socket:    /run/user/1000/team-agentd/control.sock",
-            "  config:    none, the built-in defaults hold",
-            "  policy:    watches; ends orphans only on request",
-            "  last scan: 2026-05-26 14:04:58, 2s ago; 4 coordinators, 1 orphan; took 3 ms",
-            "  counters:  120 scans, 3 detected, 1 cleared, 2 killed, 0 failed, 0 spared, 1 failed scans",
+            "  socket:     /run/user/1000/team-agentd/control.sock",
+            "  config:     none, the built-in defaults hold",
+            "  policy:     watches; ends orphans only on request",
+            "  last scan:  2026-05-26 14:04:58, 2s ago; 4 coordinators, 1 orphan; took 3 ms",
+            "  counters:   120 scans, 3 detected, 1 cleared, 2 killed, 0 failed, 0 spared, 1 failed scans",
             "",
-            "STATE       PID    AGE  MEMORY                 NEXT  WORKSPACE               REASON",
-            "suspected  4242  2h 5m   29 MB  2026-05-26 14:06:00  /home/me/projects/shop  workspace_path_missing",
+            "STATE       PID    AGE  MEMORY   NEXT  WORKSPACE               REASON",
+            "suspected  4242  2h 5m   29 MB  in 1m  /home/me/projects/shop  workspace_path_missing",
         ],
     );
     let text = status(&samples::status(), &piped());
@@ -41,33 +41,33 @@ fn a_policy_says_what_it_does_and_what_holds_it() {
     for (policy, line) in [
         (
             json!({"confirm": true, "reasons": ["a", "b"]}),
-            "  policy:    ends orphans by itself (a, b)",
+            "  policy:     ends orphans by itself (a, b)",
         ),
         (
             json!({"confirm": false, "automatic": false}),
-            "  policy:    watches; ends orphans only on request",
+            "  policy:     watches; ends orphans only on request",
         ),
         (
             json!({"confirm": true, "reasons": [], "suspended": true, "paused_until": "2026-05-26T13:00:00Z"}),
-            "  policy:    ends orphans by itself (); suspended (team-agentctl resume); paused until 2026-05-26 15:00:00",
+            "  policy:     ends orphans by itself (); suspended (team-agentctl resume); paused until 2026-05-26 15:00:00",
         ),
         (
             json!({"confirm": true, "reasons": ["a"], "suspended": true, "suspended_why": "5 of 6", "paused": true}),
-            "  policy:    ends orphans by itself (a); suspended: 5 of 6 (team-agentctl resume); paused (team-agentctl resume)",
+            "  policy:     ends orphans by itself (a); suspended: 5 of 6 (team-agentctl resume); paused (team-agentctl resume)",
         ),
         (
             json!({"confirm": true, "reasons": ["a"], "held_by": ["view_obstructed", "audit_unavailable"]}),
-            "  policy:    ends orphans by itself (a); held: it does not see everything there is; held: the event log cannot be written",
+            "  policy:     ends orphans by itself (a); held: it does not see everything there is; held: the event log cannot be written",
         ),
         (
             json!({"confirm": true, "reasons": ["a"], "held_by": ["paused"], "paused": true}),
-            "  policy:    ends orphans by itself (a); paused (team-agentctl resume)",
+            "  policy:     ends orphans by itself (a); paused (team-agentctl resume)",
         ),
         (
             json!({"suspended": "breaker"}),
-            "  policy:    watches; ends orphans only on request; suspended: breaker",
+            "  policy:     watches; ends orphans only on request; suspended: breaker",
         ),
-        (json!(null), "  policy:    ?"),
+        (json!(null), "  policy:     ?"),
     ] {
         assert_eq!(of(policy), line);
     }

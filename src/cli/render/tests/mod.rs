@@ -1,6 +1,7 @@
 //! The renderings: to the letter for usual results, and whatever comes for unusual ones.
 
 mod letters;
+mod pictures;
 mod samples;
 mod scans_and_fixes;
 mod steering;

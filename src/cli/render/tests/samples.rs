@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::cli::failure::Failure;
+
 pub(super) fn entry(pid: u32, verdict: &str, workspace: &str, reason: &str) -> Value {
     json!({
         "pid": pid,
@@ -217,4 +219,169 @@ pub(super) fn events() -> Value {
         {"ts": "2026-05-26T12:04:00.000000+00:00", "event": "config.rejected", "problem": "line 2"},
         {"raw": "half a li"},
     ]})
+}
+
+/// Much is going on: orphans in each state, something that respawns, something that is kept, a pause.
+pub(super) fn busy_status() -> Value {
+    let at = |pid, state: &str, workspace: &str, reason: &str, fields: Value| {
+        let mut one = ended(entry(pid, "orphan", workspace, reason), fields);
+        one["state"] = state.into();
+        one
+    };
+    let mut status = status();
+    status["orphans"] = json!([
+        at(
+            4242,
+            "terminating",
+            "/home/me/projects/shop",
+            "workspace_path_missing",
+            json!({"next_action_at": null})
+        ),
+        at(
+            4243,
+            "suspected",
+            "/home/me/projects/blog",
+            "workspace_replaced",
+            json!({
+                "next_action_at": "2026-05-26T12:06:00.000000+00:00",
+                "holds": [{"hold": "grace", "until": "2026-05-26T12:06:00.000000+00:00"}],
+            })
+        ),
+        at(
+            4244,
+            "confirmed",
+            "/tmp/team-agent-test-dedupe-x7k2p9/workspace",
+            "ephemeral_tempdir_pattern:team-agent-test-",
+            json!({
+                "next_action_at": null,
+                "holds": [{"hold": "reason_not_listed", "until": null}],
+            })
+        ),
+        at(
+            4245,
+            "failed",
+            "/mnt/volume/a/very/long/way/to/a/workspace/of/somebody",
+            "workspace_path_missing",
+            json!({
+                "next_action_at": null,
+                "holds": [{"hold": "alive_after_sigkill", "until": null}],
+            })
+        ),
+    ]);
+    status["policy"] = json!({
+        "confirm": true,
+        "reasons": ["workspace_path_missing", "workspace_replaced"],
+        "suspended": true,
+        "suspended_why": "5 of 6 coordinators turned orphan within 60 s",
+        "paused": true,
+        "paused_until": "2026-05-26T13:00:00.000000+00:00",
+        "held_by": ["view_obstructed", "suspended", "paused"],
+        "kept": {"pids": [31], "paths": [{"path": "/home/me/projects/old"}]},
+        "respawning": [{
+            "workspace": "/home/me/projects/shop", "kills": 5,
+            "wait_until": "2026-05-26T12:21:00.000000+00:00",
+            "parent": 900, "parent_cmdline": "bash ./loop.sh", "unit": "loop.service",
+        }],
+    });
+    status["view"] = json!({"clear": false, "obstacles": [
+        {"kind": "hidden_path", "path": "/home", "says": "another directory than everybody else's is at /home (ProtectHome=?)"},
+    ]});
+    status
+}
+
+/// An orphan that is kept, and has not waited for long enough.
+pub(super) fn held_explanation() -> Value {
+    let mut held = explanation();
+    held["entry"]["cmdline"] = "/usr/local/lib/python3.12/venvs/team-agent/bin/python3 -m \
+        team_agent.coordinator --workspace /home/me/projects/shop --log-level debug"
+        .into();
+    held["state"] = "suspected".into();
+    held["by_itself"] = "the daemon will not end it: it is kept (team-agentctl keep)".into();
+    held
+}
+
+pub(super) fn healthy_explanation() -> Value {
+    let mut healthy = entry(31, "alive", "/home/me/projects/blog", "workspace_alive");
+    healthy["evidence"]["path"] = "exists".into();
+    healthy["evidence"]["pid_file"] = "names_it".into();
+    healthy["evidence"]["cwd"]["fate"] = "in_place".into();
+    healthy["evidence"]["cwd"]["links"] = 2.into();
+    json!({
+        "pid": 31,
+        "is_coordinator": true,
+        "rules": [
+            {"rule": "is_coordinator", "result": "yes", "evidence": {"form": "python-module", "argv": ["python3"]}},
+            {"rule": "workspace_path_missing", "result": "does_not_apply", "evidence": null},
+            {"rule": "workspace_alive", "result": "alive:workspace_alive", "evidence": healthy["evidence"]},
+        ],
+        "entry": healthy,
+        "would": "be left alone: its workspace is there",
+    })
+}
+
+pub(super) fn installed() -> Value {
+    json!({
+        "changed": true,
+        "config": "/home/me/.config/team-agentd/team-agentd.toml",
+        "steps": [
+            {"did": "wrote", "what": "/home/me/.config/systemd/user/team-agentd.service"},
+            {"did": "unchanged", "what": "/home/me/.config/systemd/user/team-agentd.socket"},
+            {"did": "enabled", "what": "team-agentd: it starts by itself from now on"},
+            {"did": "started", "what": "team-agentd 0.1.0, process 161, which answers on /run/user/1500/team-agentd/control.sock"},
+        ],
+        "hints": ["it ends when you log out: `loginctl enable-linger` keeps your services running"],
+    })
+}
+
+pub(super) fn uninstalled() -> Value {
+    json!({
+        "changed": true,
+        "steps": [{"did": "removed", "what": "/home/me/.config/systemd/user/team-agentd.service"}],
+        "stays": ["/home/me/.local/state/team-agentd", "/home/me/.config/team-agentd/team-agentd.toml"],
+    })
+}
+
+pub(super) fn service_statuses() -> [(&'static str, Value); 3] {
+    let unit = "/home/me/.config/systemd/user/team-agentd.service";
+    let running = json!({
+        "ok": true, "platform": "systemd", "installed": true, "enabled": true, "active": "active",
+        "since": "2026-05-26T09:54:06Z", "pid": 812, "restarts": 2,
+        "says": "4 coordinators, 2 orphans; ends orphans only on request",
+        "files": [{"path": unit, "state": "current"}], "drop_ins": [format!("{unit}.d/override.conf")],
+        "program": "/home/me/.cargo/bin/team-agentd", "program_version": "0.1.0",
+        "daemon": {"version": "0.1.0", "socket": "/run/user/1000/team-agentd/control.sock", "config": null},
+        "hints": ["the unit starts another program than the one that is installed: team-agentctl service install"],
+    });
+    let mut failed = running.clone();
+    for (name, value) in [
+        ("ok", json!(false)),
+        ("active", json!("failed")),
+        ("pid", Value::Null),
+        ("daemon", Value::Null),
+        (
+            "says",
+            json!(
+                "/home/me/.config/team-agentd/team-agentd.toml:3: reap.confirm: must be true or false"
+            ),
+        ),
+    ] {
+        failed[name] = value;
+    }
+    let absent = json!({
+        "ok": false, "platform": "systemd", "installed": false, "enabled": false,
+        "active": "inactive", "since": null, "pid": null, "daemon": null,
+        "files": [{"path": unit, "state": "missing"}], "hints": [],
+    });
+    [
+        ("service-status", running),
+        ("service-status-failed", failed),
+        ("service-status-absent", absent),
+    ]
+}
+
+pub(super) fn failure() -> Failure {
+    Failure::usage(
+        "failed to connect to /run/user/1000/team-agentd/control.sock: no daemon listens there",
+    )
+    .with_remedy("start one: team-agentctl service install, or in the foreground: team-agentd")
 }

@@ -68,8 +68,8 @@ fn a_status_shows_what_is_kept_and_what_holds_each_back() {
     assert_eq!(
         kept,
         [
-            "  kept:      process 7",
-            "  kept:      /home/me/\\u{202e}ws"
+            "  kept:       process 7",
+            "  kept:       /home/me/\\u{202e}ws"
         ]
     );
     assert!(text.ends_with("reason=a held_by=grace,kept"), "{text}");

@@ -2,6 +2,7 @@
 
 mod model;
 mod pictures;
+mod snapshots;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;

@@ -10,7 +10,7 @@ use crate::cli::safe_text::is_unsafe;
 use crate::cli::watch::draw::draw;
 use crate::cli::watch::model::{Ask, Pane};
 
-fn picture_of(model: &Model, look: &Look, width: u16, height: u16) -> Buffer {
+pub(super) fn picture_of(model: &Model, look: &Look, width: u16, height: u16) -> Buffer {
     let mut canvas = Canvas::new(TestBackend::new(width, height)).unwrap();
     canvas
         .draw(|frame| {
@@ -20,7 +20,7 @@ fn picture_of(model: &Model, look: &Look, width: u16, height: u16) -> Buffer {
     canvas.backend().buffer().clone()
 }
 
-fn text_of(picture: &Buffer) -> String {
+pub(super) fn text_of(picture: &Buffer) -> String {
     let area = picture.area;
     let line = |y| {
         let cells = (0..area.width).map(|x| picture[(x, y)].symbol());
