@@ -1,5 +1,6 @@
 //! One peer: bytes ↔ lines ↔ calls and answers. The only place that knows both ends.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -9,10 +10,12 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio_util::codec::FramedRead;
 use tokio_util::sync::CancellationToken;
 
 use super::lines::{Line, LineDecoder};
+use super::peers::{Peers, Place, Turned};
 use super::protocol::{Action, Call, RpcError, Subscribe, parse, response};
 use super::subscription::{Status, Subscription};
 use crate::supervisor::feed::Feed;
@@ -27,6 +30,8 @@ const WRITE_LIMIT: Duration = Duration::from_secs(10);
 const LAST_WORDS_LIMIT: Duration = Duration::from_millis(250);
 /// How long a peer may say nothing while nothing of its is under way.
 const IDLE_LIMIT: Duration = Duration::from_secs(600);
+/// How long it may take to finish a line that it has begun.
+const LINE_TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Whom a peer's requests go to.
 #[derive(Clone, Debug)]
@@ -35,12 +40,15 @@ pub struct Desk {
     pub requests: Requests,
     /// What happens, for those who subscribe.
     pub feed: Feed,
+    /// Who else is connected.
+    pub peers: Arc<Peers>,
     /// The daemon stops.
     pub stop: CancellationToken,
 }
 
-/// Serves one peer until it hangs up, goes silent, or the daemon stops and its answers are out.
-pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk) {
+/// Serves one peer until it hangs up, goes silent, somebody else gets its place, or the daemon stops and
+/// its answers are out.
+pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
     let (reader, mut writer) = stream.into_split();
     let mut lines = FramedRead::new(reader, LineDecoder::default());
     let mut in_flight: FuturesUnordered<BoxFuture<'static, Answer>> = FuturesUnordered::new();
@@ -48,7 +56,10 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk) {
     let mut has_subscribed = false;
     let mut is_reading = true;
     let mut is_stopping = false;
+    let mut last_said = Instant::now();
     while is_reading || !in_flight.is_empty() || (is_stopping && subscription.is_some()) {
+        let waits = !in_flight.is_empty() || subscription.is_some();
+        place.set_waiting(waits);
         let line = tokio::select! {
             Some(answer) = in_flight.next() => match answer {
                 Answer::Line(line) => line,
@@ -62,13 +73,17 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk) {
                 }
             },
             line = lines.next(), if is_reading => match line {
-                Some(Ok(line)) => match take(line, &peer, &desk, in_flight.len(), &mut has_subscribed) {
-                    Taken::Answered(answer) => answer.to_string(),
-                    Taken::Asked(answer) => {
-                        in_flight.push(answer);
-                        continue;
+                Some(Ok(line)) => {
+                    last_said = Instant::now();
+                    let count = |turned| place.count(turned);
+                    match take(line, &peer, &desk, in_flight.len(), &mut has_subscribed, count) {
+                        Taken::Answered(answer) => answer.to_string(),
+                        Taken::Asked(answer) => {
+                            in_flight.push(answer);
+                            continue;
+                        }
                     }
-                },
+                }
                 // Hung up, or half of it: what is under way is still answered, and what it subscribed
                 // to ends.
                 Some(Err(_)) | None => {
@@ -79,10 +94,10 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk) {
             },
             told = next_of(&mut subscription) => match told {
                 Some(line) => {
-                    if tell(&mut writer, line, &desk.stop).await.is_err() {
-                        return;
+                    match tell(&mut writer, line, &desk.stop).await {
+                        Ok(()) => continue,
+                        Err(error) => return unread(&error, &desk.stop, &place),
                     }
-                    continue;
                 }
                 // Everything was told: the daemon has ended.
                 None => {
@@ -95,12 +110,45 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk) {
                 is_stopping = true;
                 continue;
             }
-            () = tokio::time::sleep(IDLE_LIMIT), if in_flight.is_empty() && subscription.is_none() => return,
+            () = place.displaced(), if is_reading && !waits => {
+                let _ = send(&mut writer, answered(&RpcError::too_busy("connections"))).await;
+                return;
+            }
+            // What it says in between is no event here: looked at again, at the latest, after as long as
+            // a line may take.
+            () = tokio::time::sleep(LINE_TIME_LIMIT), if is_reading => {
+                let is_slow = lines.decoder().begun().is_some_and(|begun| begun.elapsed() >= LINE_TIME_LIMIT);
+                let (turned, error) = if is_slow {
+                    (Turned::LineTooSlow, RpcError::line_too_slow(LINE_TIME_LIMIT))
+                } else if !waits && last_said.elapsed() >= IDLE_LIMIT {
+                    (Turned::Idle, RpcError::idle(IDLE_LIMIT))
+                } else {
+                    continue;
+                };
+                place.count(turned);
+                // Nothing more is read from it; what it waits for it gets.
+                is_reading = false;
+                subscription = None;
+                answered(&error)
+            }
         };
-        if send(&mut writer, line).await.is_err() {
-            return;
+        if let Err(error) = send(&mut writer, line).await {
+            return unread(&error, &desk.stop, &place);
         }
+        last_said = Instant::now();
     }
+}
+
+/// Counts one that does not read. One that has hung up, or is left because the daemon stops, is none.
+fn unread(error: &std::io::Error, stop: &CancellationToken, place: &Place) {
+    if error.kind() == std::io::ErrorKind::TimedOut && !stop.is_cancelled() {
+        place.count(Turned::DidNotRead);
+    }
+}
+
+/// An error that answers no request.
+fn answered(error: &RpcError) -> String {
+    error.response(&Value::Null).to_string()
 }
 
 async fn next_of(subscription: &mut Option<Subscription>) -> Option<String> {
@@ -113,7 +161,7 @@ async fn next_of(subscription: &mut Option<Subscription>) -> Option<String> {
 /// Tells a peer why it is not served, and hangs up.
 pub async fn refuse(mut stream: UnixStream, error: RpcError) {
     // Whether it hears that or not, it is not served.
-    let _ = send(&mut stream, error.response(&Value::Null).to_string()).await;
+    let _ = send(&mut stream, answered(&error)).await;
 }
 
 enum Taken {
@@ -136,9 +184,13 @@ fn take(
     desk: &Desk,
     in_flight: usize,
     has_subscribed: &mut bool,
+    count: impl Fn(Turned),
 ) -> Taken {
     let parsed = match line {
-        Line::TooLong => Err((Value::Null, RpcError::line_too_long())),
+        Line::TooLong => {
+            count(Turned::LineTooLong);
+            Err((Value::Null, RpcError::line_too_long()))
+        }
         Line::Whole(bytes) => parse(&bytes),
     };
     let Call { id, action } = match parsed {
@@ -151,6 +203,7 @@ fn take(
             Taken::Answered(RpcError::already_subscribed().response(&id))
         }
         Action::Ask(_) | Action::Subscribe(_) if in_flight >= IN_FLIGHT_LIMIT => {
+            count(Turned::TooManyRequests);
             Taken::Answered(RpcError::too_busy("requests in flight").response(&id))
         }
         Action::Subscribe(wanted) => {
@@ -158,7 +211,7 @@ fn take(
             Taken::Asked(Box::pin(subscribe(id, wanted, peer.clone(), desk.clone())))
         }
         Action::Ask(request) => {
-            let answer = ask(desk.requests.clone(), peer.clone(), request);
+            let answer = ask(desk.clone(), peer.clone(), request);
             Taken::Asked(Box::pin(async move {
                 let answer = match answer.await {
                     Ok(result) => response(&id, result),
@@ -170,8 +223,12 @@ fn take(
     }
 }
 
-/// What the supervisor answers.
-async fn ask(requests: Requests, peer: Peer, request: Request) -> Result<Value, RpcError> {
+/// What the supervisor answers; to who asks for the state, with what is known here of peers.
+async fn ask(desk: Desk, peer: Peer, request: Request) -> Result<Value, RpcError> {
+    let Desk {
+        requests, peers, ..
+    } = desk;
+    let is_about_the_state = request == Request::Status;
     let (answer, answered) = oneshot::channel();
     let asked = Asked {
         peer,
@@ -183,6 +240,12 @@ async fn ask(requests: Requests, peer: Peer, request: Request) -> Result<Value, 
     }
     drop(requests);
     match answered.await {
+        Ok(Ok(mut state)) if is_about_the_state => {
+            if let Some(object) = state.as_object_mut() {
+                object.insert("peers".to_owned(), peers.report());
+            }
+            Ok(state)
+        }
         Ok(answer) => answer.map_err(RpcError::from),
         Err(_) => Err(RpcError::shutting_down()),
     }
@@ -199,7 +262,20 @@ async fn subscribe(id: Value, wanted: Subscribe, peer: Peer, desk: Desk) -> Answ
     let status = wanted.status.then(|| {
         let ask_again = move || -> Status {
             let (requests, peer) = (requests.upgrade(), peer.clone());
-            Box::pin(async move { ask(requests?, peer, Request::Status).await.ok() })
+            let (feed, peers, stop) = (
+                desk.feed.clone(),
+                Arc::clone(&desk.peers),
+                desk.stop.clone(),
+            );
+            Box::pin(async move {
+                let desk = Desk {
+                    requests: requests?,
+                    feed,
+                    peers,
+                    stop,
+                };
+                ask(desk, peer, Request::Status).await.ok()
+            })
         };
         Box::new(ask_again) as Box<dyn Fn() -> Status + Send>
     });
@@ -229,3 +305,6 @@ async fn send(writer: &mut (impl AsyncWriteExt + Unpin), mut line: String) -> st
         .await
         .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use tokio::time::Instant;
 use tokio_util::bytes::{Buf, BytesMut};
 use tokio_util::codec::Decoder;
 
@@ -24,6 +25,16 @@ pub struct LineDecoder {
     searched: usize,
     /// Within a line that is too long, up to its newline.
     is_skipping: bool,
+    /// Since when there is a line that is not finished.
+    begun: Option<Instant>,
+}
+
+impl LineDecoder {
+    /// Since when there is a line that is not finished, if there is one.
+    #[must_use]
+    pub fn begun(&self) -> Option<Instant> {
+        self.begun
+    }
 }
 
 impl Decoder for LineDecoder {
@@ -42,8 +53,14 @@ impl Decoder for LineDecoder {
                     source.clear();
                 }
                 self.searched = source.len();
+                let is_within_one = self.is_skipping || !source.is_empty();
+                self.begun = match is_within_one {
+                    true => Some(self.begun.unwrap_or_else(Instant::now)),
+                    false => None,
+                };
                 return Ok(None);
             };
+            self.begun = None;
             self.searched = 0;
             let line = source.split_to(end).to_vec();
             source.advance(1);

@@ -5,6 +5,7 @@ pub mod connection;
 pub mod embedded;
 pub mod lines;
 pub mod notifications;
+pub mod peers;
 pub mod places;
 pub mod protocol;
 pub mod server;

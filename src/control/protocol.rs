@@ -2,6 +2,8 @@
 
 mod params;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use self::params::{
@@ -47,6 +49,20 @@ impl RpcError {
             super::lines::LINE_LIMIT_BYTES
         );
         Self::new(-32600, "line_too_long", message)
+    }
+
+    /// A line was begun and not finished for too long.
+    #[must_use]
+    pub fn line_too_slow(limit: Duration) -> Self {
+        let message = format!("a line is finished within {} s", limit.as_secs());
+        Self::new(-32600, "line_too_slow", message)
+    }
+
+    /// Nothing was asked for too long.
+    #[must_use]
+    pub fn idle(limit: Duration) -> Self {
+        let message = format!("nothing was asked for {} s", limit.as_secs());
+        Self::new(-32002, "idle", message)
     }
 
     /// The peer is neither the daemon's own user nor root.

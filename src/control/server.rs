@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::{Desk, refuse, serve};
+use super::peers::{Peers, Turned};
 use super::places::socket_lock;
 use super::protocol::RpcError;
 use crate::orphan::victims::Lineage;
@@ -171,19 +172,26 @@ impl Listener {
         max_connections: usize,
         stop: CancellationToken,
     ) {
-        let peers = TaskTracker::new();
+        let connections = TaskTracker::new();
         let desk = Desk {
             requests,
             feed,
+            peers: Peers::new(max_connections),
             stop: stop.clone(),
         };
+        // Whoever lost its place may have an answer to wait for.
+        let most_at_once = max_connections.saturating_mul(2);
         loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
                 () = stop.cancelled() => break,
             };
             match accepted {
-                Ok((stream, _)) => admit(stream, &peers, &desk, max_connections),
+                Ok((stream, _)) => {
+                    admit(stream, &connections, &desk, most_at_once);
+                    // Whoever has just lost its place leaves before the next one comes.
+                    tokio::task::yield_now().await;
+                }
                 Err(error) => {
                     tracing::warn!(%error, "a connection cannot be taken");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -199,13 +207,13 @@ impl Listener {
             tracing::debug!(%error, "the socket was gone already");
         }
         drop(desk);
-        peers.close();
-        if tokio::time::timeout(DRAIN_LIMIT, peers.wait())
+        connections.close();
+        if tokio::time::timeout(DRAIN_LIMIT, connections.wait())
             .await
             .is_err()
         {
             tracing::warn!(
-                peers = peers.len(),
+                peers = connections.len(),
                 "some peers did not read their answers in time"
             );
         }
@@ -218,7 +226,7 @@ fn identity_of(path: &Path) -> Option<(u64, u64)> {
     Some((metadata.dev(), metadata.ino()))
 }
 
-fn admit(stream: UnixStream, peers: &TaskTracker, desk: &Desk, max_connections: usize) {
+fn admit(stream: UnixStream, connections: &TaskTracker, desk: &Desk, most_at_once: usize) {
     let peer = match stream.peer_cred() {
         Ok(credentials) => {
             let pid = credentials
@@ -242,14 +250,22 @@ fn admit(stream: UnixStream, peers: &TaskTracker, desk: &Desk, max_connections: 
             peer_uid = peer.uid,
             "a peer of another user was turned away"
         );
-        peers.spawn(refuse(stream, RpcError::forbidden(peer.uid)));
-    } else if peers.len() >= max_connections {
-        tracing::warn!(
-            max_connections,
-            "a peer was turned away: too many connections"
-        );
-        peers.spawn(refuse(stream, RpcError::too_busy("connections")));
-    } else {
-        peers.spawn(serve(stream, peer, desk.clone()));
+        desk.peers.count(Turned::Forbidden);
+        connections.spawn(refuse(stream, RpcError::forbidden(peer.uid)));
+        return;
     }
+    let place = match connections.len() < most_at_once {
+        true => desk.peers.admit(),
+        false => {
+            desk.peers.count(Turned::NoPlace);
+            None
+        }
+    };
+    match place {
+        Some(place) => connections.spawn(serve(stream, peer, desk.clone(), place)),
+        None => {
+            tracing::warn!("a peer was turned away: too many connections");
+            connections.spawn(refuse(stream, RpcError::too_busy("connections")))
+        }
+    };
 }

@@ -52,6 +52,7 @@ mod fixing;
 mod gate;
 #[cfg(target_os = "linux")]
 mod keeping;
+mod limits;
 #[cfg(target_os = "linux")]
 mod nested;
 #[cfg(target_os = "linux")]

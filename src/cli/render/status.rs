@@ -43,6 +43,7 @@ pub fn status(result: &Value, view: &View) -> String {
         let says = view.paint(DOUBT, shown(&obstacle["says"]));
         lines.push(format!("  {:<12}{says}", "view:"));
     }
+    lines.extend(turned_away(&result["peers"]));
     lines.extend(respawning(&result["policy"], view));
     lines.extend(kept(&result["policy"]["kept"]));
     lines.push(String::new());
@@ -180,6 +181,20 @@ fn kept(kept: &Value) -> Vec<String> {
     pids.chain(paths)
         .map(|what| format!("  {:<12}{what}", "kept:"))
         .collect()
+}
+
+/// Peers that were turned away, or something they asked for: worth a line if there was any.
+fn turned_away(peers: &Value) -> Option<String> {
+    let turned = peers["turned_away"].as_object()?;
+    let words: Vec<String> = turned
+        .iter()
+        .filter(|(_, times)| **times != 0)
+        .map(|(word, times)| {
+            let word = Value::from(word.replace('_', " "));
+            format!("{} {}", shown(times), shown(&word))
+        })
+        .collect();
+    (!words.is_empty()).then(|| format!("  {:<12}{}", "turned away:", words.join(", ")))
 }
 
 /// Where something starts coordinators again and again, and who that is.

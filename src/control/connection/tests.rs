@@ -1,0 +1,212 @@
+//! What a peer may hold, and for how long. Time goes as fast as nothing happens.
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::super::lines::LINE_LIMIT_BYTES;
+use super::*;
+use crate::event_log::Rotation;
+use crate::orphan::victims::Lineage;
+use crate::supervisor::journal::Journal;
+use crate::supervisor::run::Asked;
+
+/// A peer at one end, the connection that is served at the other, and the supervisor's ear.
+struct Line {
+    reader: BufReader<OwnedReadHalf>,
+    writer: OwnedWriteHalf,
+    served: JoinHandle<()>,
+    asked: mpsc::Receiver<Asked>,
+    peers: Arc<Peers>,
+}
+
+fn connected(peers: &Arc<Peers>) -> Line {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let (requests, asked) = mpsc::channel(8);
+    // Nobody subscribes here: there is no event log.
+    let nowhere = std::path::Path::new("/nowhere");
+    let rotation = Rotation {
+        rotate_bytes: 4096,
+        keep: 1,
+    };
+    let (journal, _) = Journal::start(nowhere, rotation);
+    let feed = Feed::new(&journal, watch::channel(()).1, nowhere.to_path_buf(), 1);
+    let desk = Desk {
+        requests,
+        feed,
+        peers: Arc::clone(peers),
+        stop: CancellationToken::new(),
+    };
+    let peer = Peer {
+        uid: 1000,
+        pid: None,
+        lineage: Arc::new(Lineage::default()),
+    };
+    let place = peers.admit().unwrap();
+    let served = tokio::spawn(serve(theirs, peer, desk, place));
+    let (reader, writer) = ours.into_split();
+    Line {
+        reader: BufReader::new(reader),
+        writer,
+        served,
+        asked,
+        peers: Arc::clone(peers),
+    }
+}
+
+impl Line {
+    async fn say(&mut self, text: &str) {
+        self.writer.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// The next line; nothing when the connection was ended.
+    async fn heard(&mut self) -> Option<Value> {
+        let mut line = String::new();
+        let length = self.reader.read_line(&mut line).await.unwrap();
+        (length > 0).then(|| serde_json::from_str(&line).unwrap())
+    }
+
+    #[track_caller]
+    fn assert_turned(&self, turned: Turned) {
+        let report = self.peers.report();
+        assert_eq!(report["turned_away"][turned.word()], 1, "{report:#}");
+    }
+}
+
+fn kind_of(answer: Option<&Value>) -> &str {
+    answer.unwrap()["error"]["data"]["kind"].as_str().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_finish_a_line_is_told_so_and_left() {
+    let mut line = connected(&Peers::new(8));
+    let began = Instant::now();
+    // A byte a second.
+    let (mut dripping, rest) = (line.writer, line.reader);
+    let dripper = tokio::spawn(async move {
+        while dripping.write_all(b" ").await.is_ok() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    });
+    let mut answer = String::new();
+    let mut reader = rest;
+    reader.read_line(&mut answer).await.unwrap();
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(kind_of(Some(&answer)), "line_too_slow");
+    assert_eq!(answer["id"], Value::Null);
+    assert!(began.elapsed() >= LINE_TIME_LIMIT);
+    let mut rest = String::new();
+    assert_eq!(reader.read_line(&mut rest).await.unwrap(), 0, "{rest}");
+    line.served.await.unwrap();
+    dripper.await.unwrap();
+    let report = line.peers.report();
+    assert_eq!(report["turned_away"]["line_too_slow"], 1);
+    assert_eq!(report["connected"], 0);
+    assert!(line.asked.recv().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_finishes_its_lines_is_never_too_slow() {
+    let mut line = connected(&Peers::new(8));
+    let began = Instant::now();
+    while began.elapsed() < LINE_TIME_LIMIT * 4 {
+        line.say(r#"{"jsonrpc": "2.0", "id": 1, "#).await;
+        tokio::time::sleep(LINE_TIME_LIMIT / 2).await;
+        line.say("\"method\": \"version\"}\n").await;
+        assert_eq!(line.heard().await.unwrap()["result"]["protocol"], 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_nothing_for_long_is_told_so_and_left() {
+    let mut line = connected(&Peers::new(8));
+    line.say("{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"version\"}\n")
+        .await;
+    line.heard().await.unwrap();
+    let began = Instant::now();
+    assert_eq!(kind_of(line.heard().await.as_ref()), "idle");
+    assert!(began.elapsed() >= IDLE_LIMIT);
+    assert_eq!(line.heard().await, None);
+    line.assert_turned(Turned::Idle);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_an_answer_is_not_idle_and_keeps_its_place() {
+    let peers = Peers::new(1);
+    let mut line = connected(&peers);
+    line.say("{\"jsonrpc\": \"2.0\", \"id\": 7, \"method\": \"scan\"}\n")
+        .await;
+    let asked = line.asked.recv().await.unwrap();
+    tokio::time::sleep(IDLE_LIMIT * 2).await;
+    assert!(peers.admit().is_none(), "somebody waits there");
+    asked.answer.send(Ok(Value::from("seen"))).unwrap();
+    assert_eq!(line.heard().await.unwrap()["result"], "seen");
+    // Now it does not any more.
+    let newcomer = peers.admit().unwrap();
+    assert_eq!(kind_of(line.heard().await.as_ref()), "too_busy");
+    assert_eq!(line.heard().await, None);
+    line.assert_turned(Turned::Displaced);
+    line.assert_turned(Turned::NoPlace);
+    drop(newcomer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_read_its_answers_is_left() {
+    let mut line = connected(&Peers::new(8));
+    // More than fits in between: the answers to lines that are no requests.
+    let noise = "x\n".repeat(8 << 10);
+    let writing = async { while line.writer.write_all(noise.as_bytes()).await.is_ok() {} };
+    writing.await;
+    line.served.await.unwrap();
+    let report = line.peers.report();
+    assert_eq!(report["turned_away"]["did_not_read"], 1, "{report:#}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_too_much_is_counted_and_the_connection_goes_on() {
+    let mut line = connected(&Peers::new(8));
+    let long = "x".repeat(LINE_LIMIT_BYTES + 1);
+    line.say(&format!("{long}\n")).await;
+    assert_eq!(kind_of(line.heard().await.as_ref()), "line_too_long");
+    for id in 0..=IN_FLIGHT_LIMIT {
+        line.writer
+            .write_all(
+                format!("{{\"jsonrpc\": \"2.0\", \"id\": {id}, \"method\": \"scan\"}}\n")
+                    .as_bytes(),
+            )
+            .await
+            .unwrap();
+    }
+    let mut asked = Vec::new();
+    for _ in 0..IN_FLIGHT_LIMIT {
+        asked.push(line.asked.recv().await.unwrap());
+    }
+    assert_eq!(kind_of(line.heard().await.as_ref()), "too_busy");
+    line.assert_turned(Turned::LineTooLong);
+    line.assert_turned(Turned::TooManyRequests);
+    for one in asked {
+        one.answer.send(Ok(Value::Null)).unwrap();
+    }
+    for _ in 0..IN_FLIGHT_LIMIT {
+        assert_eq!(line.heard().await.unwrap()["result"], Value::Null);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_says_who_is_connected_and_who_was_turned_away() {
+    let peers = Peers::new(8);
+    let mut line = connected(&peers);
+    peers.count(Turned::Forbidden);
+    line.say("{\"jsonrpc\": \"2.0\", \"id\": 7, \"method\": \"status\"}\n")
+        .await;
+    let asked = line.asked.recv().await.unwrap();
+    asked
+        .answer
+        .send(Ok(serde_json::json!({"daemon": {}})))
+        .unwrap();
+    let answer = line.heard().await.unwrap();
+    assert_eq!(answer["result"]["peers"]["connected"], 1, "{answer:#}");
+    assert_eq!(answer["result"]["peers"]["turned_away"]["forbidden"], 1);
+}

@@ -1,0 +1,248 @@
+//! Who is connected, and who was turned away for what.
+//!
+//! Places are few. Where none is left, a newcomer gets that of whoever has waited for nothing for
+//! longest: those who hold a connection and ask nothing keep nobody out.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Why a peer was turned away, or something it asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Turned {
+    /// It is another user's.
+    Forbidden,
+    /// Every place was taken by somebody who waits for something.
+    NoPlace,
+    /// Somebody else came, and it waited for nothing.
+    Displaced,
+    /// It said nothing for too long.
+    Idle,
+    /// It took too long to finish a line.
+    LineTooSlow,
+    /// Its line was too long; it may go on.
+    LineTooLong,
+    /// It waits for too many answers; it may go on.
+    TooManyRequests,
+    /// It did not read what it asked for.
+    DidNotRead,
+}
+
+impl Turned {
+    const ALL: [Self; 8] = [
+        Self::Forbidden,
+        Self::NoPlace,
+        Self::Displaced,
+        Self::Idle,
+        Self::LineTooSlow,
+        Self::LineTooLong,
+        Self::TooManyRequests,
+        Self::DidNotRead,
+    ];
+
+    /// A stable word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Forbidden => "forbidden",
+            Self::NoPlace => "no_place",
+            Self::Displaced => "displaced",
+            Self::Idle => "idle",
+            Self::LineTooSlow => "line_too_slow",
+            Self::LineTooLong => "line_too_long",
+            Self::TooManyRequests => "too_many_requests",
+            Self::DidNotRead => "did_not_read",
+        }
+    }
+}
+
+/// All of them.
+#[derive(Debug)]
+pub struct Peers {
+    most: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    last_number: u64,
+    places: HashMap<u64, Taken>,
+    turned: HashMap<Turned, u64>,
+}
+
+/// One place that is taken.
+#[derive(Debug)]
+struct Taken {
+    /// Since when it waits for nothing; nothing while it does.
+    idle_since: Option<Instant>,
+    displaced: CancellationToken,
+}
+
+impl Peers {
+    /// Places for so many.
+    #[must_use]
+    pub fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self {
+            most,
+            state: Mutex::default(),
+        })
+    }
+
+    /// A place for a newcomer, perhaps that of somebody else; none if all of them wait for something.
+    #[must_use]
+    pub fn admit(self: &Arc<Self>) -> Option<Place> {
+        let mut state = self.state();
+        if state.places.len() >= self.most {
+            let idle = state
+                .places
+                .iter()
+                .filter_map(|(number, taken)| Some((taken.idle_since?, *number)))
+                .min();
+            let Some((_, number)) = idle else {
+                state.count(Turned::NoPlace);
+                return None;
+            };
+            // Its place is free from now on, whenever it leaves.
+            if let Some(taken) = state.places.remove(&number) {
+                taken.displaced.cancel();
+            }
+            state.count(Turned::Displaced);
+        }
+        state.last_number += 1;
+        let number = state.last_number;
+        let displaced = CancellationToken::new();
+        let taken = Taken {
+            idle_since: Some(Instant::now()),
+            displaced: displaced.clone(),
+        };
+        state.places.insert(number, taken);
+        Some(Place {
+            peers: Arc::clone(self),
+            number,
+            displaced,
+        })
+    }
+
+    /// Counts somebody, or something, that was turned away.
+    pub fn count(&self, turned: Turned) {
+        self.state().count(turned);
+    }
+
+    /// What `status` says of them.
+    #[must_use]
+    pub fn report(&self) -> Value {
+        let state = self.state();
+        let turned: Map<String, Value> = Turned::ALL
+            .into_iter()
+            .map(|turned| {
+                let times = state.turned.get(&turned).copied().unwrap_or_default();
+                (turned.word().to_owned(), times.into())
+            })
+            .collect();
+        json!({
+            "connected": state.places.len(),
+            "max_connections": self.most,
+            "turned_away": turned,
+        })
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn count(&mut self, turned: Turned) {
+        *self.turned.entry(turned).or_default() += 1;
+    }
+}
+
+/// One peer's place; free again when it is dropped.
+#[derive(Debug)]
+pub struct Place {
+    peers: Arc<Peers>,
+    number: u64,
+    displaced: CancellationToken,
+}
+
+impl Place {
+    /// Says whether it waits for something now. Whoever does keeps its place.
+    pub fn set_waiting(&self, waits: bool) {
+        let mut state = self.peers.state();
+        if let Some(taken) = state.places.get_mut(&self.number) {
+            taken.idle_since = match (waits, taken.idle_since) {
+                (true, _) => None,
+                (false, since) => Some(since.unwrap_or_else(Instant::now)),
+            };
+        }
+    }
+
+    /// When somebody else has got this place.
+    pub async fn displaced(&self) {
+        self.displaced.cancelled().await;
+    }
+
+    /// Counts this peer, or something that it asked for, as turned away.
+    pub fn count(&self, turned: Turned) {
+        self.peers.count(turned);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.peers.state().places.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn times(peers: &Peers, turned: Turned) -> u64 {
+        peers.report()["turned_away"][turned.word()]
+            .as_u64()
+            .unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_newcomer_gets_the_place_of_whoever_has_waited_for_nothing_for_longest() {
+        let peers = Peers::new(3);
+        let mut places = Vec::new();
+        for _ in 0..3 {
+            places.push(peers.admit().unwrap());
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        // The first waits for something, and the second has just got its answer.
+        places[0].set_waiting(true);
+        places[1].set_waiting(true);
+        places[1].set_waiting(false);
+        let fourth = peers.admit().unwrap();
+        let is_displaced = |place: &Place| place.displaced.is_cancelled();
+        assert!(is_displaced(&places[2]));
+        assert!(!is_displaced(&places[0]) && !is_displaced(&places[1]));
+        assert_eq!(times(&peers, Turned::Displaced), 1);
+        // When it leaves it takes nobody else's place along.
+        drop(places.pop());
+        assert_eq!(peers.report()["connected"], 3);
+        drop(fourth);
+        assert_eq!(peers.report()["connected"], 2);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_something_keeps_its_place() {
+        let peers = Peers::new(2);
+        let (first, second) = (peers.admit().unwrap(), peers.admit().unwrap());
+        first.set_waiting(true);
+        second.set_waiting(true);
+        assert!(peers.admit().is_none());
+        assert_eq!(times(&peers, Turned::NoPlace), 1);
+        drop(first);
+        assert!(peers.admit().is_some());
+        assert_eq!(times(&peers, Turned::Displaced), 0);
+    }
+}
