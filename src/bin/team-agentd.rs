@@ -16,6 +16,7 @@ use team_agentd::logging;
 use team_agentd::orphan::event::{Event, Subject};
 use team_agentd::os::files::{FileError, Lock, create_private_directory};
 use team_agentd::os::host::{self, environment, own_uid};
+use team_agentd::os::panics;
 use team_agentd::os::service::{InheritError, ServiceManager, inherited_socket};
 use team_agentd::os::signals::{Asked, SignalStream};
 use team_agentd::supervisor::event::Loaded;
@@ -24,9 +25,10 @@ use team_agentd::supervisor::journal::Journal;
 use team_agentd::supervisor::run::{Command, LoadConfig, Supervisor};
 use team_agentd::supervisor::settings::Settings;
 use team_agentd::supervisor::steering_file;
+use team_agentd::supervisor::vital::Vital;
 use team_agentd::wire::results::Source;
 use team_agentd::wire::status::Identity;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 /// How many threads may block at the same time: probes, the event log, requests for it.
@@ -37,9 +39,9 @@ const REQUEST_QUEUE: usize = 256;
 /// How long the event log may take for the last records.
 const LAST_WORDS_LIMIT: Duration = Duration::from_secs(5);
 
-/// Why the daemon does not start.
+/// Why the daemon does not start, or does not go on.
 #[derive(Debug, thiserror::Error)]
-enum StartError {
+enum DaemonError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
@@ -56,9 +58,11 @@ enum StartError {
     Host(#[from] host::UnfitHost),
     #[error("failed to start: {0}")]
     System(#[from] std::io::Error),
+    #[error("stopped, because {0} ended: an error in team-agentd, see above")]
+    Lost(&'static str),
 }
 
-impl StartError {
+impl DaemonError {
     /// sysexits(3): trying again does not help against a configuration that is refused, and the service unit
     /// does not.
     fn exit_code(&self) -> ExitCode {
@@ -78,6 +82,7 @@ fn main() -> ExitCode {
     let inherited = inherited_socket();
     let args = DaemonArgs::parse();
     let _logging = logging::start();
+    panics::watch();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
@@ -102,7 +107,7 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(args: DaemonArgs, inherited: Inherited) -> Result<(), StartError> {
+async fn run(args: DaemonArgs, inherited: Inherited) -> Result<(), DaemonError> {
     host::keep_files_private();
     host::check()?;
     if let Err(error) = host::raise_open_file_limit() {
@@ -117,7 +122,7 @@ async fn run(args: DaemonArgs, inherited: Inherited) -> Result<(), StartError> {
     };
     let state_dir = surroundings
         .state_dir(args.state_dir.as_deref())
-        .ok_or(StartError::NoStateDirectory)?;
+        .ok_or(DaemonError::NoStateDirectory)?;
     create_private_directory(&state_dir)?;
     let _state_lock = Lock::take(&state_lock(&state_dir))?;
     let listener = match inherited? {
@@ -133,6 +138,7 @@ async fn run(args: DaemonArgs, inherited: Inherited) -> Result<(), StartError> {
     let (steering, suspended) = steering_file::take_over(&state_dir);
     journal.record(suspended.into_iter().collect());
 
+    let alive = journal.clone();
     let socket = listener.socket().map(std::path::Path::to_path_buf);
     tracing::info!(?socket, state_dir = %state_dir.display(), config = ?loaded.file, "starting");
     let explicit = args.config;
@@ -163,14 +169,20 @@ async fn run(args: DaemonArgs, inherited: Inherited) -> Result<(), StartError> {
 
     let (requests, incoming) = mpsc::channel(REQUEST_QUEUE);
     let (commands, commanded) = mpsc::channel(4);
+    let mut vital = Vital::new(commands.clone());
+    vital.guard("the event log's writer", async move { alive.lost().await });
     let stop_serving = CancellationToken::new();
-    let serving = tokio::spawn(listener.run(
-        requests,
-        feed,
-        config.control.max_connections,
-        stop_serving.clone(),
-    ));
-    tokio::spawn(async move {
+    let max_connections = config.control.max_connections;
+    let stop = stop_serving.clone();
+    let (serves, served) = oneshot::channel::<()>();
+    let serving = tokio::spawn(async move {
+        let _serves = serves;
+        listener.run(requests, feed, max_connections, stop).await;
+    });
+    vital.guard("the socket's task", async move {
+        let _ = served.await;
+    });
+    let obeying = tokio::spawn(async move {
         while let Some(asked) = signals.next().await {
             let command = match asked {
                 Asked::Stop(name) => Command::Stop(name.to_owned()),
@@ -181,7 +193,11 @@ async fn run(args: DaemonArgs, inherited: Inherited) -> Result<(), StartError> {
             }
         }
     });
+    vital.guard("the task that heeds signals", async move {
+        let _ = obeying.await;
+    });
     supervisor.run(incoming, commanded).await;
+    let lost = vital.release();
     stop_serving.cancel();
     // A panic there is logged by its task; leaving is all there is left to do.
     let _ = serving.await;
@@ -193,7 +209,7 @@ async fn run(args: DaemonArgs, inherited: Inherited) -> Result<(), StartError> {
         tracing::error!("the event log did not take the last records in time");
     }
     tracing::info!("stopped");
-    Ok(())
+    lost.map_or(Ok(()), |what| Err(DaemonError::Lost(what)))
 }
 
 fn load(explicit: Option<&std::path::Path>) -> Result<(Config, Loaded), ConfigError> {

@@ -11,6 +11,7 @@ pub mod handle;
 pub mod host;
 #[cfg(target_os = "macos")]
 mod libproc;
+pub mod panics;
 pub mod processes;
 pub mod programs;
 pub mod service;

@@ -31,6 +31,7 @@ use crate::orphan::registry::{Cleared, Observation, Registry, Sighting, Transiti
 use crate::orphan::steering::Steering;
 use crate::orphan::termination::subject;
 use crate::orphan::view::Obstacle;
+use crate::os::panics;
 use crate::wire::results::{self, Source};
 use crate::wire::status::{self, Counters, Identity, LastScan, StatusReport};
 
@@ -393,6 +394,7 @@ impl Dispatcher {
             ending: &self.ending,
             last_scan: self.last_scan.as_ref(),
             counters: &self.counters,
+            panics: panics::count(),
             now,
         }
     }

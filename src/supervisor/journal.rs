@@ -97,6 +97,11 @@ impl Announcements {
 }
 
 impl Journal {
+    /// When the writer has ended although there are journals: it panicked.
+    pub async fn lost(&self) {
+        self.batches.closed().await;
+    }
+
     /// Starts the writer. An event log that cannot be opened now is tried again with each batch.
     /// The handle ends when every clone of the journal is gone and all is written.
     #[must_use]

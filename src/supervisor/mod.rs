@@ -17,3 +17,4 @@ pub mod selection;
 pub mod settings;
 pub mod steering_file;
 pub mod termination;
+pub mod vital;

@@ -102,6 +102,8 @@ pub struct StatusReport<'a> {
     pub last_scan: Option<&'a LastScan>,
     /// What has been counted.
     pub counters: &'a Counters,
+    /// How often something in the daemon panicked, which was caught.
+    pub panics: u64,
     /// The time of the answer.
     pub now: Now,
 }
@@ -157,6 +159,7 @@ pub fn status(report: &StatusReport<'_>) -> Value {
             "killed": counters.killed,
             "failed": counters.failed,
             "spared": counters.spared,
+            "panics": report.panics,
         },
     })
 }

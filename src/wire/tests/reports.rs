@@ -205,6 +205,7 @@ fn status_has_the_contracts_keys_with_and_without_a_scan() {
             ending: &ending,
             last_scan,
             counters: &counters,
+            panics: 0,
             now: clock(),
         })
     };
@@ -253,7 +254,7 @@ fn status_has_the_contracts_keys_with_and_without_a_scan() {
     let counted = ["scans", "detected", "cleared", "killed", "failed", "spared"];
     assert_keys(
         &result["counters"],
-        &[&counted, &["failed_scans", "skipped_ticks"]],
+        &[&counted, &["panics", "failed_scans", "skipped_ticks"]],
     );
     assert_eq!(result["counters"]["scans"], 7);
     let orphans = result["orphans"].as_array().unwrap();
