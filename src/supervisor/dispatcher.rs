@@ -69,6 +69,8 @@ pub struct Dispatcher {
     has_begun: bool,
     is_ready: bool,
     stopping: Option<String>,
+    /// It was told to stop a second time.
+    is_hurried: bool,
     has_left: bool,
 }
 
@@ -106,6 +108,7 @@ impl Dispatcher {
             has_begun: false,
             is_ready: false,
             stopping: None,
+            is_hurried: false,
             has_left: false,
         }
     }
@@ -337,8 +340,15 @@ impl Dispatcher {
         }
     }
 
+    /// The first time, what is under way is finished. The second time nobody waits for that: whoever
+    /// had SIGTERM keeps all its time, and the next daemon says that this one left.
     fn stop(&mut self, cause: String, effects: &mut Vec<Effect>) {
-        if self.stopping.is_some() {
+        if let Some(before) = &self.stopping {
+            if !self.is_hurried {
+                self.is_hurried = true;
+                self.stopping = Some(format!("{before}, then {cause}"));
+                self.give_up_fixes(effects);
+            }
             return;
         }
         self.stopping = Some(cause);
@@ -351,7 +361,8 @@ impl Dispatcher {
 
     fn leave_if_done(&mut self, effects: &mut Vec<Effect>) {
         let Some(cause) = &self.stopping else { return };
-        if !self.has_left && self.ending.is_empty() && self.fixing.is_empty() {
+        let is_done = self.ending.is_empty() && self.fixing.is_empty();
+        if !self.has_left && (is_done || self.is_hurried) {
             if self.identity.source == Source::Daemon {
                 let stopped = Fact::DaemonStopped {
                     pid: self.identity.pid,

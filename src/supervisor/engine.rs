@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::event::{Around, Effect, Event, Found, Ticket};
 use super::journal::{Journal, words};
@@ -50,6 +52,8 @@ pub(super) struct Engine {
     pub(super) event_reads: Arc<Semaphore>,
     pub(super) waiting: HashMap<Ticket, oneshot::Sender<Answer>>,
     pub(super) next_ticket: Ticket,
+    /// Those under way.
+    pub(super) waves: JoinSet<()>,
 }
 
 impl Engine {
@@ -205,7 +209,8 @@ impl Engine {
         });
     }
 
-    fn terminate(&self, wave: termination::Wave) {
+    fn terminate(&mut self, wave: termination::Wave) {
+        while self.waves.try_join_next().is_some() {}
         for target in &wave.targets {
             tracing::info!(
                 pid = target.identity().pid,
@@ -217,14 +222,15 @@ impl Engine {
         let (ended, mut endings) = mpsc::unbounded_channel();
         let expected: Vec<Sighting> = wave.targets.clone();
         let actor = wave.actor;
-        let run = tokio::spawn(termination::run(
+        // Whoever leaves without waiting for it signals nobody any more.
+        let run = AbortOnDropHandle::new(tokio::spawn(termination::run(
             wave,
             self.scanner.clone(),
             self.journal.clone(),
             ended,
-        ));
+        )));
         let events = self.events.clone();
-        tokio::spawn(async move {
+        self.waves.spawn(async move {
             let mut open: HashMap<_, Sighting> = expected
                 .into_iter()
                 .map(|target| (target.identity(), target))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::dispatcher::Dispatcher;
@@ -108,6 +109,7 @@ impl Supervisor {
             event_reads: Engine::event_reads(),
             waiting: HashMap::new(),
             next_ticket: 0,
+            waves: JoinSet::new(),
         };
         let mut reporter = Reporter::new(self.manager);
         let mut interval = self.interval;

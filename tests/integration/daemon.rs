@@ -59,6 +59,49 @@ fn a_kill_in_progress_is_finished_before_it_stops() {
 }
 
 #[test]
+fn told_twice_to_stop_it_leaves_at_once_and_nobody_loses_time_by_that() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let settings = Settings {
+            sigterm_wait: "600s",
+            ..Settings::default()
+        };
+        let mut daemon = world.daemon_with(&settings);
+        let stubborn = world.orphan("gone").stubborn().start();
+        let pid = stubborn.pid.to_string();
+        let fix = std::thread::scope(|scope| {
+            let fix = scope.spawn(|| world.ctl(["--json", "fix", "--confirm", "--pid", &pid]));
+            world.event_log().wait_for_signal(stubborn.pid, "SIGTERM");
+            daemon.ask_to_stop();
+            let mut connection = daemon.connect();
+            wait_until("it does nothing new any more", || {
+                connection.request("scan", &json!({}));
+                let answer = connection.read().expect("an answer");
+                answer["error"]["code"] == -32003
+            });
+            daemon.ask_to_stop();
+            assert!(daemon.wait().success());
+            fix.join().unwrap()
+        });
+        assert_ne!(fix.code, Some(0), "{fix:#?}");
+        assert!(stubborn.is_alive());
+        assert!(
+            world
+                .event_log()
+                .signals(stubborn.pid, "SIGKILL")
+                .is_empty()
+        );
+
+        // The next one says what was cut off, and goes on when it is asked to.
+        let _daemon = world.daemon_with(&Settings::impatient());
+        let log = world.event_log();
+        log.wait_for(stubborn.pid, "orphan.interrupted");
+        assert_eq!(world.ctl(["fix", "--confirm", "--pid", &pid]).code, Some(0));
+        assert!(stubborn.has_exited());
+    });
+}
+
+#[test]
 fn while_it_stops_no_new_kill_starts() {
     in_private_pid_namespace(|| {
         let world = World::new();

@@ -10,7 +10,7 @@ use crate::orphan::process::ProcessIdentity;
 use crate::orphan::registry::Sighting;
 use crate::orphan::termination::Termination;
 use crate::supervisor::event::{Effect, Ticket};
-use crate::supervisor::request::{Peer, Selection};
+use crate::supervisor::request::{Peer, Refusal, Selection};
 use crate::supervisor::selection::{Choice, Demand, NOT_SELECTED, Spared, YOUNG, choose};
 use crate::supervisor::termination::{REAPING_HELD, REASON_CHANGED, REASON_NOT_LISTED, Wave};
 use crate::wire::results::{self, FixReport};
@@ -144,6 +144,17 @@ impl Dispatcher {
             self.begin_wave(vec![sighting], actor, now, effects);
         }
         self.answer_finished_fixes(effects);
+    }
+
+    /// Nobody is waited for any more: what has become of the rest is in the event log.
+    pub(super) fn give_up_fixes(&mut self, effects: &mut Vec<Effect>) {
+        for Fixing { ticket, .. } in std::mem::take(&mut self.fixing) {
+            effects.push(Effect::Answer {
+                ticket,
+                answer: Err(Refusal::ShuttingDown),
+            });
+        }
+        self.order_demands();
     }
 
     fn order_demands(&self) {

@@ -59,25 +59,39 @@ fn nothing_new_begins_once_it_is_stopping() {
 }
 
 #[test]
-fn the_cause_recorded_is_the_first_one() {
+fn told_a_second_time_it_leaves_at_once() {
     let mut daemon = Daemon::fixing(vec![orphan(10)]);
-    daemon.stop();
-    daemon.take(Event::Stop {
-        cause: "SIGINT".to_owned(),
-    });
-    let identity = daemon.waves[0].targets[0].clone();
-    let effects = daemon.dispatcher.handle_event(
-        Event::Ended(Box::new(termination(identity, KILLED))),
-        clock(),
-    );
-    let cause = effects.into_iter().find_map(|effect| match effect {
-        Effect::Record(facts) => facts.into_iter().find_map(|fact| match fact {
-            Fact::DaemonStopped { pid, cause } => Some((pid, cause)),
+    assert_eq!(daemon.stop(), [""; 0]);
+    let cause = |effects: Vec<Effect>| {
+        effects.into_iter().find_map(|effect| match effect {
+            Effect::Record(facts) => facts.into_iter().find_map(|fact| match fact {
+                Fact::DaemonStopped { pid, cause } => Some((pid, cause)),
+                _ => None,
+            }),
             _ => None,
-        }),
-        _ => None,
+        })
+    };
+    let again = Event::Stop {
+        cause: "SIGINT".to_owned(),
+    };
+    let effects = daemon.dispatcher.handle_event(again, clock());
+    let is_refused = effects.iter().any(|effect| {
+        matches!(
+            effect,
+            Effect::Answer {
+                ticket: 1,
+                answer: Err(Refusal::ShuttingDown),
+            }
+        )
     });
-    assert_eq!(cause, Some((DAEMON_PID, "SIGTERM".to_owned())));
+    assert!(is_refused, "{effects:?}");
+    assert!(matches!(effects.last(), Some(Effect::Exit)), "{effects:?}");
+    assert_eq!(
+        cause(effects),
+        Some((DAEMON_PID, "SIGTERM, then SIGINT".to_owned()))
+    );
+    // A third time there is nothing left to leave.
+    assert_eq!(daemon.stop(), [""; 0]);
 }
 
 #[test]

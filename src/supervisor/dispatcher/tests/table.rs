@@ -142,5 +142,6 @@ fn the_end_of_a_termination() {
 #[test]
 fn the_order_to_stop() {
     let leave: &[&str] = &["record daemon.stopped", "exit"];
-    check(Daemon::stop, [leave, leave, NOTHING, NOTHING]);
+    let give_up: &[&str] = &["answer 1: shutting down", leave[0], leave[1]];
+    check(Daemon::stop, [leave, leave, NOTHING, give_up]);
 }
