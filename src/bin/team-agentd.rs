@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use clap::Parser;
 use team_agentd::cli::daemon_args::DaemonArgs;
 use team_agentd::config::{self, Config, ConfigError};
+use team_agentd::control::peers::affordable;
 use team_agentd::control::places::{Surroundings, state_lock};
 use team_agentd::control::server::{ListenError, Listener};
 use team_agentd::event_log::{self, Rotation};
@@ -172,7 +173,15 @@ async fn run(args: DaemonArgs, inherited: Inherited) -> Result<(), DaemonError> 
     let mut vital = Vital::new(commands.clone());
     vital.guard("the event log's writer", async move { alive.lost().await });
     let stop_serving = CancellationToken::new();
-    let max_connections = config.control.max_connections;
+    let wanted = config.control.max_connections;
+    let max_connections = affordable(wanted, host::open_file_limit()?);
+    if max_connections < wanted {
+        tracing::warn!(
+            wanted,
+            max_connections,
+            "the limit on open files allows for fewer connections"
+        );
+    }
     let stop = stop_serving.clone();
     let (serves, served) = oneshot::channel::<()>();
     let serving = tokio::spawn(async move {

@@ -59,6 +59,15 @@ impl Turned {
     }
 }
 
+/// How many of the places that are wanted a process can afford that may have so many files open: most of
+/// those are for looking at processes and ending them. Who has lost its place may take one for a moment
+/// longer, so that there may be twice as many.
+#[must_use]
+pub fn affordable(wanted: usize, open_files: u64) -> usize {
+    let share = usize::try_from(open_files / 4).unwrap_or(usize::MAX);
+    wanted.min(share.max(1))
+}
+
 /// All of them.
 #[derive(Debug)]
 pub struct Peers {
@@ -231,6 +240,20 @@ mod tests {
         assert_eq!(peers.report()["connected"], 3);
         drop(fourth);
         assert_eq!(peers.report()["connected"], 2);
+    }
+
+    #[test]
+    fn most_descriptors_are_for_looking_and_ending() {
+        for (wanted, open_files, places) in [
+            (128, 1024, 128),
+            (128, 256, 64),
+            (128, 80, 20),
+            (128, 2, 1),
+            (1, u64::MAX, 1),
+            (usize::MAX, u64::MAX, usize::try_from(u64::MAX / 4).unwrap()),
+        ] {
+            assert_eq!(affordable(wanted, open_files), places, "{open_files}");
+        }
     }
 
     #[tokio::test]

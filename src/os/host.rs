@@ -36,6 +36,15 @@ pub fn raise_open_file_limit() -> io::Result<()> {
     Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
 }
 
+/// How many files this process may have open.
+///
+/// # Errors
+/// `getrlimit(2)`.
+pub fn open_file_limit() -> io::Result<u64> {
+    use nix::sys::resource::{Resource, getrlimit};
+    Ok(getrlimit(Resource::RLIMIT_NOFILE)?.0)
+}
+
 /// The width of the terminal that standard output is, in columns, if it is one.
 #[must_use]
 pub fn terminal_columns() -> Option<u16> {

@@ -85,6 +85,7 @@ mod following;
 mod protocol;
 #[cfg(target_os = "linux")]
 mod report;
+mod resources;
 #[cfg(target_os = "linux")]
 mod subscribing;
 #[cfg(target_os = "linux")]
