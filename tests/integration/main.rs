@@ -52,6 +52,7 @@ mod fixing;
 mod gate;
 #[cfg(target_os = "linux")]
 mod keeping;
+#[cfg(target_os = "linux")]
 mod limits;
 #[cfg(target_os = "linux")]
 mod nested;
@@ -85,6 +86,7 @@ mod following;
 mod protocol;
 #[cfg(target_os = "linux")]
 mod report;
+#[cfg(target_os = "linux")]
 mod resources;
 #[cfg(target_os = "linux")]
 mod subscribing;
