@@ -1,19 +1,22 @@
 //! The event log: what happened to which process, one JSON object a line, in `events.jsonl` and its
 //! archives `events.jsonl.1` (the newest) and up. This file holds the words both sides share
 //! (record, query, error, the names of the segments); `line` puts a record into the original tool's
-//! form, `write` appends and rotates, `read` reads backwards.
+//! form, `write` appends and rotates, `read` reads backwards,
+//! `measure` says how much there is.
 //!
 //! It must not know which events there are, when one is due, or who may write: the caller holds the
 //! lock of the state directory. The one exception is [`unfinished`], which has to tell a signal
 //! from an outcome.
 
 mod line;
+mod measure;
 mod read;
 mod write;
 
 #[cfg(test)]
 mod tests;
 
+pub use measure::{Measured, measure};
 pub use read::{Query, read, unfinished};
 pub use write::EventLog;
 

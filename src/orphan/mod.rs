@@ -3,6 +3,7 @@
 //! Values in, values out. Nothing in this room knows tokio, nix, rustix, sysinfo, files or a clock:
 //! whoever calls brings the facts and the time. Everything here can be walked through exhaustively.
 
+pub mod checkup;
 pub mod clock;
 pub mod coordinator;
 pub mod ephemeral;

@@ -3,6 +3,7 @@
 //! files in directories of its own.
 
 mod line;
+mod measure;
 mod obstacles;
 mod read;
 mod rotation;

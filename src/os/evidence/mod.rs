@@ -39,6 +39,15 @@ mod kinds;
 #[cfg(target_os = "linux")]
 pub(in crate::os) use self::fstab::unescaped;
 
+/// How mounts are told apart on this kernel, if that can be said. macOS knows one way only.
+#[must_use]
+pub fn mount_ids() -> Option<crate::orphan::checkup::MountIds> {
+    #[cfg(target_os = "linux")]
+    return Some(node::Node::open_magic("/").ok()?.mount_ids());
+    #[cfg(not(target_os = "linux"))]
+    None
+}
+
 /// Whose coordinators are judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JudgedUids {

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 
 use super::PID_FILE_LIMIT_BYTES;
 use super::mounts::MountTable;
+use crate::orphan::checkup::MountIds;
 use crate::orphan::evidence::{FileId, Filesystem, MountKey};
 
 /// The longest path the kernel resolves, in bytes with its final NUL.
@@ -124,6 +125,17 @@ impl Node {
                 id: self.mount_id,
                 device: self.device(),
             },
+        }
+    }
+
+    /// How mounts are told apart on this kernel, found out where this is.
+    pub(super) fn mount_ids(&self) -> MountIds {
+        let has_mount_id = self.stat.stx_mask & StatxFlags::MNT_ID.bits() != 0;
+        // Only a mount that is known by a number that may be given again needs its device too.
+        match (has_mount_id, self.mount().device == 0) {
+            (false, _) => MountIds::FromText,
+            (true, false) => MountIds::Reused,
+            (true, true) => MountIds::Unique,
         }
     }
 
