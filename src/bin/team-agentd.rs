@@ -15,11 +15,13 @@ use team_agentd::control::server::{ListenError, Listener};
 use team_agentd::event_log::{self, Rotation};
 use team_agentd::logging;
 use team_agentd::orphan::event::{Event, Subject};
+use team_agentd::os::checkup::{OwnProgram, identity};
 use team_agentd::os::files::{FileError, Lock, create_private_directory};
 use team_agentd::os::host::{self, environment, own_uid};
 use team_agentd::os::panics;
 use team_agentd::os::service::{InheritError, ServiceManager, inherited_socket};
 use team_agentd::os::signals::{Asked, SignalStream};
+use team_agentd::supervisor::checkup::Premises;
 use team_agentd::supervisor::event::Loaded;
 use team_agentd::supervisor::feed::Feed;
 use team_agentd::supervisor::journal::Journal;
@@ -109,13 +111,15 @@ fn main() -> ExitCode {
 }
 
 async fn run(args: DaemonArgs, inherited: Inherited) -> Result<(), DaemonError> {
+    let program = OwnProgram::at_start();
     host::keep_files_private();
     host::check()?;
     if let Err(error) = host::raise_open_file_limit() {
         tracing::warn!(%error, "the limit on open files stays as it is");
     }
     let mut signals = SignalStream::listen()?;
-    let (config, loaded) = load(args.config.as_deref())?;
+    let loaded = load(args.config.as_deref())?;
+    let config = Arc::clone(&loaded.config);
 
     let surroundings = Surroundings {
         env: &environment,
@@ -143,6 +147,16 @@ async fn run(args: DaemonArgs, inherited: Inherited) -> Result<(), DaemonError> 
     let socket = listener.socket().map(std::path::Path::to_path_buf);
     tracing::info!(?socket, state_dir = %state_dir.display(), config = ?loaded.file, "starting");
     let explicit = args.config;
+    let manager = ServiceManager::from_environment();
+    let premises = Premises {
+        state_dir: identity(&state_dir),
+        state_lock: state_lock(&state_dir),
+        socket: listener.bound(),
+        is_inherited: listener.is_inherited(),
+        program,
+        watchdog: manager.watchdog(),
+        config: Arc::clone(&loaded.config),
+    };
     let (changes, changed) = watch::channel(());
     let feed = Feed::new(&journal, changed, state_dir.clone(), config.events.keep);
     let supervisor = Supervisor {
@@ -160,12 +174,11 @@ async fn run(args: DaemonArgs, inherited: Inherited) -> Result<(), DaemonError> 
         keep_segments: config.events.keep,
         interval: Some(loaded.interval),
         load_config: Some(LoadConfig(Arc::new(move || {
-            load(explicit.as_deref())
-                .map(|(_, loaded)| loaded)
-                .map_err(|error| error.to_string())
+            load(explicit.as_deref()).map_err(|error| error.to_string())
         }))),
-        manager: Some(ServiceManager::from_environment()),
+        manager: Some(manager),
         changes,
+        premises,
     };
 
     let (requests, incoming) = mpsc::channel(REQUEST_QUEUE);
@@ -221,19 +234,19 @@ async fn run(args: DaemonArgs, inherited: Inherited) -> Result<(), DaemonError> 
     lost.map_or(Ok(()), |what| Err(DaemonError::Lost(what)))
 }
 
-fn load(explicit: Option<&std::path::Path>) -> Result<(Config, Loaded), ConfigError> {
+fn load(explicit: Option<&std::path::Path>) -> Result<Loaded, ConfigError> {
     let file: Option<PathBuf> = config::locate(explicit, &environment, own_uid() == 0);
     let config = file
         .as_deref()
         .map(Config::load)
         .transpose()?
         .unwrap_or_default();
-    let loaded = Loaded {
+    Ok(Loaded {
         settings: Arc::new(Settings::new(&config, &environment, own_uid())),
         interval: config.scan.interval,
         file,
-    };
-    Ok((config, loaded))
+        config: Arc::new(config),
+    })
 }
 
 /// Says of each signal without an outcome, from before a crash, that its escalation was cut off.

@@ -58,9 +58,15 @@ Examples:
     /// End orphans; nothing happens without --confirm
     #[command(after_help = FIX_AFTER_HELP)]
     Fix(FixArgs),
-    /// The spellings of the original tool: a gate for scripts, and the clean-up
+    /// Look at the daemon's own health; with options, the spellings of the original tool
     #[command(after_help = "\
+Without options: what the daemon stands on (what it sees, the kernel, limits, its files, its configuration,
+its version, its scans), each thing with a remedy where it needs one. Exit status 1 if there is a problem;
+warnings are none. Where no daemon answers, what one of yours would find.
+
 Examples:
+  team-agentctl doctor
+  team-agentctl --json doctor | jq '.checks[] | select(.result != \"ok\")'
   team-agentctl doctor --gate orphans                    exit status 1 if there are orphans
   team-agentctl doctor --gate orphans --fix --confirm    ends them; 1 if one cannot be ended
   team-agentctl doctor --cleanup-orphans                 as scan
@@ -413,8 +419,11 @@ impl Cli {
             Command::Doctor(DoctorArgs {
                 gate: None,
                 cleanup_orphans: false,
+                confirm: true,
                 ..
-            }) => Err(Self::command().error(ErrorKind::MissingRequiredArgument, DOCTOR_OF_WHAT)),
+            }) => {
+                Err(Self::command().error(ErrorKind::MissingRequiredArgument, NOTHING_TO_CONFIRM))
+            }
             _ => Ok(()),
         }
     }
@@ -472,18 +481,19 @@ fn since(text: &str) -> Result<Since, String> {
     })
 }
 
-const DOCTOR_OF_WHAT: &str = "\
-'doctor' needs to be told what to look at; type one of:
+const NOTHING_TO_CONFIRM: &str = "\
+'doctor' by itself changes nothing: there is nothing to confirm; type one of:
 
-  team-agentctl doctor --gate orphans
-  team-agentctl doctor --cleanup-orphans";
+  team-agentctl doctor
+  team-agentctl doctor --gate orphans --fix --confirm
+  team-agentctl doctor --cleanup-orphans --confirm";
 
 const AFTER_HELP: &str = "\
 Without a daemon, scan, fix, doctor and explain do the same work in this process.
 
 Exit status:
   0  done
-  1  the gate failed, an orphan could not be ended, or a --pid was spared
+  1  the gate failed, an orphan could not be ended, a --pid was spared, or doctor found a problem
   2  the command line, or the configuration, is wrong
   3  refused: --confirm is needed
   4  no daemon
@@ -494,7 +504,8 @@ Examples:
   team-agentctl explain 4242            why a process is judged as it is
   team-agentctl fix --confirm           end all orphans
   team-agentctl events --since 1h       what happened
-  team-agentctl watch                   what happens";
+  team-agentctl watch                   what happens
+  team-agentctl doctor                  whether all is well with the daemon itself";
 
 const FIX_AFTER_HELP: &str = "\
 An orphan is ended if it matches each kind of option that is given. Orphans that are so only by the

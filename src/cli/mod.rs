@@ -8,6 +8,7 @@
 //! | `request.rs` | a command as a method and its parameters |
 //! | `selection.rs` | which orphans a fix is about |
 //! | `failure.rs` | why there is no result, and the remedy |
+//! | `doctor.rs` | `doctor`: what the client sees of the daemon, beside what that says of itself |
 //! | `follow.rs` | `events --follow` |
 //! | `watch/` | `watch`: the model and its pictures, pure; the loop and the terminal |
 //! | `config_command.rs` | `config check` and `config show` |
@@ -24,6 +25,7 @@
 pub mod args;
 mod config_command;
 pub mod daemon_args;
+mod doctor;
 mod engines;
 pub mod failure;
 mod follow;
@@ -37,6 +39,7 @@ mod selection;
 mod service;
 pub mod terminal;
 pub mod watch;
+mod wrap;
 
 use serde_json::Value;
 
@@ -47,7 +50,8 @@ use crate::orphan::process::Pid;
 pub enum ExitStatus {
     /// Done.
     Done,
-    /// The gate failed, an orphan could not be ended, or a pid named in the request was spared.
+    /// The gate failed, an orphan could not be ended, a pid named in the request was spared, or the
+    /// daemon's health has a problem.
     Failed,
     /// The command line or the configuration is wrong.
     Usage,
@@ -97,6 +101,15 @@ impl ExitStatus {
             Self::Done
         } else {
             Self::Failed
+        }
+    }
+
+    /// Of a look at the daemon's health.
+    #[must_use]
+    pub fn of_doctor(result: &Value) -> Self {
+        match result["ok"] == true {
+            true => Self::Done,
+            false => Self::Failed,
         }
     }
 

@@ -98,6 +98,20 @@ impl Request {
         }
     }
 
+    pub(super) fn doctor() -> Self {
+        Self {
+            method: "doctor",
+            params: json!({}),
+        }
+    }
+
+    pub(super) fn version() -> Self {
+        Self {
+            method: "version",
+            params: json!({}),
+        }
+    }
+
     pub(super) fn status() -> Self {
         Self {
             method: "status",

@@ -250,6 +250,9 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
     }
 
     async fn doctor(&mut self, args: &DoctorArgs) -> Result<ExitStatus, Failure> {
+        if args.gate.is_none() && !args.cleanup_orphans {
+            return self.check_up().await;
+        }
         let everything = Selection::default();
         if args.cleanup_orphans {
             return if args.confirm {
@@ -444,5 +447,6 @@ const SCANNING: Without = Without::WorkHere("scanning in");
 const FIXING: Without = Without::WorkHere("fixing in");
 
 mod configuration;
+mod doctor;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use unicode_width::UnicodeWidthChar;
 
 /// The lines of `text`, each in at most so many columns (and at least one character).
-pub(super) fn wrapped(text: &str, columns: usize) -> Vec<&str> {
+pub(in crate::cli) fn wrapped(text: &str, columns: usize) -> Vec<&str> {
     let mut lines = Vec::new();
     for mut line in text.lines() {
         loop {

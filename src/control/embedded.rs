@@ -16,6 +16,7 @@ use crate::os::facts::lineage;
 use crate::os::files::{FileError, Lock, create_private_directory};
 use crate::os::host::{check as check_host, environment, own_uid, raise_open_file_limit};
 use crate::os::signals::{Asked as Signalled, SignalStream};
+use crate::supervisor::checkup::{self, Premises, Prospect};
 use crate::supervisor::journal::Journal;
 use crate::supervisor::request::{Peer, Request};
 use crate::supervisor::run::{Asked, Command, Supervisor};
@@ -80,6 +81,10 @@ pub async fn call(method: &str, params: Value) -> Result<Value, EmbeddedError> {
             return Err(EmbeddedError::Failed(message));
         }
     };
+    if request == Request::Doctor {
+        // What would keep the engine from working is what is asked for.
+        return Ok(doctor().await);
+    }
     check_host().map_err(|error| EmbeddedError::Failed(error.to_string()))?;
     if let Err(error) = raise_open_file_limit() {
         tracing::debug!(%error, "the limit on open files stays as it is");
@@ -136,6 +141,7 @@ pub async fn call(method: &str, params: Value) -> Result<Value, EmbeddedError> {
         manager: None,
         // Nobody follows a process that answers one request.
         changes: watch::Sender::new(()),
+        premises: Premises::default(),
     };
     let answer = ask(supervisor, request).await;
     if let Some(writer) = writer {
@@ -143,6 +149,27 @@ pub async fn call(method: &str, params: Value) -> Result<Value, EmbeddedError> {
         let _ = tokio::task::spawn_blocking(move || writer.join()).await;
     }
     Ok(answer.map_err(RpcError::from)?)
+}
+
+/// What a daemon of this user would find here.
+async fn doctor() -> Value {
+    if let Err(error) = raise_open_file_limit() {
+        tracing::debug!(%error, "the limit on open files stays as it is");
+    }
+    let surroundings = Surroundings {
+        env: &environment,
+        uid: own_uid(),
+    };
+    let state_dir = surroundings.state_dir(None);
+    checkup::of_a_prospect(Prospect {
+        state: state_dir.map(|path| {
+            let lock = state_lock(&path);
+            (path, lock)
+        }),
+        socket: surroundings.sockets(None).into_iter().next(),
+        file: config::locate(None, &environment, own_uid() == 0),
+    })
+    .await
 }
 
 /// The client ends what it is asked to, and nothing by itself.

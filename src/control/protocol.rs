@@ -293,6 +293,10 @@ pub fn action(method: &str, params: Value) -> Result<Action, RpcError> {
             let NoParams {} = read(params)?;
             ask(Request::Reload)
         }
+        "doctor" => {
+            let NoParams {} = read(params)?;
+            ask(Request::Doctor)
+        }
         "version" => {
             let NoParams {} = read(params)?;
             Ok(Action::Reply(results::version()))
@@ -301,8 +305,8 @@ pub fn action(method: &str, params: Value) -> Result<Action, RpcError> {
             -32601,
             "method_not_found",
             format!(
-                "no method {unknown:?}: there are scan, fix, gate, status, explain, events, subscribe, keep, unkeep, pause, \
-                 resume, reload, version"
+                "no method {unknown:?}: there are scan, fix, gate, status, doctor, explain, events, subscribe, keep, unkeep, \
+                 pause, resume, reload, version"
             ),
         )),
     }

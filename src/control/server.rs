@@ -164,6 +164,18 @@ impl Listener {
         self.socket.as_deref()
     }
 
+    /// The socket's file as it was made here: device and inode. None if somebody else made it.
+    #[must_use]
+    pub fn bound(&self) -> Option<(u64, u64)> {
+        self.own.as_ref()?.bound
+    }
+
+    /// Whether a service manager made the socket.
+    #[must_use]
+    pub fn is_inherited(&self) -> bool {
+        self.own.is_none()
+    }
+
     /// Serves peers until `stop` is cancelled; then sends the answers that are due, and leaves.
     pub async fn run(
         self,

@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::checkup::{Doctor, Running, Subject};
 use super::event::{Around, Effect, Event, Found, Ticket};
 use super::journal::{Journal, words};
 use super::request::{Answer, Refusal};
@@ -50,6 +51,7 @@ pub(super) struct Engine {
     pub(super) events: mpsc::UnboundedSender<Event>,
     pub(super) config_turn: Arc<tokio::sync::Mutex<()>>,
     pub(super) event_reads: Arc<Semaphore>,
+    pub(super) doctor: Doctor,
     pub(super) waiting: HashMap<Ticket, oneshot::Sender<Answer>>,
     pub(super) next_ticket: Ticket,
     /// Those under way.
@@ -105,6 +107,7 @@ impl Engine {
             Effect::TryAudit => self.try_audit(),
             Effect::SayView(obstacles) => say_view(&obstacles),
             Effect::SayRespawn { workspace, respawn } => say_respawn(&workspace, &respawn),
+            Effect::CheckUp { ticket, running } => self.check_up(ticket, *running),
             Effect::ReadEvents { ticket, query } => self.read_events(ticket, query),
             Effect::LoadConfig { ticket } => self.load_config(ticket),
             // The loop's own.
@@ -284,6 +287,22 @@ impl Engine {
                 }
             };
             let _ = answer.send(result);
+        });
+    }
+
+    fn check_up(&mut self, ticket: Ticket, running: Running) {
+        let Some(answer) = self.waiting.remove(&ticket) else {
+            return;
+        };
+        let subject = Subject {
+            running,
+            state_dir: self.state_dir.clone(),
+            journal: self.journal.clone(),
+            load_config: self.load_config.clone(),
+        };
+        let doctor = self.doctor.clone();
+        tokio::spawn(async move {
+            let _ = answer.send(Ok(doctor.of_the_daemon(subject).await));
         });
     }
 

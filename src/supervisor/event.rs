@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::checkup::Running;
 use super::request::{Answer, Peer, Refusal, Request};
 use super::settings::Settings;
 use super::termination::Wave;
+use crate::config::Config;
 use crate::event_log::Query;
 use crate::orphan::event::Event as Fact;
 use crate::orphan::memory::Memory;
@@ -174,6 +176,13 @@ pub enum Effect {
         /// Which records.
         query: Query,
     },
+    /// Look at everything that the daemon stands on, and answer with how it is.
+    CheckUp {
+        /// Whose answer.
+        ticket: Ticket,
+        /// What only the dispatcher knows.
+        running: Box<Running>,
+    },
     /// Read the configuration; the answer is [`Event::Reloaded`].
     LoadConfig {
         /// Who asked, if it was a peer.
@@ -221,4 +230,6 @@ pub struct Loaded {
     pub interval: Duration,
     /// Where it came from.
     pub file: Option<PathBuf>,
+    /// All that it says.
+    pub config: Arc<Config>,
 }

@@ -4,6 +4,7 @@
 //! that waits for more than one thing. The client's embedded engine is this same room without a
 //! clock and without a socket.
 
+pub mod checkup;
 pub mod dispatcher;
 mod engine;
 pub mod event;

@@ -91,6 +91,8 @@ pub enum Request {
     },
     /// Read the configuration again.
     Reload,
+    /// How the daemon itself is.
+    Doctor,
 }
 
 /// Why there is no result.

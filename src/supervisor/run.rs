@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
+use super::checkup::{Doctor, Premises};
 use super::dispatcher::Dispatcher;
 use super::engine::Engine;
 use super::event::{Effect, Event, Loaded};
@@ -60,6 +61,8 @@ pub struct Supervisor {
     pub manager: Option<ServiceManager>,
     /// Told whenever the state may have changed.
     pub changes: watch::Sender<()>,
+    /// What the daemon stands on, as it was when it started.
+    pub premises: Premises,
 }
 
 /// How long after a first scan that failed the next one begins, if the interval is not shorter: nobody
@@ -107,6 +110,7 @@ impl Supervisor {
             events,
             config_turn: Arc::default(),
             event_reads: Engine::event_reads(),
+            doctor: Doctor::new(self.premises),
             waiting: HashMap::new(),
             next_ticket: 0,
             waves: JoinSet::new(),
@@ -167,6 +171,7 @@ impl Supervisor {
                             ticks = interval.map(ticks_every);
                         }
                         engine.settings = loaded.settings;
+                        engine.doctor.has_read(loaded.config);
                     }
                     Effect::Answer { ticket, answer } if has_recorded => {
                         engine.answer_after_records(ticket, answer);

@@ -2,6 +2,7 @@
 //!
 //! One direction only. Names here are the contract's; types elsewhere may change, these may not.
 
+pub mod checkup;
 pub mod entry;
 pub mod event;
 pub mod evidence;

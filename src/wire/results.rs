@@ -29,7 +29,7 @@ pub enum Source {
 }
 
 impl Source {
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::Daemon => "daemon",
             Self::Embedded => "embedded",

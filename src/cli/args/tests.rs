@@ -149,6 +149,7 @@ fn both_spellings_of_the_original_are_read() {
             true,
             true,
         ),
+        ("doctor", None, false, false, false),
         ("doctor --cleanup-orphans", None, true, false, false),
         (
             "doctor --cleanup-orphans --confirm",
@@ -276,8 +277,8 @@ fn what_cannot_be_understood_is_refused_in_words_that_help() {
         ),
         ("events --since 10", "nor a duration (10m, 1h30m)"),
         ("events --since 2026-05-26T10:00:00", "needs an offset"),
-        ("doctor", "team-agentctl doctor --gate orphans"),
         ("doctor --confirm", "team-agentctl doctor --cleanup-orphans"),
+        ("doctor --confirm", "there is nothing to confirm"),
         ("doctor --gate", "a value is required for '--gate <GATE>'"),
         ("doctor --gate nonsense", "[possible values: orphans]"),
         (

@@ -7,6 +7,7 @@
 //! colours. Must not print, nor ask for the time, nor look at the terminal.
 
 mod config;
+mod doctor;
 mod events;
 mod evidence;
 mod explain;
@@ -36,6 +37,7 @@ pub(super) use field::{counted, memory, shown, shown_or_unknown, span, text};
 pub(super) use table::shorten_middle;
 
 pub use config::config;
+pub use doctor::doctor;
 pub use events::{event, events};
 pub use explain::explain;
 pub use failure::failure;

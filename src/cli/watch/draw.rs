@@ -5,7 +5,6 @@
 mod bar;
 mod pane;
 mod parts;
-mod wrap;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;

@@ -44,6 +44,13 @@ impl Dispatcher {
                 });
                 return;
             }
+            Request::Doctor => {
+                effects.push(Effect::CheckUp {
+                    ticket,
+                    running: Box::new(self.running(now)),
+                });
+                return;
+            }
             Request::Events(query) => {
                 effects.push(Effect::ReadEvents { ticket, query });
                 return;

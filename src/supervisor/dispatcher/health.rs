@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::Dispatcher;
+use crate::orphan::checkup::{Pausing, Reaping, Scans};
 use crate::orphan::clock::Now;
+use crate::orphan::steering::Pause;
+use crate::supervisor::checkup::Running;
 use crate::supervisor::scan::probing_limit;
 use crate::supervisor::settings::stall;
 use crate::wire::headline::{self, Phase};
@@ -32,6 +35,46 @@ impl Dispatcher {
     #[must_use]
     pub fn is_scanning_first(&self) -> bool {
         self.last_look.is_none() && self.scan_problem.is_none() && self.is_scanning
+    }
+
+    /// What it knows of its own running, for whoever looks at all of it.
+    pub(super) fn running(&self, now: Now) -> Running {
+        let last = self.last_scan.as_ref();
+        let steering = self.policy.steering();
+        let pause = steering.pause.filter(|pause| pause.holds(now));
+        Running {
+            identity: self.identity.clone(),
+            targets: self
+                .registry
+                .coordinators()
+                .map(|one| one.identity().pid)
+                .collect(),
+            scans: Scans {
+                last: self.last_look.map(|ended| now.moment.since(ended)),
+                interval: self.settings.reap.interval,
+                took: last.map(|scan| scan.took).unwrap_or_default(),
+                lag: last.map(|scan| scan.lag).unwrap_or_default(),
+                is_stalled: self.is_stalled(now),
+                problem: self.scan_problem.clone(),
+                done: self.counters.scans,
+                failed: self.counters.failed_scans,
+            },
+            reaping: Reaping {
+                confirm: self.settings.reap.confirm,
+                paused: match pause {
+                    None => Pausing::Not,
+                    Some(Pause { until: None, .. }) => Pausing::Endless,
+                    Some(Pause {
+                        until: Some(until), ..
+                    }) => Pausing::For(until.duration_since(now.wall).unwrap_or_default()),
+                },
+                suspended: steering.suspension.as_ref().map(|one| one.why.clone()),
+                are_keeps_unknown: steering.is_unknown,
+                is_view_obstructed: !self.obstacles.is_empty(),
+                is_audit_lost: self.policy.is_audit_lost(),
+                respawning: self.policy.respawns().waiting().count(),
+            },
+        }
     }
 
     /// Whether it was told to stop.

@@ -160,6 +160,9 @@ impl Daemon {
                 let known = known.map(|known| known.identity().pid);
                 format!("explain {pid} to {ticket}, known as {known:?}")
             }
+            Effect::CheckUp { ticket, running } => {
+                format!("check up for {ticket}, {} known", running.targets.len())
+            }
             Effect::ReadEvents { ticket, .. } => format!("read events for {ticket}"),
             Effect::LoadConfig { ticket } => format!("load configuration for {ticket:?}"),
             Effect::Use(_) => "use configuration".to_owned(),

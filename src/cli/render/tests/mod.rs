@@ -1,5 +1,6 @@
 //! The renderings: to the letter for usual results, and whatever comes for unusual ones.
 
+mod checkups;
 mod letters;
 mod pictures;
 mod samples;

@@ -200,17 +200,17 @@ fn help_goes_to_standard_output_and_mistakes_to_standard_error() {
     assert_eq!((outcome.code, outcome.stdout.as_str()), (2, ""));
     assert!(outcome.stderr.contains("Usage"), "{outcome:#?}");
 
-    let outcome = run_with("--json doctor", false, Engine::default());
+    let outcome = run_with("--json doctor --confirm", false, Engine::default());
     assert_eq!(outcome.code, 2);
     let error = outcome.json();
     assert_eq!(error["error"]["kind"], "usage");
     let message = error["error"]["message"].as_str().unwrap();
     assert!(
-        message.starts_with("'doctor' needs to be told") && !message.contains("Usage"),
+        message.starts_with("'doctor' by itself changes nothing") && !message.contains("Usage"),
         "{message}"
     );
     assert!(
-        outcome.stderr.starts_with("error: 'doctor' needs"),
+        outcome.stderr.starts_with("error: 'doctor' by itself"),
         "{outcome:#?}"
     );
 }
@@ -231,4 +231,86 @@ fn a_configuration_is_checked_without_asking_anybody() {
         Engine::default(),
     );
     assert_eq!(outcome.json()["error"]["kind"], "config");
+}
+
+#[test]
+fn the_doctor_says_by_its_status_whether_there_is_a_problem() {
+    let status = |answer| {
+        run_with(
+            "--json doctor",
+            false,
+            Engine {
+                daemon: Some(answer),
+                embedded: Some(|| {
+                    Ok(json!({"ok": true, "source": "embedded", "daemon": null, "checks": []}))
+                }),
+                ..Engine::default()
+            },
+        )
+    };
+    fn check(result: &str) -> Value {
+        json!({
+            "ok": true,
+            "source": "daemon",
+            "daemon": {"version": env!("CARGO_PKG_VERSION")},
+            "checks": [{"check": "view", "result": result, "says": "so"}],
+        })
+    }
+    assert_eq!(status(|| Ok(check("ok"))).code, 0);
+    assert_eq!(status(|| Ok(check("warning"))).code, 0);
+    let problem = status(|| Ok(check("problem")));
+    assert_eq!((problem.code, &problem.json()["ok"]), (1, &json!(false)));
+
+    // One that hangs up is as one that does not answer: the client looks, and says so.
+    let lost = status(|| Err(CallError::Lost(io::ErrorKind::UnexpectedEof.into())));
+    assert_eq!(lost.code, 1);
+    assert_eq!(
+        lost.methods(),
+        [("daemon", "doctor"), ("embedded", "doctor")]
+    );
+    let lost = lost.json();
+    assert_eq!(
+        (&lost["checks"][0]["check"], &lost["checks"][0]["result"]),
+        (&json!("daemon"), &json!("problem"))
+    );
+}
+
+#[test]
+fn a_daemon_that_does_not_know_the_doctor_is_called_old() {
+    let answer = || {
+        Err(CallError::Answer {
+            code: -32601,
+            kind: "method_not_found".to_owned(),
+            message: "no method".to_owned(),
+        })
+    };
+    let outcome = run_with(
+        "--json doctor",
+        false,
+        Engine {
+            daemon: Some(answer),
+            embedded: Some(|| {
+                Ok(json!({"ok": true, "source": "embedded", "daemon": null, "checks": []}))
+            }),
+            ..Engine::default()
+        },
+    );
+    assert_eq!(outcome.code, 0);
+    assert_eq!(
+        outcome.methods(),
+        [
+            ("daemon", "doctor"),
+            ("daemon", "version"),
+            ("embedded", "doctor")
+        ]
+    );
+    let result = outcome.json();
+    let version = result["checks"].as_array().unwrap().last().unwrap();
+    assert_eq!(version["check"], "version", "{result:#}");
+    assert!(
+        version["says"]
+            .as_str()
+            .unwrap()
+            .contains("cannot look at itself")
+    );
 }

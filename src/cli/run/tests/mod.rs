@@ -90,6 +90,7 @@ fn perform(
     let words = std::iter::once("team-agentctl").chain(line.split_whitespace());
     let mut output = Output::new(stdout, stderr);
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
         .build()
         .unwrap();
     let status = status_of(

@@ -6,10 +6,10 @@ use ratatui::text::{Line, Text};
 use ratatui::widgets::{Block, Clear, Paragraph};
 
 use super::Look;
-use super::wrap::wrapped;
 use crate::cli::render::{self, shorten_middle, span};
 use crate::cli::watch::model::{Model, Pane};
 use crate::cli::watch::row::Row;
+use crate::cli::wrap::wrapped;
 
 const HELP: &str = "\
 ↑ ↓ j k      select          PgUp PgDn g G

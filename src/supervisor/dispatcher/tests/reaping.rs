@@ -476,6 +476,7 @@ fn one_that_new_roots_leave_out_while_it_is_being_ended_is_cleared_once() {
             settings,
             interval: Duration::from_secs(5),
             file: None,
+            config: Arc::default(),
         })),
     });
     all.extend(ended(&mut daemon, 10, spared("outside_workspace_roots")));

@@ -13,6 +13,7 @@ fn loaded() -> Box<Loaded> {
         settings: Arc::new(reaping(settings())),
         interval: Duration::from_secs(7),
         file: Some("/etc/new.toml".into()),
+        config: Arc::default(),
     })
 }
 

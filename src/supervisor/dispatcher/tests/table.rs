@@ -73,7 +73,7 @@ fn a_request_that_needs_a_scan() {
 
 #[test]
 fn a_question_that_needs_no_scan() {
-    let questions: [(Request, &[&str]); 5] = [
+    let questions: [(Request, &[&str]); 6] = [
         (Request::Status, &["answer 2: ok"]),
         (
             Request::Explain { pid: 10 },
@@ -84,6 +84,7 @@ fn a_question_that_needs_no_scan() {
             &["explain 99 to 2, known as None"],
         ),
         (Request::Events(Query::default()), &["read events for 2"]),
+        (Request::Doctor, &["check up for 2, 1 known"]),
         (Request::Reload, &["load configuration for Some(2)"]),
     ];
     for (request, effects) in questions {
