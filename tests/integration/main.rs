@@ -73,6 +73,8 @@ mod who_dies;
 #[cfg(target_os = "linux")]
 mod client;
 #[cfg(target_os = "linux")]
+mod doctor;
+#[cfg(target_os = "linux")]
 mod embedded;
 #[cfg(target_os = "linux")]
 mod event_log;

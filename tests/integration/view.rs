@@ -73,6 +73,19 @@ fn a_daemon_with_a_private_directory_in_the_place_of_a_shared_one_reaps_nothing(
         assert!(log.contains("does not see everything"), "{log}");
         let status = world.ctl(["status"]);
         assert!(status.stdout.contains("private"), "{status:#?}");
+        let doctor = world.ctl(["--json", "doctor"]).json_with(1);
+        let checks = doctor["checks"].as_array().unwrap();
+        let view = checks
+            .iter()
+            .find(|check| check["check"] == "view")
+            .unwrap();
+        assert_eq!(view["result"], "problem", "{view:#}");
+        assert!(
+            view["says"]
+                .as_str()
+                .unwrap()
+                .contains(private.to_str().unwrap())
+        );
         survivors.assert_alive();
     });
 }
