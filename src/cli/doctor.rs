@@ -41,18 +41,46 @@ pub(super) enum Heard {
 /// What is around the daemon, as the client sees it.
 #[derive(Clone, Debug)]
 pub(super) struct Around {
-    /// Where the daemon listens, as far as that is known, and what its directory is.
-    socket: Option<(PathBuf, Found)>,
-    at_work: Vec<AtWork>,
+    /// The first of the places that were asked for where there is something.
+    socket: Option<PathBuf>,
+    /// None if there was no answer in time.
+    at_work: Option<Vec<AtWork>>,
     of_root: bool,
-    own_uid: u32,
 }
 
-/// Looks around, with `result` being what the daemon says of itself, if it does. None if there is no
-/// answer in time.
-pub(super) async fn look_around(explicit: Option<PathBuf>, result: &Value) -> Option<Around> {
+/// Looks around. None if there is no answer in time from where the daemon may listen.
+pub(super) async fn look_around(explicit: Option<PathBuf>) -> Option<Around> {
+    let mut around = in_time(move || sockets(explicit.as_deref())).await?;
+    // Who works in the state directory without being heard; that may hang by itself.
+    let in_state = in_time(in_state).await;
+    around.at_work = around.at_work.zip(in_state).map(|(mut at_work, more)| {
+        at_work.extend(more);
+        at_work
+    });
+    Some(around)
+}
+
+/// Where the daemon listens, by its own word or as far as that is known, and what is in the place of that
+/// one's directory. None if it is not known, or there is no answer in time.
+pub(super) async fn look_above(
+    result: &Value,
+    around: Option<&Around>,
+) -> Option<(PathBuf, Found)> {
     let said = path_in(&result["daemon"], "socket");
-    let looked = tokio::task::spawn_blocking(move || gather(explicit.as_deref(), said));
+    let socket = said.or_else(|| around?.socket.clone())?;
+    in_time(move || {
+        let above = match socket.parent() {
+            Some(above) if above != Path::new("") => above,
+            _ => Path::new("."),
+        };
+        let found = look(above);
+        (socket, found)
+    })
+    .await
+}
+
+async fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let looked = tokio::task::spawn_blocking(work);
     tokio::time::timeout(LOOK_LIMIT, looked).await.ok()?.ok()
 }
 
@@ -66,59 +94,60 @@ fn path_in(object: &Value, name: &str) -> Option<PathBuf> {
     }
 }
 
-fn gather(explicit: Option<&Path>, said: Option<PathBuf>) -> Around {
-    let surroundings = Surroundings {
+fn surroundings() -> Surroundings<'static> {
+    Surroundings {
         env: &environment,
         uid: own_uid(),
-    };
-    let named = surroundings.sockets(explicit);
-    let mut sockets = surroundings.sockets(None);
-    sockets.extend(named.iter().cloned());
-    sockets.sort();
-    sockets.dedup();
-    let of_sockets = sockets.into_iter().map(|socket| {
-        let lock = socket_lock(&socket);
-        (socket, lock)
-    });
-    let of_state = surroundings.state_dir(None).map(|state_dir| {
-        let lock = state_lock(&state_dir);
-        (state_dir, lock)
-    });
-    let at_work = of_sockets
-        .chain(of_state)
-        .filter(|(_, lock)| Lock::is_held(lock))
-        .map(|(place, lock)| AtWork {
-            pid: Lock::last_holder(&lock),
-            place,
-        });
-    let socket = said.or_else(|| named.into_iter().find(|socket| socket.exists()));
-    Around {
-        at_work: at_work.collect(),
-        socket: socket.map(|socket| {
-            let above = match socket.parent() {
-                Some(above) if above != Path::new("") => above,
-                _ => Path::new("."),
-            };
-            let found = look(above);
-            (socket, found)
-        }),
-        // Its directory is root's alone: more than that it is there cannot be seen.
-        of_root: own_uid() != 0 && Path::new(places::OF_THE_MACHINE).exists(),
-        own_uid: own_uid(),
     }
 }
 
+/// Where a daemon may listen: what is there, and who holds a lock.
+fn sockets(explicit: Option<&Path>) -> Around {
+    let named = surroundings().sockets(explicit);
+    let mut all = surroundings().sockets(None);
+    all.extend(named.iter().cloned());
+    all.sort();
+    all.dedup();
+    let at_work = all.into_iter().filter_map(|socket| {
+        let lock = socket_lock(&socket);
+        at_work(socket, &lock)
+    });
+    Around {
+        at_work: Some(at_work.collect()),
+        socket: named.into_iter().find(|socket| socket.exists()),
+        // Its directory is root's alone: more than that it is there cannot be seen.
+        of_root: own_uid() != 0 && Path::new(places::OF_THE_MACHINE).exists(),
+    }
+}
+
+/// Who works in the state directory of this user.
+fn in_state() -> Option<AtWork> {
+    let state_dir = surroundings().state_dir(None)?;
+    let lock = state_lock(&state_dir);
+    at_work(state_dir, &lock)
+}
+
+/// Who holds the lock of that place, if somebody does.
+fn at_work(place: PathBuf, lock: &Path) -> Option<AtWork> {
+    Lock::is_held(lock).then(|| AtWork {
+        pid: Lock::last_holder(lock),
+        place,
+    })
+}
+
 /// The daemon's result, or the one that stands in for it, with what only the client can see.
-pub(super) fn compose(mut result: Value, heard: &Heard, around: &Option<Around>) -> Value {
+pub(super) fn compose(
+    mut result: Value,
+    heard: &Heard,
+    around: Option<&Around>,
+    directory: Option<(PathBuf, Found)>,
+) -> Value {
     const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
     let said = result["daemon"].clone();
     let pid = said["pid"].as_u64().and_then(|pid| Pid::try_from(pid).ok());
     let answered = || Presence::Answered {
         pid,
-        socket: around
-            .as_ref()
-            .and_then(|around| around.socket.as_ref())
-            .map(|(socket, _)| socket.clone()),
+        socket: directory.as_ref().map(|(socket, _)| socket.clone()),
     };
     let presence = match heard {
         Heard::Daemon | Heard::TooOld(_) => answered(),
@@ -127,16 +156,16 @@ pub(super) fn compose(mut result: Value, heard: &Heard, around: &Option<Around>)
         Heard::NotAsked => Presence::NotAsked,
     };
     let mut seen = vec![daemon(&presence)];
-    match around {
-        None => seen.push(Check::unanswered("daemons", LOOK_LIMIT)),
-        // Who holds the locks is what `state_directory` says where no daemon answered.
-        Some(_) if *heard != Heard::Daemon => {}
-        Some(around) => {
-            seen.push(daemons(pid, &around.at_work, around.of_root));
-            if let Some((socket, directory)) = &around.socket {
-                seen.push(socket_directory(socket, directory, around.own_uid));
-            }
-        }
+    // Where no daemon answered, `state_directory` says who holds the lock.
+    if *heard == Heard::Daemon {
+        let others = around.and_then(|around| Some((around.at_work.as_ref()?, around.of_root)));
+        seen.push(match others {
+            Some((at_work, of_root)) => daemons(pid, at_work, of_root),
+            None => Check::unanswered("daemons", LOOK_LIMIT),
+        });
+    }
+    if let (Heard::Daemon, Some((socket, found))) = (heard, &directory) {
+        seen.push(socket_directory(socket, found, own_uid()));
     }
     let version = match heard {
         Heard::Daemon => skew(OWN_VERSION, said["version"].as_str()),

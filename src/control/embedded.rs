@@ -167,7 +167,6 @@ async fn doctor() -> Value {
             (path, lock)
         }),
         socket: surroundings.sockets(None).into_iter().next(),
-        file: config::locate(None, &environment, own_uid() == 0),
     })
     .await
 }

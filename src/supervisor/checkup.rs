@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 
 use super::journal::Journal;
 use super::run::LoadConfig;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::event_log::{self, Rotation};
 use crate::orphan::checkup::{
     self, Check, Configuration, EventLogFacts, Found, Reaping, Reread, Scans, SocketFacts,
@@ -18,7 +18,7 @@ use crate::orphan::checkup::{
 };
 use crate::orphan::process::Pid;
 use crate::os::checkup::{self as facts, OwnProgram};
-use crate::os::host::own_uid;
+use crate::os::host::{environment, own_uid};
 use crate::os::view;
 use crate::wire::checkup as wire;
 use crate::wire::status::Identity;
@@ -167,8 +167,6 @@ pub struct Prospect {
     pub state: Option<(PathBuf, PathBuf)>,
     /// Where its socket would be.
     pub socket: Option<PathBuf>,
-    /// Which configuration it would read.
-    pub file: Option<PathBuf>,
 }
 
 /// What a daemon would find here, as the result of `doctor`.
@@ -178,9 +176,8 @@ pub async fn of_a_prospect(prospect: Prospect) -> Value {
     let Prospect {
         state: place,
         socket: path,
-        file,
     } = prospect;
-    let (config, configuration) = load(&turns.config, file).await;
+    let (config, configuration) = load(&turns.config).await;
     let premises = Premises {
         config: Arc::new(config),
         ..Premises::default()
@@ -403,25 +400,26 @@ fn compare(now: &Config, last: &Config, at_start: &Config) -> Reread {
 }
 
 /// The configuration that a daemon would begin with; the defaults if it could not.
-async fn load(turn: &Turn, file: Option<PathBuf>) -> (Config, Check) {
-    let path = file.clone();
-    let loaded = look(turn, move || path.as_deref().map(Config::load).transpose()).await;
-    let judged = |reread| {
-        let found = Configuration {
-            in_force: file.clone(),
-            now: file,
-            reread,
-        };
-        checkup::configuration(&found, Standpoint::Client)
+async fn load(turn: &Turn) -> (Config, Check) {
+    let loaded = look(turn, || {
+        let file = config::locate(None, &environment, own_uid() == 0);
+        let config = file.as_deref().map(Config::load).transpose();
+        (file, config)
+    });
+    let Some((file, config)) = loaded.await else {
+        let unanswered = Check::unanswered("configuration", CHECK_LIMIT);
+        return (Config::default(), unanswered);
     };
-    match loaded {
-        None => (
-            Config::default(),
-            Check::unanswered("configuration", CHECK_LIMIT),
-        ),
-        Some(Ok(config)) => (config.unwrap_or_default(), judged(Reread::Same)),
-        Some(Err(error)) => (Config::default(), judged(Reread::Broken(error.to_string()))),
-    }
+    let (config, reread) = match config {
+        Ok(config) => (config.unwrap_or_default(), Reread::Same),
+        Err(error) => (Config::default(), Reread::Broken(error.to_string())),
+    };
+    let found = Configuration {
+        in_force: file.clone(),
+        now: file,
+        reread,
+    };
+    (config, checkup::configuration(&found, Standpoint::Client))
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ mod changes;
 mod ends;
 mod exec;
 mod ground;
-mod hold_up;
 mod moments;
 mod orders;
 mod plan;

@@ -11,8 +11,8 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Daemon, Pty, Settings, World, ctl_command, in_private_pid_namespace, run_ctl, signal,
-    wait_until,
+    Daemon, Pty, Settings, Silence, World, ctl_command, in_private_pid_namespace, run_ctl, signal,
+    skip, wait_until,
 };
 
 /// The check of this name.
@@ -447,5 +447,34 @@ fn a_hostile_name_of_a_directory_is_never_shown_raw() {
         assert!(shell.status().unwrap().success(), "{remedy}");
         assert!(!Path::new(&world.path("home/pwned")).exists(), "{remedy}");
         assert_found(&doctor(&world, 0), "state_directory", "ok", &[]);
+    });
+}
+
+#[test]
+fn a_disk_that_hangs_is_said_and_nobody_waits_for_it() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = world.daemon();
+        let Some(silence) = Silence::over(&world.state_dir()) else {
+            return skip("FUSE mounts");
+        };
+        let result = doctor(&world, 0);
+        assert_eq!(result["daemon"]["pid"], daemon.pid(), "{result:#}");
+        for name in ["state_directory", "event_log", "daemons"] {
+            assert_found(&result, name, "warning", &["no answer within 3 s"]);
+        }
+        assert_well_but_for(&result, &["state_directory", "event_log", "daemons"]);
+        drop(silence);
+        assert_well_but_for(&doctor(&world, 0), &[]);
+
+        // Where the socket is, the client does not even try.
+        let Some(silence) = Silence::over(&world.path("run")) else {
+            return skip("FUSE mounts");
+        };
+        let result = doctor(&world, 1);
+        assert_found(&result, "daemon", "problem", &["nothing answers in time"]);
+        let holder = format!("process {} is at work", daemon.pid());
+        assert_found(&result, "state_directory", "warning", &[&holder]);
+        drop(silence);
     });
 }

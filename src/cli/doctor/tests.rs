@@ -20,10 +20,13 @@ fn around(at_work: &[(Pid, &str)]) -> Option<Around> {
     });
     Some(Around {
         socket: None,
-        at_work: at_work.collect(),
+        at_work: Some(at_work.collect()),
         of_root: false,
-        own_uid: 7,
     })
+}
+
+fn composed(result: Value, heard: &Heard, around: &Option<Around>) -> Value {
+    compose(result, heard, around.as_ref(), None)
 }
 
 fn words(result: &Value) -> Vec<(&str, &str)> {
@@ -38,7 +41,7 @@ fn words(result: &Value) -> Vec<(&str, &str)> {
 #[test]
 fn the_clients_own_checks_come_before_the_daemons() {
     let version = json!({"check": "version", "result": "ok", "says": "fine"});
-    let result = compose(
+    let result = composed(
         said(json!([version])),
         &Heard::Daemon,
         &around(&[(42, "/r/s")]),
@@ -52,7 +55,7 @@ fn the_clients_own_checks_come_before_the_daemons() {
         result["checks"][2], version,
         "the daemon's word is left as it is"
     );
-    let two = compose(said(json!([])), &Heard::Daemon, &around(&[(43, "/r/s")]));
+    let two = composed(said(json!([])), &Heard::Daemon, &around(&[(43, "/r/s")]));
     assert_eq!(words(&two)[1], ("daemons", "warning"));
     assert_eq!(two["ok"], true, "a warning is no problem");
 }
@@ -64,7 +67,7 @@ fn two_versions_take_the_place_of_a_version_that_is_well_and_of_no_other() {
             {"check": "version", "result": found, "says": "replaced", "remedy": "restart"},
         ]));
         said["daemon"]["version"] = "0.0.1".into();
-        let result = compose(said, &Heard::Daemon, &around(&[]));
+        let result = composed(said, &Heard::Daemon, &around(&[]));
         let versions: Vec<_> = list(&result, "checks")
             .iter()
             .filter(|check| check["check"] == "version")
@@ -80,28 +83,34 @@ fn two_versions_take_the_place_of_a_version_that_is_well_and_of_no_other() {
 fn a_daemon_that_cannot_be_asked_is_a_problem_whatever_else_is_well() {
     let prospect = || json!({"ok": true, "source": "embedded", "daemon": null, "checks": []});
     let silent = Heard::Silent("it hangs".to_owned());
-    let result = compose(prospect(), &silent, &around(&[]));
+    let result = composed(prospect(), &silent, &around(&[]));
     assert_eq!(
         (&result["ok"], words(&result)),
         (&json!(false), vec![("daemon", "problem")])
     );
     let nobody = Heard::Nobody(vec!["/r/s".into()]);
-    let result = compose(prospect(), &nobody, &around(&[]));
+    let result = composed(prospect(), &nobody, &around(&[]));
     assert_eq!(
         (&result["ok"], words(&result)),
         (&json!(true), vec![("daemon", "warning")])
     );
-    let result = compose(prospect(), &Heard::NotAsked, &around(&[]));
+    let result = composed(prospect(), &Heard::NotAsked, &around(&[]));
     assert_eq!(words(&result), [("daemon", "ok")]);
     let old = Heard::TooOld(Some("0.0.1".to_owned()));
-    let result = compose(prospect(), &old, &around(&[]));
+    let result = composed(prospect(), &old, &around(&[]));
     assert_eq!(words(&result), [("daemon", "ok"), ("version", "warning")]);
 }
 
 #[test]
 fn a_look_around_without_an_answer_says_so() {
-    let result = compose(said(json!([])), &Heard::Daemon, &None);
-    assert_eq!(words(&result), [("daemon", "ok"), ("daemons", "warning")]);
+    let partly = Around {
+        at_work: None,
+        ..around(&[]).unwrap()
+    };
+    for around in [None, Some(partly)] {
+        let result = composed(said(json!([])), &Heard::Daemon, &around);
+        assert_eq!(words(&result), [("daemon", "ok"), ("daemons", "warning")]);
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::{Session, UseDaemon, notice};
 use crate::cli::ExitStatus;
-use crate::cli::doctor::{Heard, compose, look_around};
+use crate::cli::doctor::{Heard, compose, look_above, look_around};
 use crate::cli::engines::Engines;
 use crate::cli::failure::Failure;
 use crate::cli::render;
@@ -20,9 +20,17 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 
 impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
     pub(super) async fn check_up(&mut self) -> Result<ExitStatus, Failure> {
-        let (result, heard) = self.hear().await?;
-        let around = look_around(self.socket.clone(), &result).await;
-        let result = compose(result, &heard, &around);
+        // First: whoever connects to a place that hangs hangs there with all of this process.
+        let around = look_around(self.socket.clone()).await;
+        let (result, heard) = match around {
+            Some(_) => self.hear().await?,
+            None => (
+                self.prospect().await?,
+                Heard::Silent("where it listens, nothing answers in time".to_owned()),
+            ),
+        };
+        let directory = look_above(&result, around.as_ref()).await;
+        let result = compose(result, &heard, around.as_ref(), directory);
         self.print(&result, |view| render::doctor(&result, view))?;
         Ok(ExitStatus::of_doctor(&result))
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use team_agentd::orphan::escalation::Outcome;
 
 use super::ground::{Dice, Ground, Watched, coordinator, wait_until};
-use super::hold_up::Silence;
+use crate::support::Silence;
 use nix::sys::signal::Signal as Number;
 
 /// When an orphan ceases to be one.

@@ -9,6 +9,7 @@ mod namespace;
 mod process;
 mod pty;
 mod rpc;
+mod silence;
 mod stand_in;
 mod systemd;
 mod wait;
@@ -23,6 +24,7 @@ pub(crate) use namespace::{
 pub(crate) use process::{has_exited, is_alive, pids_can_be_chosen, signal, with_pid};
 pub(crate) use pty::Pty;
 pub(crate) use rpc::Connection;
+pub(crate) use silence::Silence;
 pub(crate) use stand_in::{
     Recipe, StandIn, delete_workspace, lookalike, stand_in_program, wait_until_made_again,
 };
