@@ -12,7 +12,8 @@ use serde_json::Value;
 use super::list;
 use crate::control::places::{self, Surroundings, socket_lock, state_lock};
 use crate::orphan::checkup::{
-    AtWork, Check, Found, Presence, daemon, daemons, skew, socket_directory, too_old,
+    AtWork, Check, Found, Presence, SocketFacts, Standpoint, daemon, daemons, skew, socket,
+    socket_directory, too_old,
 };
 use crate::orphan::process::Pid;
 use crate::os::checkup::look;
@@ -41,7 +42,7 @@ pub(super) enum Heard {
 /// What is around the daemon, as the client sees it.
 #[derive(Clone, Debug)]
 pub(super) struct Around {
-    /// The first of the places that were asked for where there is something.
+    /// The first of the places that were asked for where there is something; else the first.
     socket: Option<PathBuf>,
     /// None if there was no answer in time.
     at_work: Option<Vec<AtWork>>,
@@ -114,7 +115,11 @@ fn sockets(explicit: Option<&Path>) -> Around {
     });
     Around {
         at_work: Some(at_work.collect()),
-        socket: named.into_iter().find(|socket| socket.exists()),
+        socket: named
+            .iter()
+            .find(|socket| socket.exists())
+            .or(named.first())
+            .cloned(),
         // Its directory is root's alone: more than that it is there cannot be seen.
         of_root: own_uid() != 0 && Path::new(places::OF_THE_MACHINE).exists(),
     }
@@ -164,9 +169,7 @@ pub(super) fn compose(
             None => Check::unanswered("daemons", LOOK_LIMIT),
         });
     }
-    if let (Heard::Daemon, Some((socket, found))) = (heard, &directory) {
-        seen.push(socket_directory(socket, found, own_uid()));
-    }
+    seen.extend(place_of(heard, around, directory));
     let version = match heard {
         Heard::Daemon => skew(OWN_VERSION, said["version"].as_str()),
         Heard::TooOld(version) => Some(too_old(OWN_VERSION, version.as_deref())),
@@ -189,6 +192,34 @@ pub(super) fn compose(
         object.insert("checks".to_owned(), checks.into());
     }
     result
+}
+
+/// How it is around the socket: where one is, whether it can be trusted; else whether there can be one.
+fn place_of(
+    heard: &Heard,
+    around: Option<&Around>,
+    directory: Option<(PathBuf, Found)>,
+) -> Option<Check> {
+    let is_there = !matches!(heard, Heard::Nobody(_) | Heard::NotAsked);
+    let has_no_place = around.is_some_and(|around| around.socket.is_none());
+    let (path, directory) = match directory {
+        // Who answers does so somewhere else then, and does not say where.
+        Some((_, Found::Missing)) if is_there => return None,
+        Some((path, found)) if is_there => return Some(socket_directory(&path, &found, own_uid())),
+        Some((path, found)) => (Some(path), found),
+        None if is_there => return Some(Check::unanswered("socket_directory", LOOK_LIMIT)),
+        None if has_no_place => (None, Found::Missing),
+        None => return Some(Check::unanswered("socket", LOOK_LIMIT)),
+    };
+    let facts = SocketFacts {
+        path,
+        found: Found::Missing,
+        directory,
+        bound: None,
+        is_inherited: false,
+        own_uid: own_uid(),
+    };
+    Some(socket(&facts, Standpoint::Client))
 }
 
 #[cfg(test)]

@@ -166,7 +166,6 @@ async fn doctor() -> Value {
             let lock = state_lock(&path);
             (path, lock)
         }),
-        socket: surroundings.sockets(None).into_iter().next(),
     })
     .await
 }

@@ -123,12 +123,7 @@ impl Doctor {
             machine(&turns.machine, STANDPOINT),
             state(&turns.state, &state_dir, premises, STANDPOINT),
             log(&turns.log, &state_dir, premises.rotation(), Some(journal)),
-            socket(
-                &turns.socket,
-                running.identity.socket.clone(),
-                premises,
-                STANDPOINT
-            ),
+            socket(&turns.socket, running.identity.socket.clone(), premises),
             reread(
                 &turns.config,
                 load_config,
@@ -165,31 +160,24 @@ impl Premises {
 pub struct Prospect {
     /// Where its state directory would be, and the lock in it; none if there is no place.
     pub state: Option<(PathBuf, PathBuf)>,
-    /// Where its socket would be.
-    pub socket: Option<PathBuf>,
 }
 
 /// What a daemon would find here, as the result of `doctor`.
 pub async fn of_a_prospect(prospect: Prospect) -> Value {
     const STANDPOINT: Standpoint = Standpoint::Client;
     let turns = Turns::default();
-    let Prospect {
-        state: place,
-        socket: path,
-    } = prospect;
     let (config, configuration) = load(&turns.config).await;
     let premises = Premises {
         config: Arc::new(config),
         ..Premises::default()
     };
-    let (view, machine, socket) = tokio::join!(
+    let (view, machine) = tokio::join!(
         view(&turns.view, Vec::new()),
         machine(&turns.machine, STANDPOINT),
-        socket(&turns.socket, path, &premises, STANDPOINT),
     );
     let mut checks = vec![view];
     checks.extend(machine);
-    match place {
+    match prospect.state {
         Some((state_dir, state_lock)) => {
             let rotation = premises.rotation();
             let premises = Premises {
@@ -208,7 +196,7 @@ pub async fn of_a_prospect(prospect: Prospect) -> Value {
             "set HOME or XDG_STATE_HOME",
         )),
     }
-    checks.extend([socket, configuration]);
+    checks.push(configuration);
     wire::of_the_client(&checks)
 }
 
@@ -325,12 +313,7 @@ async fn log(turn: &Turn, state_dir: &Path, rotation: Rotation, journal: Option<
     .await
 }
 
-async fn socket(
-    turn: &Turn,
-    path: Option<PathBuf>,
-    premises: &Premises,
-    standpoint: Standpoint,
-) -> Check {
+async fn socket(turn: &Turn, path: Option<PathBuf>, premises: &Premises) -> Check {
     let (bound, is_inherited) = (premises.socket, premises.is_inherited);
     checked(turn, "socket", move || {
         let directory = path.as_deref().and_then(Path::parent);
@@ -344,7 +327,7 @@ async fn socket(
                 is_inherited,
                 own_uid: own_uid(),
             },
-            standpoint,
+            Standpoint::Daemon,
         )
     })
     .await
@@ -423,48 +406,4 @@ async fn load(turn: &Turn) -> (Config, Check) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_look_that_hangs_is_given_up_and_takes_one_thread_however_often_it_is_tried() {
-        const SHORT: Duration = Duration::from_millis(20);
-        let turn = Turn::default();
-        let (release, released) = mpsc::channel::<()>();
-        let hangs = look_for(SHORT, &turn, move || released.recv().is_err());
-        assert_eq!(hangs.await, None);
-        let (began, begins) = mpsc::channel();
-        let tried = look_for(SHORT, &turn, move || began.send(()));
-        assert!(tried.await.is_none());
-        assert!(begins.try_recv().is_err(), "it never began");
-        drop(release);
-        assert_eq!(look_for(CHECK_LIMIT, &turn, || 7).await, Some(7));
-    }
-
-    #[tokio::test]
-    async fn a_look_that_panics_is_no_answer() {
-        let turn = Turn::default();
-        let panics = checked(&turn, "view", || panic!("on purpose"));
-        assert_eq!(panics.await, Check::unanswered("view", CHECK_LIMIT));
-        assert_eq!(
-            look(&turn, || 7).await,
-            Some(7),
-            "the next one has its turn"
-        );
-    }
-
-    #[test]
-    fn only_what_a_reload_does_not_change_needs_a_restart() {
-        let start = Config::default();
-        let mut now = start.clone();
-        now.reap.confirm = true;
-        assert_eq!(compare(&now, &start, &start), Reread::Changed);
-        assert_eq!(compare(&now, &now, &start), Reread::Same);
-        now.events.keep += 1;
-        now.control.max_connections += 1;
-        let both = Reread::NeedsRestart(vec!["[events]", "[control]"]);
-        assert_eq!(compare(&now, &now, &start), both);
-    }
-}
+mod tests;

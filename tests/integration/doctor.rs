@@ -321,6 +321,8 @@ fn without_a_daemon_the_client_looks_and_says_how_to_start_one() {
         let words = ["none listens on", "service install", "control.sock"];
         assert_found(&result, "daemon", "warning", &words);
         assert_found(&result, "state_directory", "ok", &["not there yet"]);
+        let socket = world.socket();
+        assert_found(&result, "socket", "ok", &[socket.to_str().unwrap()]);
         assert_well_but_for(&result, &["daemon"]);
         assert!(!world.state_dir().exists(), "looking leaves no trace");
         assert_eq!(world.ctl(["--require-daemon", "doctor"]).code, Some(4));

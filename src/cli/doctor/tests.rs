@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::orphan::checkup::FileFacts;
 
 fn said(checks: Value) -> Value {
     json!({
@@ -26,15 +27,31 @@ fn around(at_work: &[(Pid, &str)]) -> Option<Around> {
 }
 
 fn composed(result: Value, heard: &Heard, around: &Option<Around>) -> Value {
-    compose(result, heard, around.as_ref(), None)
+    compose(
+        result,
+        heard,
+        around.as_ref(),
+        Some(("/r/s".into(), ours())),
+    )
 }
 
-fn words(result: &Value) -> Vec<(&str, &str)> {
-    let word =
-        |check: &'_ Value, name: &str| check[name].as_str().unwrap().to_owned().leak() as &str;
+/// A directory that is ours alone.
+fn ours() -> Found {
+    Found::There(FileFacts {
+        is_directory: true,
+        is_socket: false,
+        uid: own_uid(),
+        mode: 0o700,
+        id: (1, 2),
+    })
+}
+
+/// Each check and how it came out.
+fn words(result: &Value) -> Vec<String> {
+    let word = |value: &Value| value.as_str().unwrap_or("?").to_owned();
     list(result, "checks")
         .iter()
-        .map(|check| (word(check, "check"), word(check, "result")))
+        .map(|check| format!("{} {}", word(&check["check"]), word(&check["result"])))
         .collect()
 }
 
@@ -48,15 +65,20 @@ fn the_clients_own_checks_come_before_the_daemons() {
     );
     assert_eq!(
         words(&result),
-        [("daemon", "ok"), ("daemons", "ok"), ("version", "ok")]
+        [
+            "daemon ok",
+            "daemons ok",
+            "socket_directory ok",
+            "version ok"
+        ]
     );
     assert_eq!(result["ok"], true);
     assert_eq!(
-        result["checks"][2], version,
+        result["checks"][3], version,
         "the daemon's word is left as it is"
     );
     let two = composed(said(json!([])), &Heard::Daemon, &around(&[(43, "/r/s")]));
-    assert_eq!(words(&two)[1], ("daemons", "warning"));
+    assert_eq!(words(&two)[1], "daemons warning");
     assert_eq!(two["ok"], true, "a warning is no problem");
 }
 
@@ -82,23 +104,52 @@ fn two_versions_take_the_place_of_a_version_that_is_well_and_of_no_other() {
 #[test]
 fn a_daemon_that_cannot_be_asked_is_a_problem_whatever_else_is_well() {
     let prospect = || json!({"ok": true, "source": "embedded", "daemon": null, "checks": []});
-    let silent = Heard::Silent("it hangs".to_owned());
-    let result = composed(prospect(), &silent, &around(&[]));
-    assert_eq!(
-        (&result["ok"], words(&result)),
-        (&json!(false), vec![("daemon", "problem")])
-    );
-    let nobody = Heard::Nobody(vec!["/r/s".into()]);
-    let result = composed(prospect(), &nobody, &around(&[]));
-    assert_eq!(
-        (&result["ok"], words(&result)),
-        (&json!(true), vec![("daemon", "warning")])
-    );
-    let result = composed(prospect(), &Heard::NotAsked, &around(&[]));
-    assert_eq!(words(&result), [("daemon", "ok")]);
-    let old = Heard::TooOld(Some("0.0.1".to_owned()));
-    let result = composed(prospect(), &old, &around(&[]));
-    assert_eq!(words(&result), [("daemon", "ok"), ("version", "warning")]);
+    for (heard, is_ok, found) in [
+        (
+            Heard::Silent("it hangs".to_owned()),
+            false,
+            &["daemon problem", "socket_directory ok"][..],
+        ),
+        (
+            Heard::Nobody(vec!["/r/s".into()]),
+            true,
+            &["daemon warning", "socket ok"],
+        ),
+        (Heard::NotAsked, true, &["daemon ok", "socket ok"]),
+        (
+            Heard::TooOld(Some("0.0.1".to_owned())),
+            true,
+            &["daemon ok", "socket_directory ok", "version warning"],
+        ),
+    ] {
+        let result = composed(prospect(), &heard, &around(&[]));
+        assert_eq!(words(&result), found, "{heard:?}");
+        assert_eq!(result["ok"], is_ok, "{heard:?}");
+    }
+}
+
+#[test]
+fn where_a_socket_would_be_is_looked_at_and_that_there_is_no_place_is_a_problem() {
+    let nobody = Heard::Nobody(Vec::new());
+    let Found::There(facts) = ours() else {
+        panic!("it is there")
+    };
+    let open = Found::There(FileFacts {
+        mode: 0o777,
+        ..facts
+    });
+    let place = |found| place_of(&nobody, around(&[]).as_ref(), found).unwrap();
+    let word = |check: Check| (check.check, check.finding.word());
+    let at = |found| Some(("/r/s".into(), found));
+    assert_eq!(word(place(at(ours()))), ("socket", "ok"));
+    assert_eq!(word(place(at(open.clone()))), ("socket", "problem"));
+    assert_eq!(word(place(None)), ("socket", "problem"));
+    let unknown = place_of(&nobody, None, None).map(word);
+    assert_eq!(unknown, Some(("socket", "warning")));
+    let there = |found| place_of(&Heard::Daemon, None, found).map(word);
+    assert_eq!(there(at(open)), Some(("socket_directory", "problem")));
+    assert_eq!(there(None), Some(("socket_directory", "warning")));
+    assert_eq!(there(at(Found::Missing)), None);
 }
 
 #[test]
@@ -109,7 +160,7 @@ fn a_look_around_without_an_answer_says_so() {
     };
     for around in [None, Some(partly)] {
         let result = composed(said(json!([])), &Heard::Daemon, &around);
-        assert_eq!(words(&result), [("daemon", "ok"), ("daemons", "warning")]);
+        assert_eq!(words(&result)[..2], ["daemon ok", "daemons warning"]);
     }
 }
 

@@ -2,13 +2,14 @@
 //! well, what is not, and what can be done. Pure: whoever calls brings the facts.
 //!
 //! - `machine.rs`: what it sees, what the kernel gives it, how much it may open
-//! - `places.rs`: its state directory, its event log, its socket
+//! - `places.rs`, `log.rs`: its state directory and its socket; its event log
 //! - `running.rs`: its configuration, its program, its scans, what it ends by itself
 //! - `client.rs`: what only who asks can see
 //!
 //! Must not know how a fact is found out, nor how a check is shown.
 
 mod client;
+mod log;
 mod machine;
 mod places;
 mod running;
@@ -18,10 +19,10 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use client::{AtWork, Presence, daemon, daemons, skew, socket_directory, too_old};
+pub use log::{EventLogFacts, event_log};
 pub use machine::{Descriptors, Kernel, MountIds, descriptors, kernel, view};
 pub use places::{
-    EventLogFacts, FileFacts, Found, LockState, SocketFacts, StateDirectory, event_log, socket,
-    state_directory,
+    FileFacts, Found, LockState, SocketFacts, StateDirectory, socket, state_directory,
 };
 pub use running::{
     Configuration, Pausing, Program, Reaping, Reread, Scans, configuration, reaping, scans,
