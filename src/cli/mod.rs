@@ -13,7 +13,8 @@
 //! | `watch/` | `watch`: the model and its pictures, pure; the loop and the terminal |
 //! | `config_command.rs` | `config check` and `config show` |
 //! | `service/` | `service …`: the daemon as a service of systemd or launchd |
-//! | `manual/` | manual pages and completions |
+//! | `manual/` | manual pages |
+//! | `completion/` | the scripts that shells complete by, and what they ask for |
 //! | `render/` | results as text: pure |
 //! | `safe_text.rs` | text of other processes, made safe to show |
 //! | `output.rs` | the only place that prints |
@@ -23,6 +24,7 @@
 //! and nothing here reads more into them than a script could.
 
 pub mod args;
+mod completion;
 mod config_command;
 pub mod daemon_args;
 mod doctor;

@@ -16,6 +16,7 @@ use super::ExitStatus;
 use super::args::{
     Cli, Command, ConfigArgs, DoctorArgs, FixArgs, ManArgs, ServiceArgs, ServiceCommand,
 };
+use super::completion;
 use super::config_command::Rejected;
 use super::engines::{Engines, RealEngines};
 use super::failure::Failure;
@@ -50,10 +51,13 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>, terminal: Termin
 
 async fn status_of<O: Write, E: Write>(
     arguments: Vec<OsString>,
-    engines: impl Engines,
+    mut engines: impl Engines,
     view: View,
     output: &mut Output<O, E>,
 ) -> ExitStatus {
+    if let Some(question) = completion::question(&arguments) {
+        return completion::answer(question, &mut engines, output).await;
+    }
     // Before they are understood, this is all there is to know how a mistake is to be told.
     let wants_json = arguments
         .iter()
@@ -219,7 +223,7 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
             Command::Config(ConfigArgs { command }) => self.config(command).await,
             Command::Service(ServiceArgs { command }) => self.service(&command).await,
             Command::Completions { shell } => {
-                self.print_raw("completions", &manual::completions(shell))
+                self.print_raw("completions", &completion::script(shell))
             }
             Command::Man(args) => self.man(&args),
         }

@@ -74,6 +74,7 @@ mod who_dies;
 mod client;
 #[cfg(target_os = "linux")]
 mod doctor;
+mod completing;
 #[cfg(target_os = "linux")]
 mod embedded;
 #[cfg(target_os = "linux")]

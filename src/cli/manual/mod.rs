@@ -1,5 +1,5 @@
-//! Manual pages and completions: all made from the arguments as clap knows them and from the configuration
-//! file that ships, so that none can say less than the programs do.
+//! Manual pages: all made from the arguments as clap knows them and from the configuration file that ships, so
+//! that none can say less than the programs do.
 //!
 //! | page | made by |
 //! |---|---|
@@ -15,7 +15,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
-use clap_complete::Shell;
 use roff::Roff;
 
 use super::args::{Cli, Page};
@@ -81,16 +80,6 @@ pub(super) fn write_all(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
         written.push(path);
     }
     Ok(written)
-}
-
-/// The completions of the client for a shell, to be put where that shell looks for them.
-pub(super) fn completions(shell: Shell) -> String {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "team-agentctl", &mut script);
-    let script = String::from_utf8_lossy(&script);
-    // For bash, clap_complete 4.6.11 spells a hyphen in the program's name in two ways that never meet, and
-    // completes nothing after a command (clap-rs/clap#6421). Once that is mended, nothing is found here.
-    script.replace("team__subcmd__agentctl", "team__agentctl")
 }
 
 const CLIENT_SEE_ALSO: &str = "team-agentd(8), team-agentd.toml(5)";

@@ -4,6 +4,9 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use super::configuration::{Part, SHIPPED, parts};
+use clap_complete::Shell;
+
+use super::super::completion::script as completions;
 use super::*;
 use crate::config::Config;
 
