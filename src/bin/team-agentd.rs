@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use clap::Parser;
 use team_agentd::cli::daemon_args::DaemonArgs;
 use team_agentd::config::{self, Config, ConfigError};
 use team_agentd::control::peers::affordable;
@@ -15,6 +14,7 @@ use team_agentd::control::server::{ListenError, Listener};
 use team_agentd::event_log::{self, Rotation};
 use team_agentd::logging;
 use team_agentd::orphan::event::{Event, Subject};
+use team_agentd::orphan::text::in_line;
 use team_agentd::os::checkup::{OwnProgram, identity};
 use team_agentd::os::files::{FileError, Lock, create_private_directory};
 use team_agentd::os::host::{self, environment, own_uid};
@@ -83,7 +83,7 @@ type Inherited = Result<Option<UnixListener>, InheritError>;
 fn main() -> ExitCode {
     // Before there is any thread: it takes environment variables away.
     let inherited = inherited_socket();
-    let args = DaemonArgs::parse();
+    let args = DaemonArgs::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
     let _logging = logging::start();
     panics::watch();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -145,7 +145,7 @@ async fn run(args: DaemonArgs, inherited: Inherited) -> Result<(), DaemonError> 
 
     let alive = journal.clone();
     let socket = listener.socket().map(std::path::Path::to_path_buf);
-    tracing::info!(?socket, state_dir = %state_dir.display(), config = ?loaded.file, "starting");
+    tracing::info!(?socket, state_dir = %in_line(&state_dir), config = ?loaded.file, "starting");
     let explicit = args.config;
     let manager = ServiceManager::from_environment();
     let premises = Premises {

@@ -1,8 +1,11 @@
 //! The arguments of the daemon. What it does with them is wired in its binary.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser;
+
+use super::usage;
 
 /// Finds orphaned team-agent coordinators, and ends them when asked to.
 #[derive(Debug, Parser)]
@@ -17,6 +20,18 @@ pub struct DaemonArgs {
     /// Keep the event log and the lock here
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+}
+
+impl DaemonArgs {
+    /// Reads the arguments, the program's name first.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with them; also `--help` and `--version`, which are answered by printing.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let arguments: Vec<_> = arguments.into_iter().collect();
+        Self::try_parse_from(&arguments).map_err(|error| usage::safe_to_show(error, &arguments))
+    }
 }
 
 const AFTER_HELP: &str = "\

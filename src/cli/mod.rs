@@ -3,6 +3,7 @@
 //! | file | what lives there |
 //! |---|---|
 //! | `args.rs`, `daemon_args.rs` | what can be typed |
+//! | `usage.rs` | what is said of a mistake in it |
 //! | `run.rs` | a command from its arguments to its exit status |
 //! | `engines.rs` | the two that can answer: a daemon, or the engine in this process |
 //! | `request.rs` | a command as a method and its parameters |
@@ -40,6 +41,7 @@ pub mod safe_text;
 mod selection;
 mod service;
 pub mod terminal;
+mod usage;
 pub mod watch;
 mod wrap;
 

@@ -25,10 +25,11 @@ use super::manual;
 use super::output::Output;
 use super::render::{self, Preview, View};
 use super::request::Request;
-use super::safe_text::{escape, escape_lines};
+use super::safe_text::escape;
 use super::selection::{Selection, absolute, fix_after_scan};
 use super::service::{self, RealPrograms, Surroundings, Trouble};
 use super::terminal::Terminal;
+use super::usage;
 use super::watch;
 use crate::control::client::ConnectError;
 use crate::control::places;
@@ -63,9 +64,12 @@ async fn status_of<O: Write, E: Write>(
         .iter()
         .take_while(|word| *word != "--")
         .any(|word| word == "--json");
-    let cli = match Cli::read(arguments) {
+    let cli = match Cli::read(arguments.iter().cloned()) {
         Ok(cli) => cli,
-        Err(error) => return not_understood(&error, wants_json, output),
+        Err(error) => {
+            let error = usage::safe_to_show(error, &arguments);
+            return not_understood(&error, wants_json, output);
+        }
     };
     let Cli {
         socket,
@@ -360,7 +364,8 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
         let written = manual::write_all(directory)?;
         let written: Vec<_> = written.iter().map(|path| path.to_string_lossy()).collect();
         self.print(&json!({"ok": true, "written": written}), |_| {
-            escape_lines(&written.join("\n"))
+            let lines: Vec<_> = written.iter().map(|path| escape(path)).collect();
+            lines.join("\n")
         })?;
         Ok(ExitStatus::Done)
     }

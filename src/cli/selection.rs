@@ -1,6 +1,7 @@
 //! Which orphans a fix is about, on the client's side: as somebody types it, and as it cuts a scan
 //! down to a preview. What is ended is decided by the engine alone.
 
+use crate::orphan::text::in_line;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -117,7 +118,7 @@ fn absolute_from(
     let cwd = cwd().map_err(|error| {
         Failure::usage(format!(
             "{} is relative to the current directory, which cannot be told ({error}): write it in full",
-            path.display()
+            in_line(path)
         ))
     })?;
     Ok(cwd.join(path))

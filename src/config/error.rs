@@ -2,6 +2,7 @@
 //!
 //! Must not know which keys there are.
 
+use crate::orphan::text::in_line;
 use std::fmt::{self, Write as _};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,14 +16,14 @@ pub enum ConfigError {
     #[error(
         "{}: no such file (create it, correct --config or $TEAM_AGENTD_CONFIG, \
          or leave both out to run with the defaults)",
-        path.display()
+        in_line(path)
     )]
     Missing {
         /// The file that was looked for.
         path: PathBuf,
     },
     /// The file is there and could not be read. The words of `source` are part of the message.
-    #[error("{}: cannot be read: {source}", path.display())]
+    #[error("{}: cannot be read: {source}", in_line(path))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -78,7 +79,7 @@ fn list(path: &Path, problems: &[Problem]) -> String {
         let _ = write!(
             lines,
             "{separator}{}:{}: {problem}",
-            path.display(),
+            in_line(path),
             problem.line
         );
     }

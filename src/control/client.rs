@@ -1,5 +1,6 @@
 //! The asking end of the socket.
 
+use crate::orphan::text::in_line;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,13 +22,13 @@ const START_PAUSE: Duration = Duration::from_millis(500);
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// Nobody listens.
-    #[error("no daemon on {}", tried.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" or "))]
+    #[error("no daemon on {}", tried.iter().map(in_line).collect::<Vec<_>>().join(" or "))]
     NoDaemon {
         /// Where it was looked for.
         tried: Vec<PathBuf>,
     },
     /// Somebody may listen, but cannot be reached.
-    #[error("failed to connect to {}: {source}", socket.display())]
+    #[error("failed to connect to {}: {source}", in_line(socket))]
     Failed {
         /// Where.
         socket: PathBuf,
@@ -35,7 +36,10 @@ pub enum ConnectError {
         source: io::Error,
     },
     /// Who listens is neither this user nor root, so what it says is not believed.
-    #[error("{} belongs to uid {uid}, not to you: choose another --socket", socket.display())]
+    #[error(
+        "{} belongs to uid {uid}, not to you: choose another --socket",
+        in_line(socket)
+    )]
     ForeignDaemon {
         /// Where.
         socket: PathBuf,

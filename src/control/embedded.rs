@@ -1,6 +1,7 @@
 //! The daemon's engine inside the client, for when no daemon runs: the same requests, the same
 //! results, no clock and no socket.
 
+use crate::orphan::text::in_line;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -34,7 +35,7 @@ pub enum EmbeddedError {
     /// A daemon, or another client, kills or rotates in this state directory.
     #[error(
         "{} is in use{}: ask that daemon (--socket), or wait for it to end",
-        state_dir.display(),
+        in_line(state_dir),
         holder.map(|pid| format!(" by process {pid}")).unwrap_or_default()
     )]
     Locked {

@@ -1,5 +1,6 @@
 //! The listening end: one daemon a socket, peers by the kernel's credentials.
 
+use crate::orphan::text::in_line;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,7 +35,7 @@ pub enum ListenError {
     /// Another one does.
     #[error(
         "another team-agentd listens on {}{}: stop it first, or choose another --socket",
-        socket.display(),
+        in_line(socket),
         holder.map(|pid| format!(" (process {pid})")).unwrap_or_default()
     )]
     AlreadyRunning {
@@ -47,7 +48,7 @@ pub enum ListenError {
     #[error(transparent)]
     File(#[from] FileError),
     /// The socket cannot be bound.
-    #[error("failed to bind {}: {source}", socket.display())]
+    #[error("failed to bind {}: {source}", in_line(socket))]
     Bind {
         /// Where.
         socket: PathBuf,

@@ -20,6 +20,7 @@ pub use measure::{Measured, measure};
 pub use read::{Query, read, unfinished};
 pub use write::EventLog;
 
+use crate::orphan::text::in_line;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -67,7 +68,10 @@ impl Record {
 #[derive(Debug, thiserror::Error)]
 pub enum EventLogError {
     /// The state directory is missing and could not be made.
-    #[error("create the state directory {}; name a writable one with --state-dir", path.display())]
+    #[error(
+        "create the state directory {}; name a writable one with --state-dir",
+        in_line(path)
+    )]
     CreateDirectory {
         /// The state directory.
         path: PathBuf,
@@ -78,7 +82,7 @@ pub enum EventLogError {
     #[error(
         "open the event log {}; it has to be a regular file, not a link, \
          that this user may read and write",
-        path.display()
+        in_line(path)
     )]
     Open {
         /// The current segment.
@@ -88,7 +92,7 @@ pub enum EventLogError {
     },
     /// A record could not be written. No part of a line stays behind, and a later append may well
     /// succeed.
-    #[error("append to the event log {}", path.display())]
+    #[error("append to the event log {}", in_line(path))]
     Append {
         /// The current segment.
         path: PathBuf,
@@ -98,7 +102,7 @@ pub enum EventLogError {
         source: io::Error,
     },
     /// What was appended may not survive a power failure.
-    #[error("flush the event log {} to disk", path.display())]
+    #[error("flush the event log {} to disk", in_line(path))]
     Sync {
         /// The segment or directory.
         path: PathBuf,
@@ -109,7 +113,7 @@ pub enum EventLogError {
     /// [`EventLog::rotation_failure`].
     #[error(
         "rotate the event log at {}; its current segment grows until that is put right",
-        path.display()
+        in_line(path)
     )]
     Rotate {
         /// The name that stood in the way.
@@ -118,7 +122,7 @@ pub enum EventLogError {
         source: io::Error,
     },
     /// A segment, or the list of them, could not be read.
-    #[error("read the event log {}", path.display())]
+    #[error("read the event log {}", in_line(path))]
     Read {
         /// The segment or directory.
         path: PathBuf,

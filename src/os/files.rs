@@ -1,5 +1,6 @@
 //! The files a daemon owns: its state directory, its locks, its socket's directory.
 
+use crate::orphan::text::in_line;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -12,7 +13,7 @@ use super::host::own_uid;
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// The system said no.
-    #[error("failed to {what} {}: {source}", path.display())]
+    #[error("failed to {what} {}: {source}", in_line(path))]
     System {
         /// What was tried.
         what: &'static str,
@@ -22,7 +23,7 @@ pub enum FileError {
         source: io::Error,
     },
     /// Somebody else holds the lock.
-    #[error("{} is held by {}", path.display(), holder.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}")))]
+    #[error("{} is held by {}", in_line(path), holder.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}")))]
     Held {
         /// The lock.
         path: PathBuf,
@@ -30,7 +31,10 @@ pub enum FileError {
         holder: Option<u32>,
     },
     /// A directory that others could put things into, or take them from.
-    #[error("{} is {problem}: use a directory of your own with mode 0700", path.display())]
+    #[error(
+        "{} is {problem}: use a directory of your own with mode 0700",
+        in_line(path)
+    )]
     Unsafe {
         /// Which.
         path: PathBuf,
@@ -38,7 +42,10 @@ pub enum FileError {
         problem: String,
     },
     /// Something that is no socket is in the way.
-    #[error("{} is not a socket and is left as it is: choose another --socket", path.display())]
+    #[error(
+        "{} is not a socket and is left as it is: choose another --socket",
+        in_line(path)
+    )]
     NotASocket {
         /// Where.
         path: PathBuf,

@@ -3,6 +3,7 @@
 //!
 //! Only the client's service commands use this. The daemon starts no program.
 
+use crate::orphan::text::in_line;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -48,7 +49,7 @@ impl Said {
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// It cannot be started.
-    #[error("failed to start {}: {source}", program.display())]
+    #[error("failed to start {}: {source}", in_line(program))]
     NotStarted {
         /// Which.
         program: PathBuf,
@@ -56,7 +57,7 @@ pub enum RunError {
         source: std::io::Error,
     },
     /// It took too long, and was killed.
-    #[error("{} did not end within {} s", program.display(), limit.as_secs())]
+    #[error("{} did not end within {} s", in_line(program), limit.as_secs())]
     TooSlow {
         /// Which.
         program: PathBuf,

@@ -1,5 +1,6 @@
 //! Where what the owner said is kept over a restart: one small file of the state directory.
 
+use crate::orphan::text::in_line;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -41,7 +42,7 @@ pub fn take_over(state_dir: &Path) -> (Steering, Option<Fact>) {
     // A second name first: at no time there is none, which would mean that nothing was said.
     let set_aside = link_anew(&path, &aside).map_err(|error| error.to_string());
     if let Err(problem) = set_aside.and_then(|()| write(&path, &steering)) {
-        tracing::warn!(%problem, file = %path.display(), "the unreadable file stays where it is");
+        tracing::warn!(%problem, file = %in_line(path), "the unreadable file stays where it is");
     }
     let why = steering.suspension.as_ref();
     let why = why.map(|suspension| suspension.why.clone());
@@ -84,7 +85,7 @@ fn write(path: &Path, steering: &Steering) -> Result<(), String> {
 
 fn read(path: &Path) -> Result<Steering, String> {
     use std::io::Read;
-    let words = |error: std::io::Error| format!("{}: {error}", path.display());
+    let words = |error: std::io::Error| format!("{}: {error}", in_line(path));
     let file = match open_regular(path, std::fs::OpenOptions::new().read(true)) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -97,9 +98,9 @@ fn read(path: &Path) -> Result<Steering, String> {
         .read_to_end(&mut text)
         .map_err(words)?;
     let value: Value =
-        serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+        serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", in_line(path)))?;
     wire::steering::from_json(&value, &boot_id())
-        .map_err(|problem| format!("{}: {problem}", path.display()))
+        .map_err(|problem| format!("{}: {problem}", in_line(path)))
 }
 
 /// What is to be kept, and who waits for it.

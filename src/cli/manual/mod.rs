@@ -11,6 +11,7 @@ mod configuration;
 #[cfg(test)]
 mod tests;
 
+use crate::orphan::text::in_line;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -74,7 +75,7 @@ pub(super) fn write_all(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
             .map_err(|error| {
                 Failure::service(
                     "unwritable",
-                    format!("failed to write {}: {error}", path.display()),
+                    format!("failed to write {}: {error}", in_line(&path)),
                 )
             })?;
         written.push(path);

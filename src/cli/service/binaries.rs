@@ -1,5 +1,6 @@
 //! Which programs the service runs: those of the installation that this client belongs to.
 
+use crate::orphan::text::in_line;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -37,7 +38,7 @@ impl Binaries {
         if !is_executable(&found.daemon) {
             return Err(Failure::service(
                 "no_daemon_program",
-                format!("there is no program {}", found.daemon.display()),
+                format!("there is no program {}", in_line(&found.daemon)),
             )
             .with_remedy("install team-agentd and team-agentctl in the same directory"));
         }

@@ -1,5 +1,6 @@
 //! The files of the service on disk: whether they are there, whose they are, written and removed.
 
+use crate::orphan::text::in_line;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -59,7 +60,7 @@ impl UnitFile {
         if let Err(error) = read {
             return match (error.kind(), fs::read_link(&self.path)) {
                 (io::ErrorKind::NotFound | io::ErrorKind::NotADirectory, _) => Found::Nothing,
-                (_, Ok(target)) => Found::Foreign(format!("a link to {}", target.display())),
+                (_, Ok(target)) => Found::Foreign(format!("a link to {}", in_line(&target))),
                 (_, Err(_)) => Found::Foreign(format!("not to be read: {error}")),
             };
         }
@@ -101,7 +102,7 @@ pub(super) fn refuse_foreign(looked: &[(UnitFile, Found)]) -> Result<(), Failure
     let foreign: Vec<String> = looked
         .iter()
         .filter_map(|(unit, found)| match found {
-            Found::Foreign(what) => Some(format!("{}: {what}", unit.path.display())),
+            Found::Foreign(what) => Some(format!("{}: {what}", in_line(&unit.path))),
             _ => None,
         })
         .collect();
@@ -124,7 +125,7 @@ pub(super) fn refuse_directories(looked: &[(UnitFile, Found)]) -> Result<(), Fai
     match paths.find(|path| odd(path).is_some_and(|kind| kind.is_dir())) {
         None => Ok(()),
         Some(path) => {
-            let what = format!("{}: a directory", path.display());
+            let what = format!("{}: a directory", in_line(path));
             Err(Failure::service("foreign_file", what).with_remedy("set it aside"))
         }
     }
@@ -137,7 +138,7 @@ pub(super) fn refuse_odd(looked: &[(UnitFile, Found)]) -> Result<(), Failure> {
     match paths.find(|path| odd(path).is_some()) {
         None => Ok(()),
         Some(path) => {
-            let what = format!("{}: not a file", path.display());
+            let what = format!("{}: not a file", in_line(path));
             Err(Failure::service("foreign_file", what).with_remedy("set it aside"))
         }
     }
@@ -174,7 +175,7 @@ pub(super) fn remove(path: &Path) -> Result<bool, Failure> {
         }
         Err(error) => Err(Failure::service(
             "unremovable",
-            format!("failed to remove {}: {error}", path.display()),
+            format!("failed to remove {}: {error}", in_line(path)),
         )),
     }
 }

@@ -1,5 +1,6 @@
 //! What has to be well before `service install` touches anything.
 
+use crate::orphan::text::in_line;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +25,7 @@ pub(super) async fn program_that_runs(
     if manager.version_of(program).await.is_some() {
         return Ok(());
     }
-    let what = format!("{} does not say its version", program.display());
+    let what = format!("{} does not say its version", in_line(program));
     Err(Failure::service("no_daemon_program", what)
         .with_remedy("see: team-agentd --version; it has to be a program for this machine"))
 }
@@ -43,7 +44,7 @@ pub(super) fn configuration(
     {
         let what = format!(
             "{NAMED} is {} for the service: not an absolute path",
-            named.display()
+            in_line(&named)
         );
         return Err(Failure::service("relative_config", what)
             .with_remedy(format!(
@@ -90,12 +91,12 @@ fn rival(lock: &Path) -> Failure {
         ),
         None => (
             "somebody".to_owned(),
-            format!("see who that is: fuser -v {}", lock.display()),
+            format!("see who that is: fuser -v {}", in_line(lock)),
         ),
     };
     let what = format!(
         "{who} is at work already, and is not the service: it holds {}",
-        lock.display()
+        in_line(lock)
     );
     Failure::service("already_running", what).with_remedy(how)
 }
@@ -122,8 +123,8 @@ pub(super) fn refuse_other_state(
     let what = format!(
         "what is paused, suspended or kept stands in {}, and the service will have its state in {}: \
          it would not know of it",
-        here.display(),
-        there.display()
+        in_line(&here),
+        in_line(&there)
     );
     Err(Failure::service("other_state", what).with_remedy(format!(
         "copy {} there, or give the service the same environment (systemctl --user edit --force \

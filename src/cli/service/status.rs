@@ -1,5 +1,6 @@
 //! `service status`: what the service manager says, what the daemon says, and where they differ from what is installed.
 
+use crate::orphan::text::in_line;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -149,7 +150,7 @@ fn advice(
         let file = state.unit_file.as_deref().unwrap_or(Path::new("elsewhere"));
         hints.push(format!(
             "it is not of this client's installing: its unit is {}",
-            file.display()
+            in_line(file)
         ));
     } else if has(|found| matches!(found, Found::Nothing)) {
         hints.push(format!("to install it: {AGAIN}"));
@@ -161,7 +162,7 @@ fn advice(
     if let (Some(program), None) = (program, program_version) {
         hints.push(format!(
             "{} cannot be run; to renew it: {AGAIN}",
-            program.display()
+            in_line(program)
         ));
     }
     match daemon {

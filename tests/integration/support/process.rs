@@ -49,7 +49,7 @@ pub(crate) fn kill_if_there(pid: u32) {
 }
 
 /// `command` as the last arguments of a program that becomes it in the end: `setpriv`, `unshare`.
-pub(super) fn through(program: &[&str], command: &Command) -> Command {
+pub(crate) fn through(program: &[&str], command: &Command) -> Command {
     let mut outer = Command::new(program[0]);
     outer.args(&program[1..]);
     outer.arg(command.get_program()).args(command.get_args());

@@ -19,6 +19,7 @@ pub(crate) struct Pty {
     master: File,
     slave: OwnedFd,
     screen: Arc<Mutex<vt100::Parser>>,
+    raw: Arc<Mutex<Vec<u8>>>,
     before: Termios,
 }
 
@@ -47,10 +48,13 @@ impl Pty {
             0,
         )));
         let (shown, mut source) = (Arc::clone(&screen), master.try_clone().unwrap());
+        let raw = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&raw);
         // It ends with the test.
         thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(many @ 1..) = source.read(&mut bytes) {
+                kept.lock().unwrap().extend_from_slice(&bytes[..many]);
                 shown.lock().unwrap().process(&bytes[..many]);
             }
         });
@@ -59,6 +63,7 @@ impl Pty {
             master,
             slave: ends.slave,
             screen,
+            raw,
             before,
         }
     }
@@ -70,6 +75,11 @@ impl Pty {
     /// What is on the screen.
     pub(crate) fn text(&self) -> String {
         self.screen.lock().unwrap().screen().contents()
+    }
+
+    /// Every byte that the program has sent so far.
+    pub(crate) fn raw(&self) -> Vec<u8> {
+        self.raw.lock().unwrap().clone()
     }
 
     /// Waits until this is on the screen.
