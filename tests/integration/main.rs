@@ -71,6 +71,8 @@ mod who_dies;
 
 // What people and scripts see.
 #[cfg(target_os = "linux")]
+mod broken_pipes;
+#[cfg(target_os = "linux")]
 mod client;
 #[cfg(target_os = "linux")]
 mod doctor;
