@@ -73,6 +73,8 @@ mod who_dies;
 #[cfg(target_os = "linux")]
 mod broken_pipes;
 #[cfg(target_os = "linux")]
+mod by_hand;
+#[cfg(target_os = "linux")]
 mod client;
 #[cfg(target_os = "linux")]
 mod doctor;
