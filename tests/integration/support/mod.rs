@@ -5,6 +5,7 @@
 mod ctl;
 mod daemon;
 mod event_log;
+mod frozen;
 mod namespace;
 mod process;
 mod pty;
@@ -18,6 +19,7 @@ mod world;
 pub(crate) use ctl::{Answer, command as ctl_command, run as run_ctl};
 pub(crate) use daemon::{Daemon, failed_start};
 pub(crate) use event_log::{EventLog, in_the_original_form};
+pub(crate) use frozen::assert_as_frozen;
 pub(crate) use namespace::{
     in_private_pid_namespace, name_of_test, say_aloud, skip, we_are_really_root,
 };
