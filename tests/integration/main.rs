@@ -77,8 +77,9 @@ mod by_hand;
 #[cfg(target_os = "linux")]
 mod client;
 #[cfg(target_os = "linux")]
-mod doctor;
 mod completing;
+#[cfg(target_os = "linux")]
+mod doctor;
 #[cfg(target_os = "linux")]
 mod embedded;
 #[cfg(target_os = "linux")]
