@@ -12,6 +12,7 @@
 //! | [`control`] | the socket: protocol, both ends of the line, the embedded engine |
 //! | [`config`] | the configuration file |
 //! | [`cli`] | arguments and rendering |
+//! | [`text`] | names that are not ours, made safe to show; every room may use it |
 //!
 //! Invariants of the house:
 //!
@@ -31,4 +32,5 @@ pub mod logging;
 pub mod orphan;
 pub mod os;
 pub mod supervisor;
+pub mod text;
 pub mod wire;

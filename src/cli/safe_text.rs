@@ -7,9 +7,9 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-pub use crate::orphan::text::escape;
-pub(super) use crate::orphan::text::is_unsafe;
-use crate::orphan::text::replaced;
+pub use crate::text::escape;
+pub(super) use crate::text::is_unsafe;
+use crate::text::replaced;
 
 /// As [`escape`], for text of our own that may have several lines: line feeds stay.
 #[must_use]

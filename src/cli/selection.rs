@@ -1,7 +1,7 @@
 //! Which orphans a fix is about, on the client's side: as somebody types it, and as it cuts a scan
 //! down to a preview. What is ended is decided by the engine alone.
 
-use crate::orphan::text::in_line;
+use crate::text::in_line;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;

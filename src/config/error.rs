@@ -2,7 +2,7 @@
 //!
 //! Must not know which keys there are.
 
-use crate::orphan::text::in_line;
+use crate::text::in_line;
 use std::fmt::{self, Write as _};
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! The asking end of the socket.
 
-use crate::orphan::text::in_line;
+use crate::text::in_line;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

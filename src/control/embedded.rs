@@ -1,7 +1,7 @@
 //! The daemon's engine inside the client, for when no daemon runs: the same requests, the same
 //! results, no clock and no socket.
 
-use crate::orphan::text::in_line;
+use crate::text::in_line;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;

@@ -1,6 +1,6 @@
 //! The listening end: one daemon a socket, peers by the kernel's credentials.
 
-use crate::orphan::text::in_line;
+use crate::text::in_line;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -20,7 +20,7 @@ pub use measure::{Measured, measure};
 pub use read::{Query, read, unfinished};
 pub use write::EventLog;
 
-use crate::orphan::text::in_line;
+use crate::text::in_line;
 use std::io;
 use std::path::{Path, PathBuf};
 

@@ -191,7 +191,7 @@ pub(super) fn each_line_from_end(
             Err(_) if matches!(archives, Archives::Leftovers { above } if number > above) => {}
             // What one archive hides is no reason not to say what the others show.
             Err(error) if matches!(archives, Archives::All) && number > 0 => {
-                tracing::warn!(path = %crate::orphan::text::in_line(path), %error, "an archive cannot be read");
+                tracing::warn!(path = %crate::text::in_line(path), %error, "an archive cannot be read");
             }
             Err(error) => return Err(failed(error)),
         }

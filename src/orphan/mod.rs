@@ -20,7 +20,6 @@ mod python;
 pub mod registry;
 pub mod steering;
 pub mod termination;
-pub mod text;
 pub mod verdict;
 pub mod victims;
 pub mod view;

@@ -1,6 +1,6 @@
 //! The files a daemon owns: its state directory, its locks, its socket's directory.
 
-use crate::orphan::text::in_line;
+use crate::text::in_line;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};

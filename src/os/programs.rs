@@ -3,7 +3,7 @@
 //!
 //! Only the client's service commands use this. The daemon starts no program.
 
-use crate::orphan::text::in_line;
+use crate::text::in_line;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

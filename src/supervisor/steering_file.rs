@@ -1,6 +1,6 @@
 //! Where what the owner said is kept over a restart: one small file of the state directory.
 
-use crate::orphan::text::in_line;
+use crate::text::in_line;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 

@@ -5,20 +5,29 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Who may know whom. A room that is not named on the right is unknown to the one on the left.
-const MAY_KNOW: [(&str, &[&str]); 9] = [
+const MAY_KNOW: [(&str, &[&str]); 10] = [
+    ("text", &[]),
     ("orphan", &[]),
-    ("os", &["orphan"]),
-    ("config", &["orphan", "os"]),
-    ("event_log", &["os"]),
+    ("os", &["orphan", "text"]),
+    ("config", &["orphan", "os", "text"]),
+    ("event_log", &["os", "text"]),
     ("wire", &["orphan"]),
     ("logging", &[]),
     (
         "supervisor",
-        &["orphan", "os", "config", "event_log", "wire"],
+        &["orphan", "os", "config", "event_log", "wire", "text"],
     ),
     (
         "control",
-        &["orphan", "os", "config", "event_log", "wire", "supervisor"],
+        &[
+            "orphan",
+            "os",
+            "config",
+            "event_log",
+            "wire",
+            "text",
+            "supervisor",
+        ],
     ),
     (
         "cli",
@@ -28,6 +37,7 @@ const MAY_KNOW: [(&str, &[&str]); 9] = [
             "config",
             "event_log",
             "wire",
+            "text",
             "supervisor",
             "control",
             "logging",

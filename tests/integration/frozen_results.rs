@@ -1,5 +1,5 @@
-//! What scripts get, held to the examples in `tests/data/results`. What takes more luck than a test has is made from
-//! values in `src/wire/tests/frozen.rs` and `src/control/protocol/tests.rs`.
+//! What scripts get, held to the examples in `tests/data/results`. The errors, some of which take more luck than a
+//! test has, are held to theirs in `src/control/protocol/tests.rs`.
 
 use nix::sys::ptrace;
 use nix::unistd::Pid;

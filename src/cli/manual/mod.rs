@@ -11,7 +11,7 @@ mod configuration;
 #[cfg(test)]
 mod tests;
 
-use crate::orphan::text::in_line;
+use crate::text::in_line;
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,6 @@
 //! Which programs the service runs: those of the installation that this client belongs to.
 
-use crate::orphan::text::in_line;
+use crate::text::in_line;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,6 +1,6 @@
 //! The files of the service on disk: whether they are there, whose they are, written and removed.
 
-use crate::orphan::text::in_line;
+use crate::text::in_line;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! What has to be well before `service install` touches anything.
 
-use crate::orphan::text::in_line;
+use crate::text::in_line;
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,6 @@
 //! `service status`: what the service manager says, what the daemon says, and where they differ from what is installed.
 
-use crate::orphan::text::in_line;
+use crate::text::in_line;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

@@ -159,3 +159,50 @@ fn a_subscription_begins_with_so_many_and_not_with_more() {
         assert_eq!(wanted(params).unwrap_err().code, -32602);
     }
 }
+
+/// Every error there is, as a line: held to `tests/data/results/errors.json`, where the codes and the kinds that
+/// scripts know are never changed. The messages are for people.
+#[test]
+fn each_error_keeps_its_code_and_its_kind() {
+    let long = Duration::from_secs(1);
+    let mut errors: Vec<Value> = [
+        RpcError::line_too_long(),
+        RpcError::line_too_slow(long),
+        RpcError::idle(long),
+        RpcError::forbidden(1),
+        RpcError::already_subscribed(),
+        RpcError::too_busy("connections"),
+        Refusal::ShuttingDown.into(),
+        Refusal::TooBusy("fixes").into(),
+        Refusal::NoSuchProcess(9).into(),
+        Refusal::NotKept("/a".to_owned()).into(),
+        Refusal::TooManyKept.into(),
+        Refusal::NotWritten("full".to_owned()).into(),
+        Refusal::ConfigRejected("wrong".to_owned()).into(),
+        Refusal::Internal("lost".to_owned()).into(),
+    ]
+    .iter()
+    .map(|error| error.response(&json!(1)))
+    .collect();
+    for line in [
+        "no json",
+        "[]",
+        r#"{"jsonrpc": "2.0", "id": 1, "method": "nothing"}"#,
+        r#"{"jsonrpc": "2.0", "id": 1, "method": "scan", "params": {"a": 1}}"#,
+    ] {
+        let (id, error) = parse(line.as_bytes()).unwrap_err();
+        errors.push(error.response(&id));
+    }
+
+    let frozen = include_str!("../../../tests/data/results/errors.json");
+    let mut frozen: Vec<Value> = serde_json::from_str(frozen).unwrap();
+    for error in frozen.iter_mut().chain(&mut errors) {
+        assert!(error["error"]["message"].take().is_string(), "{error}");
+    }
+    for example in &frozen {
+        assert!(errors.contains(example), "no longer answered: {example}");
+    }
+    for error in &errors {
+        assert!(frozen.contains(error), "no example of {error}");
+    }
+}
