@@ -161,6 +161,9 @@ pub struct ScanArgs {
     /// Only coordinators of this workspace
     #[arg(long, value_name = "PATH")]
     pub workspace: Option<PathBuf>,
+    /// With each orphan the processes that would end with it, and those that would be left behind
+    #[arg(long)]
+    pub members: bool,
 }
 
 /// Which orphans are ended: those that match each kind of option that is given.

@@ -38,6 +38,12 @@ impl Request {
         }
     }
 
+    /// The same scan, with who would end with each orphan.
+    pub(super) fn with_members(mut self) -> Self {
+        self.params["members"] = true.into();
+        self
+    }
+
     /// A fix that is to be done.
     pub(super) fn fix(selection: &Selection) -> Self {
         let Selection {

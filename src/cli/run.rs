@@ -159,7 +159,10 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
         match command {
             Command::Scan(args) => {
                 let workspace = args.workspace.as_deref().map(absolute).transpose()?;
-                let request = Request::scan(workspace.as_deref());
+                let mut request = Request::scan(workspace.as_deref());
+                if args.members {
+                    request = request.with_members();
+                }
                 let next = fix_after_scan(workspace.as_deref());
                 self.scan(&request, &next).await
             }
@@ -294,7 +297,7 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
     ) -> Result<ExitStatus, Failure> {
         let mut scan = None;
         if self.view.terminal.is_terminal && !self.json {
-            match self.ask(&Request::scan(None), SCANNING).await {
+            match self.scan_with_members().await {
                 Ok(result) => scan = Some(selection.cut(result)),
                 Err(failure) => self.output.note(&render::failure(&failure)),
             }
@@ -308,6 +311,15 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
             render::refusal(refusal, preview.as_ref(), view, command)
         })?;
         Ok(ExitStatus::Refused)
+    }
+
+    /// A scan with who would end with each orphan; without, of a daemon that does not know of that.
+    async fn scan_with_members(&mut self) -> Result<Value, Failure> {
+        let scan = Request::scan(None);
+        match self.ask(&scan.clone().with_members(), SCANNING).await {
+            Err(failure) if failure.kind == "invalid_params" => self.ask(&scan, SCANNING).await,
+            asked => asked,
+        }
     }
 
     async fn show(

@@ -236,9 +236,10 @@ pub fn action(method: &str, params: Value) -> Result<Action, RpcError> {
             let ScanParams {
                 workspace,
                 workspace_b64,
+                members,
             } = read(params)?;
             let workspace = one_path("workspace", workspace, workspace_b64)?;
-            ask(Request::Scan { workspace })
+            ask(Request::Scan { workspace, members })
         }
         "fix" => {
             let params: FixParams = read(params)?;

@@ -3,10 +3,12 @@
 //! Doubt leaves a process behind. Knows nothing of handles: whoever signals pins each member and
 //! asks [`still_belongs`] again under its handle.
 
+mod company;
 mod descent;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use self::company::{Companion, Company, Surroundings, companies};
 pub use self::descent::with_all_below;
 use super::process::{Pid, ProcessIdentity};
 

@@ -27,12 +27,15 @@ use crate::orphan::policy::respawn::Respawn;
 use crate::orphan::process::{Pid, ProcessIdentity};
 use crate::orphan::registry::{Observation, Registry, Sighting};
 use crate::orphan::steering::{Kept, Steering};
+use crate::orphan::victims::Lineage;
 use crate::orphan::view::Obstacle;
 use crate::os::{clock, facts};
-use crate::wire::explain;
+use crate::wire::{company, explain};
 
 /// How many requests may read the event log at the same time.
 const EVENT_READS_AT_ONCE: usize = 4;
+/// How many requests may look up at the same time who would end with an orphan; the others wait.
+const SURVEYS_AT_ONCE: usize = 2;
 /// How long reading the event log may take.
 const EVENTS_LIMIT: Duration = Duration::from_secs(10);
 
@@ -52,6 +55,7 @@ pub(super) struct Engine {
     pub(super) config_turn: Arc<tokio::sync::Mutex<()>>,
     pub(super) event_reads: Arc<Semaphore>,
     pub(super) doctor: Doctor,
+    pub(super) surveys: Arc<Semaphore>,
     pub(super) waiting: HashMap<Ticket, oneshot::Sender<Answer>>,
     pub(super) next_ticket: Ticket,
     /// Those under way.
@@ -62,6 +66,11 @@ impl Engine {
     /// Turns for reading the event log.
     pub(super) fn event_reads() -> Arc<Semaphore> {
         Arc::new(Semaphore::new(EVENT_READS_AT_ONCE))
+    }
+
+    /// Turns for looking up who would end with an orphan.
+    pub(super) fn surveys() -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(SURVEYS_AT_ONCE))
     }
 
     pub(super) fn take(&mut self, asked: Asked) -> Event {
@@ -93,6 +102,14 @@ impl Engine {
                 standing,
                 steering,
             } => self.explain(ticket, pid, known, standing, steering),
+            Effect::Survey {
+                ticket,
+                scan,
+                orphans,
+                lineage,
+                own_pid,
+                steering,
+            } => self.survey(ticket, scan, orphans, own_pid, lineage, steering),
             Effect::Identify {
                 ticket,
                 what,
@@ -303,6 +320,42 @@ impl Engine {
         let doctor = self.doctor.clone();
         tokio::spawn(async move {
             let _ = answer.send(Ok(doctor.of_the_daemon(subject).await));
+        });
+    }
+
+    fn survey(
+        &mut self,
+        ticket: Ticket,
+        mut scan: serde_json::Value,
+        orphans: Vec<Sighting>,
+        own_pid: Pid,
+        peer: Arc<Lineage>,
+        steering: Arc<Steering>,
+    ) {
+        let Some(answer) = self.waiting.remove(&ticket) else {
+            return;
+        };
+        let settings = Arc::clone(&self.settings);
+        let turns = Arc::clone(&self.surveys);
+        tokio::spawn(async move {
+            let pids: Vec<Pid> = orphans.iter().map(|one| one.identity().pid).collect();
+            let found = async {
+                // Each looks at every process there is, and takes a thread that a kill needs.
+                let turn = turns.acquire_owned().await.ok()?;
+                let survey = move || {
+                    let _turn = turn;
+                    let lineage = facts::lineage(own_pid).with(&peer);
+                    termination::survey(&orphans, lineage, &steering, &settings)
+                };
+                on_blocking_pool(termination::SNAPSHOT_LIMIT, survey).await
+            };
+            let found = tokio::time::timeout(termination::SNAPSHOT_LIMIT, found).await;
+            let found = found.ok().flatten().unwrap_or_default();
+            // What was not found out in time is not known of any of them.
+            let found = found.iter().map(Option::as_ref);
+            let found = found.chain(std::iter::repeat(None));
+            company::add(&mut scan, pids.into_iter().zip(found));
+            let _ = answer.send(Ok(scan));
         });
     }
 

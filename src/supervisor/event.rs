@@ -142,6 +142,21 @@ pub enum Effect {
         /// What the owner said.
         steering: Arc<Steering>,
     },
+    /// Look up who would end with each of these orphans and answer with the scan that showed them.
+    Survey {
+        /// Whose answer.
+        ticket: Ticket,
+        /// That scan's result.
+        scan: Value,
+        /// The orphans in it.
+        orphans: Vec<Sighting>,
+        /// Whoever asks, with all that is above them: protected, like the daemon.
+        lineage: Arc<Lineage>,
+        /// The daemon's own pid.
+        own_pid: Pid,
+        /// What the owner said.
+        steering: Arc<Steering>,
+    },
     /// Look up which process has a pid, or where a path leads; the answer is [`Event::Identified`].
     Identify {
         /// For the answer.

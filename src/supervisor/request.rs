@@ -52,6 +52,8 @@ pub enum Request {
     Scan {
         /// Only this workspace.
         workspace: Option<PathBuf>,
+        /// Whether it is looked up who would end with each orphan.
+        members: bool,
     },
     /// A fresh scan, and the end of the selected orphans.
     Fix {

@@ -111,6 +111,7 @@ impl Supervisor {
             config_turn: Arc::default(),
             event_reads: Engine::event_reads(),
             doctor: Doctor::new(self.premises),
+            surveys: Engine::surveys(),
             waiting: HashMap::new(),
             next_ticket: 0,
             waves: JoinSet::new(),

@@ -7,6 +7,7 @@
 mod case;
 mod gather;
 mod owner;
+mod survey;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use tokio::time::Instant;
 
 use self::case::{Case, Victim, await_exits_of, gone, is_exiting, send, spare, who_stays};
 use self::gather::{GatheringCase, Newcomers, gather_all};
+pub use self::survey::survey;
 use super::journal::Journal;
 use super::scan::{Look, Scanner, on_blocking_pool};
 use super::selection::Demand;
@@ -33,7 +35,7 @@ use crate::orphan::victims::Relation;
 use crate::os::facts;
 
 /// How long looking at the processes around the orphans may take.
-const SNAPSHOT_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const SNAPSHOT_LIMIT: Duration = Duration::from_secs(10);
 
 /// How old a check may be when the signal goes out.
 const STALE_AFTER: Duration = Duration::from_millis(250);

@@ -3,6 +3,7 @@
 //! One direction only. Names here are the contract's; types elsewhere may change, these may not.
 
 pub mod checkup;
+pub mod company;
 pub mod entry;
 pub mod event;
 pub mod evidence;

@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Settings, World, entry_of, has_exited, in_private_pid_namespace, is_alive, pids, wait_until,
+    Settings, World, entry_of, has_exited, in_private_pid_namespace, is_alive, pids, sorted_pids,
+    wait_until,
 };
 
 fn with_scope(scope: &'static str) -> Settings {
@@ -247,6 +248,78 @@ fn an_orphan_above_the_client_that_asks_is_spared() {
             "{spared:#}"
         );
         world.event_log().assert_never_signalled(pid);
+        survivors.assert_alive();
+    });
+}
+
+/// Pid and, of those left behind, why.
+fn company(entry: &Value) -> (Vec<u32>, Vec<(u32, Value)>) {
+    let left = entry["left_behind"].as_array().expect("it is known");
+    let left = left.iter().map(|one| {
+        let pid = one["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
+        (pid.expect("a pid"), one["why"].clone())
+    });
+    (sorted_pids(&entry["members"]), left.collect())
+}
+
+#[test]
+fn a_scan_with_members_says_beforehand_whom_a_fix_ends_and_whom_it_leaves() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = world.daemon();
+        let survivors = world.survivors();
+        let orphan = world.orphan("gone").with("CHILDREN", 2).start();
+        let leaver = world
+            .orphan("gone-too")
+            .with("CHILDREN", 1)
+            .with("CHILD_SETSID", 1)
+            .start();
+        let kept = world.orphan("kept").with("CHILDREN", 1).start();
+        daemon.call("keep", &json!({"pid": kept.pid}));
+
+        let plain = daemon.scan();
+        for entry in plain["orphans"].as_array().unwrap() {
+            assert!(entry.get("members").is_none(), "{entry:#}");
+        }
+        let scan = daemon.call("scan", &json!({"members": true}));
+        let embedded = world.ctl(["--json", "--embedded", "scan", "--members"]);
+        let embedded = embedded.json_with(0);
+        for scan in [&scan, &embedded] {
+            for list in ["orphans", "coordinators"] {
+                let one = entry_of(&scan[list], orphan.pid);
+                assert_eq!(one["would_spare"], json!(null), "{one:#}");
+                let cmdline = &entry_of(&one["members"], orphan.children[0])["cmdline"];
+                let cmdline = cmdline.as_str().unwrap_or_default();
+                assert!(cmdline.contains("team_agent.worker"), "{one:#}");
+            }
+            let spared = entry_of(&scan["orphans"], kept.pid);
+            assert_eq!(spared["would_spare"], "kept", "{spared:#}");
+            assert_eq!(spared["members"], json!([]), "{spared:#}");
+            // A coordinator that is no orphan takes nobody along.
+            let alive = scan["coordinators"].as_array().unwrap();
+            for one in alive.iter().filter(|one| one["is_orphan"] == false) {
+                assert!(one.get("members").is_none(), "{one:#}");
+            }
+        }
+        let piped = world.ctl(["scan", "--members"]);
+        let child = format!("      member PID {} cmdline=", orphan.children[0]);
+        let left = format!("      left PID {} why=out_of_scope", leaver.children[0]);
+        for line in [child, left, "      spared why=kept".to_owned()] {
+            assert!(piped.text_with(0).contains(&line), "{line}: {piped:#?}");
+        }
+        for one in [orphan.pid, leaver.pid, kept.pid] {
+            world.event_log().assert_never_signalled(one);
+        }
+
+        let fix = daemon.fix();
+        for one in [&orphan, &leaver] {
+            let before = company(entry_of(&scan["orphans"], one.pid));
+            let killed = entry_of(&fix["killed"], one.pid);
+            assert_eq!(before, company(killed), "{killed:#}");
+        }
+        assert!(orphan.has_exited_with_children());
+        assert!(is_alive(leaver.children[0]));
+        assert!(kept.is_alive());
         survivors.assert_alive();
     });
 }

@@ -6,6 +6,7 @@
 //! A pipe gets plain lines, those of the original tool where it had any; a terminal gets tables and
 //! colours. Must not print, nor ask for the time, nor look at the terminal.
 
+mod company;
 mod config;
 mod doctor;
 mod events;

@@ -51,6 +51,13 @@ pub fn refusal(
     lines.join("\n")
 }
 
+fn count_of_processes(many: usize) -> String {
+    match many {
+        1 => "1 other process".to_owned(),
+        many => format!("{many} other processes"),
+    }
+}
+
 fn selected(preview: &Preview<'_>, view: &View) -> Vec<String> {
     let Preview {
         scan,
@@ -63,8 +70,13 @@ fn selected(preview: &Preview<'_>, view: &View) -> Vec<String> {
         lines.extend(coordinator_table(orphans, view));
         lines.push(String::new());
         let memory = total_memory(orphans).map(|memory| format!(", holding {memory}"));
+        let members = orphans.iter().map(|orphan| list(orphan, "members").len());
+        let with_them = match members.sum() {
+            0 => String::new(),
+            many => format!("; {} would end with them", count_of_processes(many)),
+        };
         lines.push(format!(
-            "{}{}",
+            "{}{}{with_them}",
             count(orphans.len(), "orphan"),
             memory.unwrap_or_default()
         ));

@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::company;
 use super::field::{shown, shown_or_unknown};
 use crate::cli::list;
 
@@ -36,14 +37,15 @@ pub(super) fn head(result: &Value) -> Vec<String> {
 /// The whole report.
 pub(super) fn report(result: &Value) -> Vec<String> {
     let mut lines = head(result);
-    lines.extend(list(result, "orphans").iter().map(|orphan| {
-        format!(
+    lines.extend(list(result, "orphans").iter().flat_map(|orphan| {
+        let line = format!(
             "    PID {} etime={} workspace={} reason={}",
             shown(&orphan["pid"]),
             shown(&orphan["etime"]),
             shown_or_unknown(&orphan["workspace"]),
             shown(&orphan["reason"]),
-        )
+        );
+        std::iter::once(line).chain(company::piped(orphan))
     }));
     lines
 }

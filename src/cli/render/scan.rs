@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::View;
+use super::company::company;
 use super::field::{age, count, memory, shown, shown_or_unknown, total_memory};
 use super::paint::{HEADING, of_word};
 use super::report::{head, report};
@@ -52,7 +53,7 @@ pub(super) fn coordinator_table(coordinators: &[Value], view: &View) -> Vec<Stri
         Some("alive") => 2,
         _ => 1,
     });
-    let rows = sorted.into_iter().map(row).collect();
+    let rows = sorted.into_iter().map(|entry| row(entry, view)).collect();
     painted(
         table::lines(
             &["VERDICT", "PID", "AGE", "MEMORY"],
@@ -63,7 +64,7 @@ pub(super) fn coordinator_table(coordinators: &[Value], view: &View) -> Vec<Stri
     )
 }
 
-fn row(entry: &Value) -> Row {
+fn row(entry: &Value, view: &View) -> Row {
     Row {
         short: vec![
             shown(&entry["verdict"]),
@@ -73,6 +74,7 @@ fn row(entry: &Value) -> Row {
         ],
         workspace: shown_or_unknown(&entry["workspace"]),
         reason: shown(&entry["reason"]),
+        below: company(entry, view),
     }
 }
 

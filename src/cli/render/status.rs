@@ -133,6 +133,7 @@ fn row(orphan: &Value, has_next: bool, is_narrow: bool, view: &View) -> Row {
         short,
         workspace: shown_or_unknown(&orphan["workspace"]),
         reason: shown(&orphan["reason"]),
+        below: Vec::new(),
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Row {
     pub(super) workspace: String,
     /// The reason.
     pub(super) reason: String,
+    /// Whole lines that stand below it.
+    pub(super) below: Vec<String>,
 }
 
 /// The lines of a table, its headings first; `headings` are those of the short columns.
@@ -88,24 +90,31 @@ pub(super) fn lines(headings: &[&str], rows: Vec<Row>, width: usize) -> Vec<Stri
         .collect();
     header.extend(["WORKSPACE", "REASON"].map(Cell::new));
     table.set_header(header);
+    let mut heights = Vec::new();
+    let mut belows = Vec::new();
     for row in rows {
+        let reason = broken(&row.reason, reason_width);
+        heights.push(reason.len());
+        belows.push(row.below);
         let mut cells: Vec<Cell> = row.short.into_iter().enumerate().map(aligned).collect();
         cells.push(Cell::new_owned(shorten_middle(
             &row.workspace,
             workspace_width,
         )));
-        cells.push(Cell::new_owned(
-            broken(&row.reason, reason_width).join("\n"),
-        ));
+        cells.push(Cell::new_owned(reason.join("\n")));
         table.add_row(cells);
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    table
-        .lines()
-        .map(|line| line.trim_end().to_owned())
-        .collect()
+    let mut drawn = table.lines().map(|line| line.trim_end().to_owned());
+    let mut lines: Vec<String> = drawn.by_ref().take(1).collect();
+    for (height, below) in heights.into_iter().zip(belows) {
+        lines.extend(drawn.by_ref().take(height));
+        lines.extend(below);
+    }
+    lines.extend(drawn);
+    lines
 }
 
 /// How many columns a text takes on a terminal.
@@ -214,6 +223,7 @@ mod tests {
             short: vec![text.to_owned(); 3],
             workspace: text.to_owned(),
             reason: text.to_owned(),
+            below: Vec::new(),
         }
     }
 
@@ -240,6 +250,7 @@ mod tests {
                 short: ["unknown", "4194304", "100d 12h", "999 MB"].map(str::to_owned).into(),
                 workspace: path,
                 reason,
+                below: Vec::new(),
             };
             for line in lines(&["VERDICT", "PID", "AGE", "MEMORY"], vec![usual], width) {
                 prop_assert!(columns(&line) <= width, "{line}");

@@ -33,6 +33,8 @@ pub(super) struct NoParams {}
 pub(super) struct ScanParams {
     pub(super) workspace: Option<PathBuf>,
     pub(super) workspace_b64: Option<String>,
+    #[serde(default)]
+    pub(super) members: bool,
 }
 
 #[derive(Deserialize)]

@@ -145,6 +145,21 @@ fn parameters_reach_the_request_whole() {
 }
 
 #[test]
+fn members_are_looked_up_only_on_request() {
+    let scan = |params: Value| action("scan", params);
+    let of = |members| {
+        Ok(Action::Ask(Request::Scan {
+            workspace: None,
+            members,
+        }))
+    };
+    assert_eq!(scan(json!({})), of(false));
+    assert_eq!(scan(json!({"members": false})), of(false));
+    assert_eq!(scan(json!({"members": true})), of(true));
+    assert_eq!(scan(json!({"members": 1})).unwrap_err().code, -32602);
+}
+
+#[test]
 fn a_subscription_begins_with_so_many_and_not_with_more() {
     let wanted = |params: Value| action("subscribe", params);
     let of = |limit, status| Ok(Action::Subscribe(Subscribe { limit, status }));

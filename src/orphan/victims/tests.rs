@@ -1,5 +1,6 @@
 //! Who dies with an orphan: the scopes, the protections, and both against a naive model.
 
+mod company;
 mod forest;
 mod lineage;
 mod protections;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Dispatcher;
 use crate::orphan::clock::Now;
+use crate::orphan::registry::Sighting;
 use crate::supervisor::event::{Effect, Ticket};
 use crate::supervisor::request::{Peer, Refusal, Request, Selection};
 use crate::supervisor::selection::of_workspace;
@@ -14,6 +15,8 @@ use crate::wire::results;
 pub(super) enum Waiting {
     Scan {
         workspace: Option<std::path::PathBuf>,
+        /// Who wants to know who would end with each orphan, if somebody does.
+        members_for: Option<Peer>,
     },
     Gate,
     Fix {
@@ -87,7 +90,10 @@ impl Dispatcher {
                 });
                 return;
             }
-            Request::Scan { workspace } => Waiting::Scan { workspace },
+            Request::Scan { workspace, members } => Waiting::Scan {
+                workspace,
+                members_for: members.then_some(peer),
+            },
             Request::Gate { fix: false } => Waiting::Gate,
             Request::Gate { fix: true } => Waiting::Fix {
                 peer,
@@ -117,10 +123,29 @@ impl Dispatcher {
         effects: &mut Vec<Effect>,
     ) {
         match waiting {
-            Waiting::Scan { workspace } => {
+            Waiting::Scan {
+                workspace,
+                members_for,
+            } => {
                 let seen = of_workspace(self.registry.coordinators(), workspace.as_deref());
-                let answer = Ok(results::scan(seen, self.scan_facts(now)));
-                effects.push(Effect::Answer { ticket, answer });
+                let seen: Vec<&Sighting> = seen.collect();
+                let scan = results::scan(seen.iter().copied(), self.scan_facts(now));
+                let Some(peer) = members_for else {
+                    let answer = Ok(scan);
+                    effects.push(Effect::Answer { ticket, answer });
+                    return;
+                };
+                let orphans = seen
+                    .into_iter()
+                    .filter(|one| one.verdict.orphan_reason().is_some());
+                effects.push(Effect::Survey {
+                    ticket,
+                    scan,
+                    orphans: orphans.cloned().collect(),
+                    lineage: peer.lineage,
+                    own_pid: self.identity.pid,
+                    steering: Arc::clone(&self.orders.borrow().steering),
+                });
             }
             Waiting::Gate => {
                 let scan = results::scan(self.registry.coordinators(), self.scan_facts(now));

@@ -166,6 +166,12 @@ impl Daemon {
             Effect::ReadEvents { ticket, .. } => format!("read events for {ticket}"),
             Effect::LoadConfig { ticket } => format!("load configuration for {ticket:?}"),
             Effect::Use(_) => "use configuration".to_owned(),
+            Effect::Survey {
+                ticket, orphans, ..
+            } => {
+                let pids: Vec<Pid> = orphans.iter().map(|one| one.identity().pid).collect();
+                format!("survey {pids:?} for {ticket}")
+            }
             Effect::Identify { ticket, what, .. } => format!("identify {what} for {ticket}"),
             Effect::Keep { answer, .. } => match answer {
                 Some((ticket, _)) => format!("keep and answer {ticket}"),

@@ -91,11 +91,8 @@ pub(super) fn gather_all(
     }
     // One that is spared is a coordinator like any other: protected, with all that is below it.
     let ending = cases.iter().filter(|case| case.spare.is_none());
-    let protected = Protected {
-        kept: keeps.processes.keys().copied().collect(),
-        targets: ending.map(|case| case.identity.pid).collect(),
-        lineage,
-    };
+    let targets = ending.map(|case| case.identity.pid).collect();
+    let protected = protection(targets, keeps, lineage);
     // Who belongs to two orphans ends with the first.
     let mut claimed: HashSet<ProcessIdentity> = cases
         .iter()
@@ -121,6 +118,15 @@ pub(super) fn gather_all(
         case.left_behind.retain(|one| !ending.contains(&one.pid));
     }
     cases
+}
+
+/// Who must not be touched when these orphans are ended together.
+pub(super) fn protection(targets: BTreeSet<Pid>, keeps: &Keeps, lineage: Lineage) -> Protected {
+    Protected {
+        kept: keeps.processes.keys().copied().collect(),
+        targets,
+        lineage,
+    }
 }
 
 /// Members that were pinned before: still the same owner, still nothing to be protected.

@@ -8,8 +8,10 @@ use super::case::{Case, gone, spare};
 use super::{Orders, REAPING_HELD, REASON_CHANGED, REASON_NOT_LISTED, Runner};
 use crate::orphan::coordinator::recognise;
 use crate::orphan::event::Actor;
+use crate::orphan::evidence::Evidence;
 use crate::orphan::judge::judge;
 use crate::orphan::process::{Pid, ProcessIdentity};
+use crate::orphan::steering::Steering;
 use crate::orphan::verdict::OrphanReason;
 use crate::orphan::victims::{Lineage, Relation, Why as Protection, with_all_below};
 use crate::os::clock;
@@ -18,6 +20,9 @@ use crate::supervisor::selection::{Demand, NOT_SELECTED, YOUNG};
 use crate::supervisor::settings::Settings;
 
 type Why = Cow<'static, str>;
+
+/// Below a path that the configuration protects.
+const PROTECTED: &str = "protected";
 
 impl Runner {
     /// What holds now.
@@ -128,15 +133,11 @@ impl Runner {
         let evidence = &case.sighting.observation.evidence;
         let identity = case.identity();
         // The wave runs under the configuration it began with, but for what that forbids by now.
-        let (steering, now) = (&orders.steering, &orders.settings);
-        if self.settings.protects(evidence) || now.protects(evidence) {
-            Some("protected".into())
-        } else if !now.covers_evidence(evidence) {
-            Some("outside_workspace_roots".into())
-        } else if steering.is_unknown {
-            Some("keeps_unknown".into())
-        } else if steering.keeps.hold(&identity, evidence) {
-            Some("kept".into())
+        let now = &orders.settings;
+        if self.settings.protects(evidence) {
+            Some(PROTECTED.into())
+        } else if let Some(why) = forbidden(&identity, evidence, now, &orders.steering) {
+            Some(why.into())
         } else if let Some(lineage) = lineages(orders).find(|lineage| lineage.may_hold(&identity)) {
             Some(protected_by(lineage, &identity).into())
         } else {
@@ -210,6 +211,26 @@ impl Runner {
     fn min_age(&self, now: &Settings) -> std::time::Duration {
         let then = self.settings.reap.ephemeral_min_age;
         then.max(now.reap.ephemeral_min_age)
+    }
+}
+
+/// Why an orphan is not ended, whoever wants it: by the configuration, and by what its owner said.
+pub(super) fn forbidden(
+    orphan: &ProcessIdentity,
+    evidence: &Evidence,
+    settings: &Settings,
+    steering: &Steering,
+) -> Option<&'static str> {
+    if settings.protects(evidence) {
+        Some(PROTECTED)
+    } else if !settings.covers_evidence(evidence) {
+        Some("outside_workspace_roots")
+    } else if steering.is_unknown {
+        Some("keeps_unknown")
+    } else if steering.keeps.hold(orphan, evidence) {
+        Some("kept")
+    } else {
+        None
     }
 }
 

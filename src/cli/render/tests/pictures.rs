@@ -70,6 +70,8 @@ fn in_marks(text: &str) -> String {
 #[test]
 fn scans_and_fixes() {
     assert_picture("scan", |view| scan(&samples::scan(), view, NEXT));
+    let with_members = samples::scan_with_members();
+    assert_picture("scan-members", |view| scan(&with_members, view, NEXT));
     let nothing = samples::empty_scan();
     assert_picture("scan-nothing", |view| scan(&nothing, view, NEXT));
     assert_picture("fix", |view| fix(&samples::fix(), view));
@@ -78,7 +80,7 @@ fn scans_and_fixes() {
     assert_picture("fix-nothing", |view| fix(&nothing, view));
     let refused = results::fix_refused();
     assert_picture("fix-refused", |view| {
-        let scan = samples::scan();
+        let scan = samples::scan_with_members();
         let preview = Preview {
             scan: &scan,
             named: &[],

@@ -50,6 +50,33 @@ pub(super) fn orphan() -> Value {
     )
 }
 
+/// A scan with who would end with each orphan.
+pub(super) fn scan_with_members() -> Value {
+    let mut scan = scan();
+    let left = json!([
+        {"pid": 4301, "cmdline": "tmux: server new-session -s work", "why": "terminal_multiplexer"},
+        {"pid": 4302, "cmdline": "evil\u{1b}[2J", "why": "a_word_of_tomorrow"},
+    ]);
+    for name in ["orphans", "coordinators"] {
+        let entries = scan[name].as_array_mut().unwrap();
+        for entry in entries
+            .iter_mut()
+            .filter(|entry| entry["is_orphan"] == true)
+        {
+            let is_first = entry["pid"] == 4242;
+            entry["would_spare"] = if is_first { json!(null) } else { json!("kept") };
+            entry["left_behind"] = if is_first { left.clone() } else { json!([]) };
+            entry["members"] = match is_first {
+                true => (4250..4260)
+                    .map(|pid| json!({"pid": pid, "cmdline": "python3 -m team_agent.worker --task build-everything-again"}))
+                    .collect(),
+                false => json!([]),
+            };
+        }
+    }
+    scan
+}
+
 fn ephemeral() -> Value {
     entry(
         4243,

@@ -293,6 +293,44 @@ fn a_refusal_is_short_in_a_pipe_and_shows_what_it_is_about_on_a_terminal() {
             "  team-agentctl fix --confirm",
         ],
     );
+    let mut unknown = samples::scan_with_members();
+    let orphans = unknown["orphans"].as_array_mut().unwrap();
+    orphans.truncate(1);
+    assert_lines(
+        &about(&unknown, &[])[..9],
+        &[
+            "VERDICT   PID    AGE  MEMORY  WORKSPACE               REASON",
+            "orphan   4242  2h 5m   29 MB  /home/me/projects/shop  workspace_path_missing",
+            "         ends with it: 4250  python3 -m team_agent.worker --task build-everything-again",
+            "         ends with it: 4251  python3 -m team_agent.worker --task build-everything-again",
+            "         ends with it: 4252  python3 -m team_agent.worker --task build-everything-again",
+            "         ends with it: 4253  python3 -m team_agent.worker --task build-everything-again",
+            "         ends with it: 4254  python3 -m team_agent.worker --task build-everything-again",
+            "         ends with it: 4255  python3 -m team_agent.worker --task build-everything-again",
+            "         ends with it: 4256  python3 -m team_agent.worker --task build-everything-again",
+        ],
+    );
+    let lines = about(&unknown, &[]);
+    assert_lines(
+        &lines[9..16],
+        &[
+            "         ends with it: 4257  python3 -m team_agent.worker --task build-everything-again",
+            "         and 2 more (--json scan --members lists them)",
+            "         left behind:  4301  tmux: server new-session -s work (it is a terminal multiplexer, and other sessions may live in it)",
+            "         left behind:  4302  evil\\x1b[2J (a_word_of_tomorrow)",
+            "",
+            "1 orphan, holding 29 MB; 10 other processes would end with them",
+            "",
+        ],
+    );
+    for name in ["members", "left_behind", "would_spare"] {
+        unknown["orphans"][0][name] = serde_json::Value::Null;
+    }
+    let lines = about(&unknown, &[]);
+    assert_eq!(
+        lines[2],
+        "         who would end with it could not be found out"
+    );
     assert_lines(
         &about(&samples::empty_scan(), &[77]),
         &[

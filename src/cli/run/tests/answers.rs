@@ -3,6 +3,39 @@
 use super::*;
 
 #[test]
+fn a_preview_asks_for_members_and_does_without_where_they_are_not_known_of() {
+    let with = Request::scan(None).with_members();
+    let engine = Engine {
+        daemon: Some(|| Ok(scan())),
+        ..Engine::default()
+    };
+    let outcome = run_with("fix", true, engine);
+    assert_eq!(outcome.code, 3, "{outcome:#?}");
+    assert_eq!(outcome.asked, [("daemon", with.clone())]);
+    assert!(outcome.stdout.contains("1 orphan"), "{outcome:#?}");
+    // An older daemon refuses what it does not know.
+    let engine = Engine {
+        daemon: Some(|| {
+            Err(CallError::Answer {
+                code: -32602,
+                kind: "invalid_params".to_owned(),
+                message: "unknown field `members`".to_owned(),
+            })
+        }),
+        ..Engine::default()
+    };
+    let outcome = run_with("fix", true, engine);
+    assert_eq!(outcome.code, 3, "{outcome:#?}");
+    assert_eq!(
+        outcome.asked,
+        [("daemon", with), ("daemon", Request::scan(None))]
+    );
+    let outcome = ask_daemon("scan --members", || Ok(scan()));
+    let with = Request::scan(None).with_members();
+    assert_eq!(outcome.asked, [("daemon", with)]);
+}
+
+#[test]
 fn a_fix_without_confirm_is_refused_without_asking_anybody() {
     for (line, action) in [
         ("fix", "re-run with --confirm"),

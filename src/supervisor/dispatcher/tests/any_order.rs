@@ -142,7 +142,10 @@ impl World {
                     cause: "SIGTERM".to_owned(),
                 });
             }
-            Step::Scan => Request::Scan { workspace: None },
+            Step::Scan => Request::Scan {
+                workspace: None,
+                members: false,
+            },
             Step::Gate => Request::Gate { fix: false },
             Step::Fix => Request::Fix {
                 selection: Selection::default(),

@@ -5,7 +5,13 @@ use serde_json::json;
 use super::*;
 
 fn scan_for(daemon: &mut Daemon, ticket: Ticket) -> Vec<String> {
-    daemon.ask(ticket, Request::Scan { workspace: None })
+    daemon.ask(
+        ticket,
+        Request::Scan {
+            workspace: None,
+            members: false,
+        },
+    )
 }
 
 #[test]
@@ -28,6 +34,30 @@ fn requests_that_come_while_idle_are_served_by_the_scan_they_start() {
     assert_eq!(daemon.scanned(vec![alive(10)]), ["answer 1: ok"]);
     assert_eq!(daemon.result(1)["scanned"], 1);
     assert_eq!(daemon.result(1)["took_ms"], 12.0);
+}
+
+#[test]
+fn a_scan_with_members_is_answered_when_they_are_looked_up_and_only_of_its_orphans() {
+    let mut daemon = Daemon::ready(vec![]);
+    let request = Request::Scan {
+        workspace: None,
+        members: true,
+    };
+    assert_eq!(daemon.ask(1, request), ["scan"]);
+    assert_eq!(scan_for(&mut daemon, 2), [""; 0]);
+    daemon.scanned(vec![alive(10), orphan(11)]);
+    let effects = daemon.scanned(vec![alive(10), orphan(11), orphan(12)]);
+    assert_eq!(effects, ["record orphan.detected 12", "answer 2: ok"]);
+    assert!(!daemon.answers.contains_key(&1));
+    let members = Request::Scan {
+        workspace: None,
+        members: true,
+    };
+    daemon.ask(3, members);
+    assert_eq!(
+        daemon.scanned(vec![alive(10), orphan(11), orphan(12)]),
+        ["survey [11, 12] for 3"]
+    );
 }
 
 #[test]
@@ -114,7 +144,13 @@ fn each_scan_is_given_what_the_earlier_ones_left_behind() {
 fn a_scan_of_one_workspace_answers_with_that_one() {
     let mut daemon = Daemon::ready(vec![]);
     let workspace = Some("/home/me/other".into());
-    daemon.ask(1, Request::Scan { workspace });
+    daemon.ask(
+        1,
+        Request::Scan {
+            workspace,
+            members: false,
+        },
+    );
     let other = healthy().at("/home/me/other").observed(11);
     daemon.scanned(vec![alive(10), other]);
     assert_eq!(pids_in(daemon.result(1), "coordinators"), [11]);

@@ -7,7 +7,13 @@ const LEAVE: [&str; 2] = ["record daemon.stopped", "exit"];
 #[test]
 fn whoever_waits_for_a_scan_is_told_that_it_is_over() {
     let mut daemon = Daemon::ready(vec![orphan(10)]);
-    daemon.ask(1, Request::Scan { workspace: None });
+    daemon.ask(
+        1,
+        Request::Scan {
+            workspace: None,
+            members: false,
+        },
+    );
     daemon.fix(2, Selection::default());
     daemon.ask(3, Request::Gate { fix: true });
     assert_eq!(

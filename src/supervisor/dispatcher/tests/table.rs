@@ -55,7 +55,10 @@ fn a_tick() {
 fn a_request_that_needs_a_scan() {
     let requests = || {
         [
-            Request::Scan { workspace: None },
+            Request::Scan {
+                workspace: None,
+                members: false,
+            },
             Request::Gate { fix: false },
             Request::Gate { fix: true },
             Request::Fix {
