@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::request::Request;
 use crate::control::client::{CallError, Client, ConnectError};
 use crate::control::embedded::{self, EmbeddedError};
+use crate::control::telling::{self, Tell};
 
 /// Both engines, or what stands in for them.
 pub(super) trait Engines {
@@ -22,6 +23,25 @@ pub(super) trait Engines {
 
     /// Asks the engine in this process.
     async fn embedded(&mut self, request: &Request) -> Result<Value, EmbeddedError>;
+
+    /// As [`Engines::daemon`], and tells what happens meanwhile.
+    async fn daemon_telling(
+        &mut self,
+        socket: Option<&Path>,
+        request: &Request,
+        _: &Tell,
+    ) -> Result<Result<Value, CallError>, ConnectError> {
+        self.daemon(socket, request).await
+    }
+
+    /// As [`Engines::embedded`], and tells what happens meanwhile.
+    async fn embedded_telling(
+        &mut self,
+        request: &Request,
+        _: &Tell,
+    ) -> Result<Value, EmbeddedError> {
+        self.embedded(request).await
+    }
 }
 
 /// The real ones.
@@ -38,6 +58,23 @@ impl Engines for RealEngines {
     }
 
     async fn embedded(&mut self, request: &Request) -> Result<Value, EmbeddedError> {
-        embedded::call(request.method, request.params.clone()).await
+        embedded::call(request.method, request.params.clone(), None).await
+    }
+
+    async fn daemon_telling(
+        &mut self,
+        socket: Option<&Path>,
+        request: &Request,
+        tell: &Tell,
+    ) -> Result<Result<Value, CallError>, ConnectError> {
+        telling::daemon(socket, request.method, request.params.clone(), tell).await
+    }
+
+    async fn embedded_telling(
+        &mut self,
+        request: &Request,
+        tell: &Tell,
+    ) -> Result<Value, EmbeddedError> {
+        embedded::call(request.method, request.params.clone(), Some(tell)).await
     }
 }

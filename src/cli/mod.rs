@@ -11,6 +11,8 @@
 //! | `failure.rs` | why there is no result, and the remedy |
 //! | `doctor.rs` | `doctor`: what the client sees of the daemon, beside what that says of itself |
 //! | `follow.rs` | `events --follow` |
+//! | `kills.rs`, `bar.rs` | kills in progress, and the time that is left; pure |
+//! | `progress/` | what a fix does, while its answer is awaited |
 //! | `watch/` | `watch`: the model and its pictures, pure; the loop and the terminal |
 //! | `config_command.rs` | `config check` and `config show` |
 //! | `service/` | `service …`: the daemon as a service of systemd or launchd |
@@ -25,6 +27,7 @@
 //! and nothing here reads more into them than a script could.
 
 pub mod args;
+mod bar;
 mod completion;
 mod config_command;
 pub mod daemon_args;
@@ -32,8 +35,10 @@ mod doctor;
 mod engines;
 pub mod failure;
 mod follow;
+mod kills;
 mod manual;
 mod output;
+mod progress;
 pub mod render;
 mod request;
 pub mod run;

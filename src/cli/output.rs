@@ -3,29 +3,43 @@
 //!
 //! Must not know what is printed.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::ops::ControlFlow;
 
 use serde_json::Value;
 
 use super::safe_text::json_line;
+use crate::os::host::environment;
 
 /// Standard output and standard error, or what stands in for them.
 pub(super) struct Output<O, E> {
     stdout: O,
     stderr: E,
+    is_live: bool,
 }
 
 impl Output<anstream::Stdout, anstream::Stderr> {
     /// Those of this process. They are not held locked: other threads may have a word to say.
     pub(super) fn standard() -> Self {
-        Self::new(anstream::stdout(), anstream::stderr())
+        Self {
+            is_live: can_be_drawn_on(&io::stderr()),
+            ..Self::new(anstream::stdout(), anstream::stderr())
+        }
     }
 }
 
 impl<O: Write, E: Write> Output<O, E> {
     pub(super) fn new(stdout: O, stderr: E) -> Self {
-        Self { stdout, stderr }
+        Self {
+            stdout,
+            stderr,
+            is_live: false,
+        }
+    }
+
+    /// Whether standard error is a terminal on which things are drawn again and again, rather than added.
+    pub(super) fn is_live(&self) -> bool {
+        self.is_live
     }
 
     /// Prints a result; an empty one is no line at all.
@@ -73,6 +87,12 @@ impl<O: Write, E: Write> Output<O, E> {
     pub(super) fn note(&mut self, text: &str) {
         let _ = put_line(&mut self.stderr, text);
     }
+}
+
+fn can_be_drawn_on(stream: &impl IsTerminal) -> bool {
+    // So does a terminal say that cannot move its cursor.
+    let is_dumb = environment("TERM").is_none_or(|name| name == "dumb" || name.is_empty());
+    stream.is_terminal() && !is_dumb
 }
 
 /// `text`, ended by exactly one line feed.

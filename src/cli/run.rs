@@ -11,6 +11,7 @@ use clap::error::ErrorKind;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use super::ExitStatus;
 use super::args::{
@@ -23,6 +24,7 @@ use super::failure::Failure;
 use super::follow;
 use super::manual;
 use super::output::Output;
+use super::progress;
 use super::render::{self, Preview, View};
 use super::request::Request;
 use super::safe_text::escape;
@@ -33,6 +35,7 @@ use super::usage;
 use super::watch;
 use crate::control::client::ConnectError;
 use crate::control::places;
+use crate::control::telling::Word;
 use crate::orphan::process::Pid;
 use crate::os::host::{environment, own_uid};
 use crate::wire::results;
@@ -254,7 +257,9 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
     }
 
     async fn fix_confirmed(&mut self, selection: &Selection) -> Result<ExitStatus, Failure> {
-        let result = self.ask(&Request::fix(selection), FIXING).await?;
+        let result = self
+            .ask_for_end(&Request::fix(selection), &selection.pids)
+            .await?;
         self.print(&result, |view| render::fix(&result, view))?;
         self.remark(&result, &selection.pids);
         Ok(ExitStatus::of_fix(&result, &selection.pids))
@@ -278,8 +283,11 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
                 .refuse(&results::gate_refused(), &everything, render::GATE_FIX)
                 .await;
         }
-        let without = if args.fix { FIXING } else { SCANNING };
-        let result = self.ask(&Request::gate(args.fix), without).await?;
+        let request = Request::gate(args.fix);
+        let result = match args.fix {
+            true => self.ask_for_end(&request, &[]).await?,
+            false => self.ask(&request, SCANNING).await?,
+        };
         self.print(&result, |view| render::gate(&result, view))?;
         if args.fix {
             self.remark(&result, &[]);
@@ -407,6 +415,30 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
             }
             (Err(error), _) => Err(error.into()),
         }
+    }
+
+    /// The answer to a fix in which these are `named`. People are told what happens meanwhile.
+    async fn ask_for_end(&mut self, request: &Request, named: &[Pid]) -> Result<Value, Failure> {
+        if self.json {
+            return self.ask(request, FIXING).await;
+        }
+        let (tell, told) = mpsc::unbounded_channel();
+        let (engines, socket) = (&mut self.engines, self.socket.as_deref());
+        let use_daemon = self.use_daemon;
+        let answer = async move {
+            if use_daemon == UseDaemon::Never {
+                return Ok(engines.embedded_telling(request, &tell).await?);
+            }
+            match engines.daemon_telling(socket, request, &tell).await {
+                Ok(answer) => Ok(answer?),
+                Err(ConnectError::NoDaemon { tried }) if use_daemon == UseDaemon::IfThere => {
+                    let _ = tell.send(Word::Notice(notice(&tried, "fixing in")));
+                    Ok(engines.embedded_telling(request, &tell).await?)
+                }
+                Err(error) => Err(error.into()),
+            }
+        };
+        progress::alongside(answer, told, named, self.output, &self.view).await
     }
 
     fn print(&mut self, result: &Value, text: impl FnOnce(&View) -> String) -> Result<(), Failure> {

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::places::{Surroundings, state_lock};
 use super::protocol::{Action, RpcError, action};
+use super::telling::{self, Tell};
 use crate::config::{self, Config, ConfigError};
 use crate::event_log::Rotation;
 use crate::os::facts::lineage;
@@ -18,13 +19,14 @@ use crate::os::files::{FileError, Lock, create_private_directory};
 use crate::os::host::{check as check_host, environment, own_uid, raise_open_file_limit};
 use crate::os::signals::{Asked as Signalled, SignalStream};
 use crate::supervisor::checkup::{self, Premises, Prospect};
+use crate::supervisor::feed::Feed;
 use crate::supervisor::journal::Journal;
 use crate::supervisor::request::{Peer, Request};
 use crate::supervisor::run::{Asked, Command, Supervisor};
 use crate::supervisor::settings::Settings;
 use crate::supervisor::steering_file;
 use crate::wire::results::Source;
-use crate::wire::status::Identity;
+use crate::wire::status::{self, Ending, Identity};
 
 /// Why the embedded engine gave no result.
 #[derive(Debug, thiserror::Error)]
@@ -69,11 +71,15 @@ impl From<RpcError> for EmbeddedError {
     }
 }
 
-/// Answers one request in this process.
+/// Answers one request in this process. Whoever looks on is told what a fix does meanwhile.
 ///
 /// # Errors
 /// See [`EmbeddedError`].
-pub async fn call(method: &str, params: Value) -> Result<Value, EmbeddedError> {
+pub async fn call(
+    method: &str,
+    params: Value,
+    tell: Option<&Tell>,
+) -> Result<Value, EmbeddedError> {
     let request = match action(method, params)? {
         Action::Reply(reply) => return Ok(reply),
         Action::Ask(request) => request,
@@ -120,6 +126,18 @@ pub async fn call(method: &str, params: Value) -> Result<Value, EmbeddedError> {
         // Looking leaves no trace.
         (Journal::nowhere(), None, None)
     };
+    let settings = Settings::new(&config, &environment, own_uid());
+    let changes = watch::Sender::new(());
+    if let (Some(tell), Some(state_dir)) = (tell, state_dir.as_ref().filter(|_| kills)) {
+        let (state_dir, keep) = (state_dir.clone(), config.events.keep);
+        let feed = Feed::new(&journal, changes.subscribe(), state_dir, keep);
+        let terminate = status::ending(&Ending {
+            scope: settings.scope,
+            sigterm_wait: settings.sigterm_wait,
+            sigkill_wait: settings.sigkill_wait,
+        });
+        telling::from_here(feed, terminate, tell).await;
+    }
     let supervisor = Supervisor {
         identity: Identity {
             source: Source::Embedded,
@@ -128,7 +146,7 @@ pub async fn call(method: &str, params: Value) -> Result<Value, EmbeddedError> {
             config: file,
             started: SystemTime::now(),
         },
-        settings: Arc::new(watching(Settings::new(&config, &environment, own_uid()))),
+        settings: Arc::new(watching(settings)),
         journal,
         // Kept is kept, whoever asks.
         steering: state_dir
@@ -140,8 +158,7 @@ pub async fn call(method: &str, params: Value) -> Result<Value, EmbeddedError> {
         interval: None,
         load_config: None,
         manager: None,
-        // Nobody follows a process that answers one request.
-        changes: watch::Sender::new(()),
+        changes,
         premises: Premises::default(),
     };
     let answer = ask(supervisor, request).await;

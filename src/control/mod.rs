@@ -10,3 +10,4 @@ pub mod places;
 pub mod protocol;
 pub mod server;
 mod subscription;
+pub mod telling;

@@ -54,6 +54,15 @@ pub fn terminal_columns() -> Option<u16> {
         .filter(|columns| *columns > 0)
 }
 
+/// The columns and rows of the terminal that standard error is, if it is one and says so.
+#[must_use]
+pub fn terminal_of_standard_error() -> Option<(u16, u16)> {
+    rustix::termios::tcgetwinsize(std::io::stderr())
+        .ok()
+        .map(|size| (size.ws_col, size.ws_row))
+        .filter(|(columns, rows)| *columns > 0 && *rows > 0)
+}
+
 /// Files of this process are for its owner alone, unless said otherwise.
 pub fn keep_files_private() {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));

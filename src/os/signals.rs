@@ -88,6 +88,12 @@ impl TerminalSignals {
     }
 }
 
+/// Whether this is the signal of who wants an end at once, whatever is under way.
+#[must_use]
+pub fn is_quit(number: i32) -> bool {
+    number == Signal::SIGQUIT as i32
+}
+
 /// Stops this process until it gets SIGCONT.
 pub fn stop_here() {
     // Nobody can catch SIGSTOP, and it goes to this very process: it cannot fail.

@@ -302,11 +302,7 @@ fn policy(report: &StatusReport<'_>) -> Value {
         "min_sightings": rules.min_sightings,
         "start_grace_s": rules.start_grace.as_secs_f64(),
         "max_per_scan": rules.max_per_scan,
-        "terminate": {
-            "scope": report.terminate.scope.word(),
-            "sigterm_wait_s": report.terminate.sigterm_wait.as_secs_f64(),
-            "sigkill_wait_s": report.terminate.sigkill_wait.as_secs_f64(),
-        },
+        "terminate": ending(&report.terminate),
         "suspended": suspension.is_some(),
         "suspended_why": suspension.map(|suspension| suspension.why.clone()),
         "suspended_since": suspension.map(|suspension| timestamp(suspension.since)),
@@ -358,4 +354,14 @@ fn past(past: &Past) -> Value {
     item.insert("why".into(), past.why.clone().into());
     item.insert("at".into(), timestamp(past.at).into());
     Value::Object(item)
+}
+
+/// How orphans are ended, as `policy.terminate` has it.
+#[must_use]
+pub fn ending(ending: &Ending) -> Value {
+    json!({
+        "scope": ending.scope.word(),
+        "sigterm_wait_s": ending.sigterm_wait.as_secs_f64(),
+        "sigkill_wait_s": ending.sigkill_wait.as_secs_f64(),
+    })
 }

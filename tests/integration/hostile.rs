@@ -77,7 +77,9 @@ fn harm(said: &[u8], to: To) -> Option<String> {
         return Some(format!("not UTF-8: {}", said.escape_ascii()));
     };
     let plain = if to == To::Terminal {
-        without_colours(&text.replace("\r\n", "\n"))
+        // What is drawn anew, a fix's progress, begins with an empty line; no name holds that.
+        let text = text.replace("\r\n", "\n").replace("\r\x1b[2K", "");
+        without_colours(&text)
     } else {
         text.to_owned()
     };
@@ -101,12 +103,12 @@ fn assert_harmless(said: &[u8], to: To, what: &str) {
     assert!(harm.is_none(), "{what}: {}", harm.unwrap_or_default());
 }
 
-/// Without `ESC [ … m`.
+/// Without `ESC [ … m`, and `ESC [ … A`, which goes back up to the first line of what is drawn anew.
 fn without_colours(text: &str) -> String {
     let mut parts = text.split("\x1b[");
     let mut plain = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        match part.split_once('m') {
+        match part.split_once(['m', 'A']) {
             Some((codes, rest)) if codes.bytes().all(|b| b.is_ascii_digit() || b == b';') => {
                 plain.push_str(rest);
             }

@@ -59,6 +59,8 @@ mod nested;
 #[cfg(target_os = "linux")]
 mod peers;
 #[cfg(target_os = "linux")]
+mod progress;
+#[cfg(target_os = "linux")]
 mod reaping;
 #[cfg(target_os = "linux")]
 mod unfit_hosts;

@@ -30,6 +30,11 @@ pub(in crate::cli) fn text(value: &Value) -> Option<String> {
     value.as_str().map(|text| escape(text).into_owned())
 }
 
+/// A timestamp of the daemon.
+pub(in crate::cli) fn time(value: &Value) -> Option<Timestamp> {
+    value.as_str()?.parse().ok()
+}
+
 /// The age of an entry, from its `etime`: `42s`, `3m`, `2h 5m`, `3d 4h`.
 pub(super) fn age(entry: &Value) -> String {
     entry["etime"]
@@ -153,7 +158,7 @@ impl View {
     }
 
     pub(in crate::cli) fn moment(&self, value: &Value) -> Option<Timestamp> {
-        value.as_str()?.parse().ok()
+        time(value)
     }
 }
 

@@ -135,18 +135,23 @@ pub fn endings(result: &Value) -> String {
     ended.join("; ")
 }
 
-fn how_it_ended(entry: &Value) -> Vec<String> {
+/// How one process ended, in one line; none if the entry does not say.
+pub(in crate::cli) fn how_it_ended(entry: &Value) -> Option<String> {
     let after = milliseconds(&entry["elapsed_ms"]);
-    vec![match entry["status"].as_str() {
+    Some(match entry["status"].as_str() {
         Some("killed") if entry["sigkill_required"] == true => {
             format!("gone after {after}, by SIGKILL")
         }
         Some("killed") => format!("gone after {after}, by SIGTERM"),
         Some("missing") => "was gone before the first signal".to_owned(),
+        // The event log does not say how long it was tried.
+        Some("failed") if entry["elapsed_ms"].is_null() => {
+            format!("still there: {}", error(entry))
+        }
         Some("failed") => format!("still there after {after}: {}", error(entry)),
         Some("spared") => why_spared(entry),
-        _ => return Vec::new(),
-    }]
+        _ => return None,
+    })
 }
 
 /// Who ended with it, and who should have.

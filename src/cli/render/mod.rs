@@ -34,7 +34,9 @@ use jiff::tz::TimeZone;
 
 use super::terminal::Terminal;
 
-pub(super) use field::{counted, memory, shown, shown_or_unknown, span, text};
+pub(super) use field::{counted, memory, shown, shown_or_unknown, span, text, time};
+pub(super) use fix::how_it_ended;
+pub(super) use paint::{ALARM, ASIDE, DOUBT, HEADING, WELL};
 pub(super) use table::shorten_middle;
 
 pub use config::config;

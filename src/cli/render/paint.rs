@@ -8,19 +8,19 @@ use anstyle::{AnsiColor, Style};
 use super::View;
 
 /// What catches the eye: an orphan, a failure.
-pub(super) const ALARM: Style = AnsiColor::Red.on_default().bold();
+pub(in crate::cli) const ALARM: Style = AnsiColor::Red.on_default().bold();
 /// What is in doubt, or was left alone.
-pub(super) const DOUBT: Style = AnsiColor::Yellow.on_default();
+pub(in crate::cli) const DOUBT: Style = AnsiColor::Yellow.on_default();
 /// What is well.
-pub(super) const WELL: Style = AnsiColor::Green.on_default();
+pub(in crate::cli) const WELL: Style = AnsiColor::Green.on_default();
 /// What structures the text.
-pub(super) const HEADING: Style = Style::new().bold();
+pub(in crate::cli) const HEADING: Style = Style::new().bold();
 /// What is there for completeness.
-pub(super) const ASIDE: Style = Style::new().dimmed();
+pub(in crate::cli) const ASIDE: Style = Style::new().dimmed();
 
 impl View {
     /// `text` in this style, on a terminal.
-    pub(super) fn paint(&self, style: Style, text: impl Display) -> String {
+    pub(in crate::cli) fn paint(&self, style: Style, text: impl Display) -> String {
         if self.terminal.is_terminal {
             format!("{style}{text}{style:#}")
         } else {

@@ -2,7 +2,6 @@
 //!
 //! Must not know where the model comes from, nor which terminal it is. All texts come safe to show.
 
-mod bar;
 mod pane;
 mod parts;
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `model.rs` | what is known and selected: an input comes in, effects come out; pure |
 //! | `keys.rs` | what each key does; pure |
-//! | `row.rs`, `kills.rs` | what is shown of a coordinator, of a kill in progress; pure |
+//! | `row.rs` | what is shown of a coordinator; pure |
 //! | `draw.rs`, `draw/` | the model at a moment as a picture; pure |
 //! | `line.rs` | the subscription, over restarts of the daemon |
 //! | `screen.rs` | the terminal: taken, and given back however this ends |
@@ -15,7 +15,6 @@
 
 mod draw;
 mod keys;
-mod kills;
 mod line;
 mod live;
 mod model;

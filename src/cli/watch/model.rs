@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::keys::Key;
-use super::kills::Kills;
 use super::row::{Row, Wait, rows};
+use crate::cli::kills::Kills;
 use crate::cli::render::{self, View};
 use crate::cli::request::Request;
 use crate::cli::safe_text::escape;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::cli::list;
-use crate::cli::render::{memory, shown, shown_or_unknown, text};
+use crate::cli::render::{memory, shown, shown_or_unknown, text, time};
 
 /// A coordinator. All texts are safe to show.
 #[derive(Clone, Debug, PartialEq)]
@@ -117,9 +117,4 @@ fn held(hold: &Value) -> String {
         _ => return shown(hold),
     };
     words.to_owned()
-}
-
-/// A timestamp of the daemon.
-pub(super) fn time(value: &Value) -> Option<Timestamp> {
-    value.as_str()?.parse().ok()
 }

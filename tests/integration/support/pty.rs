@@ -38,7 +38,10 @@ impl Pty {
         let mut outer = super::process::through(&["setsid", "--ctty"], command);
         let stdio = || ends.slave.try_clone().unwrap();
         outer.stdin(stdio()).stdout(stdio()).stderr(stdio());
-        outer.env("TERM", "xterm-256color").env_remove("NO_COLOR");
+        outer.env_remove("NO_COLOR");
+        if command.get_envs().all(|(name, _)| name != "TERM") {
+            outer.env("TERM", "xterm-256color");
+        }
         let child = outer.spawn().expect("setsid starts");
         drop(outer);
         let master = File::from(ends.master);

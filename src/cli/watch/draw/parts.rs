@@ -9,7 +9,7 @@ use ratatui::widgets::{Cell, Paragraph, Row as TableRow, Table, TableState};
 use serde_json::Value;
 
 use super::Look;
-use super::bar::{bar, left};
+use crate::cli::bar::{bar, left};
 use crate::cli::list;
 use crate::cli::render::{self, counted, shorten_middle, shown, span};
 use crate::cli::watch::model::{Link, Model};
@@ -221,17 +221,7 @@ pub(super) fn kills(model: &Model, look: &Look, area: Rect) -> Vec<Line<'static>
     )];
     let room = usize::from(area.height / 5).clamp(1, KILLS_SHOWN);
     for (pid, kill) in all.iter().take(room) {
-        let next = match kill.until(&model.status) {
-            Some(until) => {
-                let left = left(until, look.now);
-                let what = match kill.signal.as_str() {
-                    "SIGTERM" => format!("SIGKILL in {left}"),
-                    _ => format!("given up in {left}"),
-                };
-                format!("{} {what}", bar(kill.at, until, look.now, BAR))
-            }
-            None => String::new(),
-        };
+        let next = kill.next(&model.status, look.now);
         let others = match kill.others {
             0 => String::new(),
             others => format!(" and {others} more"),

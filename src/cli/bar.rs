@@ -5,7 +5,12 @@ use jiff::Timestamp;
 use crate::cli::render::span;
 
 /// What is left of the time between `from` and `until`, as a bar of so many columns.
-pub(super) fn bar(from: Timestamp, until: Timestamp, now: Timestamp, columns: usize) -> String {
+pub(in crate::cli) fn bar(
+    from: Timestamp,
+    until: Timestamp,
+    now: Timestamp,
+    columns: usize,
+) -> String {
     let whole = until.duration_since(from).as_secs_f64();
     let left = until.duration_since(now).as_secs_f64();
     let share = if whole > 0.0 { left / whole } else { 0.0 };
@@ -17,7 +22,7 @@ pub(super) fn bar(from: Timestamp, until: Timestamp, now: Timestamp, columns: us
 }
 
 /// How long until then: `42s`; `now` if that is over.
-pub(super) fn left(until: Timestamp, now: Timestamp) -> String {
+pub(in crate::cli) fn left(until: Timestamp, now: Timestamp) -> String {
     let left = until.duration_since(now);
     // A second that has begun counts.
     let seconds = left.as_secs() + i64::from(left.subsec_nanos() > 0);

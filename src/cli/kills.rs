@@ -1,28 +1,31 @@
-//! Kills in progress, from the records of their signals.
+//! Kills in progress, from the records of their signals: for `watch`, and for a fix that is awaited.
 
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::row::time;
-use crate::cli::render::{shown, shown_or_unknown};
+use super::bar::{bar, left};
+use super::render::{shown, shown_or_unknown, time};
+
+/// How long the bar of a wait is.
+const BAR: usize = 8;
 
 /// An orphan that is being ended.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Kill {
+pub(in crate::cli) struct Kill {
     /// Safe to show.
-    pub(super) workspace: String,
+    pub(in crate::cli) workspace: String,
     /// The last signal it got; safe to show.
-    pub(super) signal: String,
-    pub(super) at: Timestamp,
+    pub(in crate::cli) signal: String,
+    pub(in crate::cli) at: Timestamp,
     /// How many others got a signal with it.
-    pub(super) others: usize,
+    pub(in crate::cli) others: usize,
 }
 
 impl Kill {
     /// When what was sent last is over, by the waits of this status.
-    pub(super) fn until(&self, status: &Value) -> Option<Timestamp> {
+    pub(in crate::cli) fn until(&self, status: &Value) -> Option<Timestamp> {
         let wait = match self.signal.as_str() {
             "SIGTERM" => "sigterm_wait_s",
             _ => "sigkill_wait_s",
@@ -31,15 +34,28 @@ impl Kill {
         let wait = SignedDuration::try_from_secs_f64(seconds).ok()?;
         self.at.checked_add(wait).ok()
     }
+
+    /// What comes next: a bar of the time that is left, and when that is over; empty if it is not known.
+    pub(in crate::cli) fn next(&self, status: &Value, now: Timestamp) -> String {
+        let Some(until) = self.until(status) else {
+            return String::new();
+        };
+        let left = left(until, now);
+        let what = match self.signal.as_str() {
+            "SIGTERM" => format!("SIGKILL in {left}"),
+            _ => format!("given up in {left}"),
+        };
+        format!("{} {what}", bar(self.at, until, now, BAR))
+    }
 }
 
 /// Those that are under way, by pid.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Kills(pub(super) BTreeMap<u64, Kill>);
+pub(in crate::cli) struct Kills(pub(in crate::cli) BTreeMap<u64, Kill>);
 
 impl Kills {
     /// Takes in a record of the event log.
-    pub(super) fn take(&mut self, event: &Value) {
+    pub(in crate::cli) fn take(&mut self, event: &Value) {
         let Some(pid) = event["pid"].as_u64() else {
             return;
         };
@@ -73,7 +89,7 @@ impl Kills {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::cli) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }

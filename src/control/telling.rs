@@ -1,0 +1,152 @@
+//! What happens while somebody waits for the answer to a fix: the records of the event log, each as it
+//! is told. For who looks on only: whatever goes wrong here, the fix does not suffer.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+use super::client::{CallError, Client, ConnectError};
+use super::notifications::{Notification, Notifications};
+use crate::supervisor::feed::{Feed, News};
+use crate::wire::results::Source;
+
+/// How long a daemon may take to begin to tell, before the fix goes on without.
+const BEGIN_LIMIT: Duration = Duration::from_secs(2);
+/// How often a daemon is asked again that has just got a place for us …
+const PLACE_CHECKS: u32 = 20;
+/// … and how long between two times.
+const PLACE_PAUSE: Duration = Duration::from_millis(50);
+
+/// One thing told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Word {
+    /// From now on it is told what happens.
+    Begun {
+        /// Where it happens.
+        source: Source,
+        /// How orphans are ended: at least `policy.terminate` of a `status`.
+        status: Value,
+    },
+    /// This happened: a record of the event log.
+    Record(Value),
+    /// So many records were dropped.
+    Missed(u64),
+    /// For people, beside all that; may hold text that is not safe to show.
+    Notice(String),
+}
+
+/// The way to whoever looks on. If nobody does any more, nothing is told any more.
+pub type Tell = mpsc::UnboundedSender<Word>;
+
+/// Asks the daemon on that socket, or on the first of the usual ones that answers, and tells what happens
+/// in it meanwhile. An older one, or one that is too busy, tells nothing.
+///
+/// # Errors
+/// As of a call that is not looked at.
+pub async fn daemon(
+    socket: Option<&Path>,
+    method: &str,
+    params: Value,
+    tell: &Tell,
+) -> Result<Result<Value, CallError>, ConnectError> {
+    let first = Client::connect(socket).await?;
+    let socket = first.socket().to_path_buf();
+    // First this, so that nothing of it is missed; and on a connection of its own: when we are stopped for
+    // a while, the daemon hangs up on who does not read what it is told, not on who waits for an answer.
+    let telling = match timeout(BEGIN_LIMIT, begin(first)).await {
+        Ok(Ok((status, told))) => {
+            let source = Source::Daemon;
+            let _ = tell.send(Word::Begun { source, status });
+            Some(tokio::spawn(pass_on(told, tell.clone())))
+        }
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "nothing is told while the fix runs");
+            None
+        }
+        Err(_) => {
+            tracing::debug!("the daemon does not tell in time");
+            None
+        }
+    };
+    let mut answer = Client::connect(Some(&socket))
+        .await?
+        .call(method, params.clone())
+        .await;
+    let Some(telling) = telling.filter(|_| is_busy(&answer)) else {
+        return Ok(answer);
+    };
+    // Perhaps it is the place of the one connection that the other one lacks.
+    telling.abort();
+    for _ in 0..PLACE_CHECKS {
+        sleep(PLACE_PAUSE).await;
+        answer = Client::connect(Some(&socket))
+            .await?
+            .call(method, params.clone())
+            .await;
+        if !is_busy(&answer) {
+            break;
+        }
+    }
+    Ok(answer)
+}
+
+/// Whether it was turned away, before anything was done.
+fn is_busy(answer: &Result<Value, CallError>) -> bool {
+    matches!(answer, Err(CallError::Answer { kind, .. }) if kind == "too_busy")
+}
+
+async fn begin(mut client: Client) -> Result<(Value, Notifications), CallError> {
+    let status = client.call("status", json!({})).await?;
+    let (_, told) = Notifications::subscribe(client, 0, false).await?;
+    Ok((status, told))
+}
+
+async fn pass_on(mut told: Notifications, tell: Tell) {
+    loop {
+        let word = tokio::select! {
+            told = told.next() => match told {
+                Ok(Notification::Event(event)) => Word::Record(event),
+                Ok(Notification::Lagged(missed)) => Word::Missed(missed),
+                Ok(Notification::Status(_)) => continue,
+                Err(_) => return,
+            },
+            () = tell.closed() => return,
+        };
+        if tell.send(word).is_err() {
+            return;
+        }
+    }
+}
+
+/// The same of the engine in this process; `terminate` is how it ends orphans.
+pub(super) async fn from_here(feed: Feed, terminate: Value, tell: &Tell) {
+    let Ok(mut follower) = feed.follow(0).await else {
+        return tracing::debug!("nothing is told while the fix runs");
+    };
+    let source = Source::Embedded;
+    let status = json!({"policy": {"terminate": terminate}});
+    let _ = tell.send(Word::Begun { source, status });
+    let tell = tell.clone();
+    tokio::spawn(async move {
+        loop {
+            let word = tokio::select! {
+                news = follower.next() => match news {
+                    // It is JSON, made here.
+                    Some(News::Record(record)) => match serde_json::from_str(&record.event) {
+                        Ok(event) => Word::Record(event),
+                        Err(_) => continue,
+                    },
+                    Some(News::Missed(missed)) => Word::Missed(missed),
+                    None => return,
+                },
+                () = tell.closed() => return,
+            };
+            if tell.send(word).is_err() {
+                return;
+            }
+        }
+    });
+}

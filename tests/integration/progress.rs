@@ -1,0 +1,247 @@
+//! What a fix shows while it goes on: before anybody is ended, on a terminal, and through a pipe.
+
+use std::os::unix::process::ExitStatusExt;
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::support::{
+    Daemon, Pty, Settings, StandIn, World, ctl_command, in_private_pid_namespace, run_ctl, signal,
+    wait_until,
+};
+
+/// A daemon that gives those who do not obey so long.
+fn daemon(world: &World, sigterm_wait: &'static str) -> Daemon {
+    let settings = Settings {
+        sigterm_wait,
+        ..Settings::default()
+    };
+    world.daemon_with(&settings)
+}
+
+/// An orphan with a child that ends with it.
+fn family(world: &World, name: &str) -> (StandIn, u32) {
+    let orphan = world.orphan(name).stubborn().with("CHILDREN", 1).start();
+    let child = orphan.children[0];
+    (orphan, child)
+}
+
+#[test]
+fn on_a_terminal_a_fix_without_confirm_shows_who_would_die_with_their_children() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let _daemon = daemon(&world, "30s");
+        let (orphan, child) = family(&world, "gone");
+        for words in [&["fix"][..], &["--embedded", "fix"]] {
+            let mut pty = Pty::start(&ctl_command(&world, words), 140, 40);
+            pty.wait_for(&orphan.pid.to_string());
+            pty.wait_for(&format!("{child}"));
+            pty.wait_for("team-agentctl");
+            pty.wait_for("--confirm");
+            assert_eq!(pty.wait().code(), Some(3));
+        }
+        assert!(orphan.is_alive());
+    });
+}
+
+#[test]
+fn on_a_terminal_each_step_of_an_end_is_seen_as_it_happens() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let survivors = world.survivors();
+        for is_embedded in [false, true] {
+            let settings = Settings {
+                sigterm_wait: "1500ms",
+                ..Settings::default()
+            };
+            world.configure(&settings);
+            let daemon = (!is_embedded).then(|| Daemon::start(&world));
+            let (orphan, _) = family(&world, "gone");
+            let obedient = world.orphan("gone-too").start();
+            let words: &[&str] = match is_embedded {
+                true => &["--embedded", "fix", "--confirm"],
+                false => &["fix", "--confirm"],
+            };
+            let mut pty = Pty::start(&ctl_command(&world, words), 120, 40);
+            pty.wait_for("1 under way, 1 gone");
+            pty.wait_for("SIGTERM sent and to 1 more");
+            pty.wait_for("SIGKILL in");
+            pty.wait_for(&format!("{}  gone after", obedient.pid));
+            assert_eq!(pty.wait().code(), Some(0));
+            // The picture is gone, the report is there.
+            pty.wait_until("the report", |screen| {
+                screen.contains(&format!("{}", orphan.pid))
+                    && !screen.contains("under way")
+                    && !screen.contains("Ending orphans")
+            });
+            pty.wait_until_given_back();
+            assert!(orphan.has_exited() && obedient.has_exited());
+            if let Some(daemon) = daemon {
+                daemon.stop();
+            }
+        }
+        survivors.assert_alive();
+    });
+}
+
+#[test]
+fn who_does_not_wait_for_the_end_is_told_that_the_daemon_goes_on() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = daemon(&world, "2s");
+        for ending in [Signal::INT, Signal::TERM, Signal::HUP] {
+            let (orphan, _) = family(&world, "gone");
+            let mut pty = Pty::start(&ctl_command(&world, ["fix", "--confirm"]), 120, 40);
+            pty.wait_for("SIGKILL in");
+            if ending == Signal::INT {
+                pty.press("\u{3}");
+            } else {
+                signal(pty.pid(), ending);
+            }
+            assert_eq!(pty.wait().signal(), Some(ending.as_raw()));
+            pty.wait_for("the daemon goes on");
+            pty.wait_until("the picture is gone", |screen| {
+                !screen.contains("under way:") && !screen.contains("SIGKILL in")
+            });
+            pty.wait_until_given_back();
+            wait_until("the daemon has ended it", || orphan.has_exited());
+        }
+        assert_eq!(daemon.call("status", &json!({}))["counters"]["failed"], 0);
+    });
+}
+
+#[test]
+fn a_daemon_that_vanishes_leaves_the_terminal_as_it_was() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = daemon(&world, "30s");
+        let (_orphan, _) = family(&world, "gone");
+        let mut pty = Pty::start(&ctl_command(&world, ["fix", "--confirm"]), 120, 40);
+        pty.wait_for("SIGKILL in");
+        daemon.crash();
+        assert_eq!(pty.wait().code(), Some(5));
+        pty.wait_until("the picture is gone", |screen| {
+            !screen.contains("SIGKILL in") && screen.contains("error")
+        });
+        pty.wait_until_given_back();
+    });
+}
+
+#[test]
+fn it_can_be_suspended_while_it_goes_on() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let _daemon = daemon(&world, "2s");
+        let (orphan, _) = family(&world, "gone");
+        let mut pty = Pty::start(&ctl_command(&world, ["fix", "--confirm"]), 120, 40);
+        pty.wait_for("SIGKILL in");
+        pty.press("\u{1a}");
+        wait_until("the daemon has ended it", || orphan.has_exited());
+        signal(pty.pid(), Signal::CONT);
+        assert_eq!(pty.wait().code(), Some(0));
+        pty.wait_for("SIGKILL");
+        pty.wait_until_given_back();
+    });
+}
+
+#[test]
+fn through_a_pipe_the_steps_are_a_log_and_the_report_is_the_originals() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        for is_embedded in [false, true] {
+            let settings = Settings {
+                sigterm_wait: "300ms",
+                ..Settings::default()
+            };
+            world.configure(&settings);
+            let daemon = (!is_embedded).then(|| Daemon::start(&world));
+            let (orphan, child) = family(&world, "gone");
+            let healthy = world.healthy("shop").start();
+            let words: &[&str] = match is_embedded {
+                true => &["--embedded", "fix", "--confirm"],
+                false => &["fix", "--confirm"],
+            };
+            let done = world.ctl(words);
+            assert_eq!(done.code, Some(0), "{done:#?}");
+            let pid = orphan.pid;
+            let mut told = done.stderr.lines().map(|line| {
+                let (time, what) = line.split_once(' ').unwrap();
+                assert_eq!(time.len(), "12:00:00".len(), "{line}");
+                what.to_owned()
+            });
+            let mut next = || told.next().unwrap_or_else(|| panic!("{done:#?}"));
+            let signals = [next(), next(), next()];
+            let has = |what: &str| signals.iter().any(|line| line.starts_with(what));
+            assert!(has(&format!("pid {pid} SIGTERM sent  ")), "{done:#?}");
+            let member = format!("pid {child} SIGTERM sent, as a member of {pid}  ");
+            assert!(has(&member), "{done:#?}");
+            assert!(has(&format!("pid {pid} SIGKILL sent  ")), "{done:#?}");
+            let end = next();
+            assert!(end.starts_with(&format!("pid {pid} gone after ")), "{end}");
+            assert_eq!(told.next(), None);
+            // Standard output is what the original prints, and nothing of this.
+            assert!(!done.stdout.contains("SIGTERM sent"), "{done:#?}");
+            assert!(done.stdout.contains(&pid.to_string()), "{done:#?}");
+            assert!(healthy.is_alive());
+
+            // A script that wants JSON gets that, and silence.
+            let (other, _) = family(&world, "gone-too");
+            let json = world.ctl(["--json"].iter().chain(words));
+            assert_eq!(json.stderr, "", "{json:#?}");
+            assert_eq!(json.json_with(0)["killed"][0]["pid"], other.pid);
+            if let Some(daemon) = daemon {
+                daemon.stop();
+            }
+        }
+    });
+}
+
+#[test]
+fn a_terminal_without_a_cursor_gets_the_log() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let _daemon = daemon(&world, "300ms");
+        let (orphan, _) = family(&world, "gone");
+        let mut command = ctl_command(&world, ["fix", "--confirm"]);
+        command.env("TERM", "dumb");
+        let mut pty = Pty::start(&command, 120, 40);
+        pty.wait_for(&format!("pid {} SIGTERM sent", orphan.pid));
+        assert_eq!(pty.wait().code(), Some(0));
+        let raw = String::from_utf8(pty.raw()).unwrap();
+        assert!(!raw.contains("under way"), "{raw}");
+    });
+}
+
+#[test]
+fn a_fix_by_a_daemon_that_tells_nothing_is_done_all_the_same() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let settings = Settings {
+            sigterm_wait: "300ms",
+            ..Settings::default()
+        }
+        .with("[control]\nmax_connections = 1");
+        let _daemon = world.daemon_with(&settings);
+        let (orphan, _) = family(&world, "gone");
+        let done = run_ctl(ctl_command(&world, ["fix", "--confirm"]));
+        assert_eq!(done.code, Some(0), "{done:#?}");
+        assert!(orphan.has_exited());
+    });
+}
+
+#[test]
+fn a_name_that_a_terminal_would_obey_is_drawn_escaped() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let _daemon = daemon(&world, "1s");
+        let (_orphan, _) = family(&world, "gone-\u{1b}[2J\u{1b}]0;title\u{7}\u{202e}");
+        let mut pty = Pty::start(&ctl_command(&world, ["fix", "--confirm"]), 140, 30);
+        pty.wait_for("SIGKILL in");
+        pty.wait_for("\\x1b[2J\\x1b]0;title\\x07\\u{202e}");
+        assert_eq!(pty.wait().code(), Some(0));
+        let raw = String::from_utf8(pty.raw()).unwrap();
+        for order in ["\u{1b}[2J", "\u{1b}]0", "\u{202e}"] {
+            assert!(!raw.contains(order), "{raw:?}");
+        }
+    });
+}
