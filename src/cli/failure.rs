@@ -115,6 +115,8 @@ impl From<CallError> for Failure {
                 "kills in progress go on without this client; see: team-agentctl status, and if a \
                  service manager is to start it: team-agentctl service status",
             ),
+            CallError::Silent { .. } => Self::new(ExitStatus::EngineError, "silent", error)
+                .with_remedy("what is wrong with it: team-agentctl doctor"),
         }
     }
 }
@@ -174,6 +176,14 @@ mod tests {
             ),
             (answer().into(), 5, "no_such_process"),
             (CallError::Lost(denied()).into(), 5, "lost"),
+            (
+                CallError::Silent {
+                    socket: "/s".into(),
+                }
+                .into(),
+                5,
+                "silent",
+            ),
             (EmbeddedError::Config(missing()).into(), 5, "config"),
             (
                 EmbeddedError::Locked {

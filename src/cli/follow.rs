@@ -208,7 +208,7 @@ impl From<ConnectError> for Interrupted {
 impl From<CallError> for Interrupted {
     fn from(error: CallError) -> Self {
         match &error {
-            CallError::Lost(_) => Self::Lost,
+            CallError::Lost(_) | CallError::Silent { .. } => Self::Lost,
             CallError::Answer { kind, .. } if kind == "too_busy" || kind == "shutting_down" => {
                 Self::Lost
             }

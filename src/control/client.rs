@@ -1,22 +1,26 @@
 //! The asking end of the socket.
 
-use crate::text::in_line;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
+use tokio::time::timeout;
 
 use super::places::{Surroundings, socket_lock};
 use crate::os::files::Lock;
 use crate::os::host::{environment, own_uid};
+use crate::text::in_line;
 
 /// How often a daemon that is still starting is looked for …
 const START_CHECKS: u32 = 20;
 /// … and how long between two looks.
 const START_PAUSE: Duration = Duration::from_millis(500);
+/// How long an answer is waited for before the daemon is asked how it is, and how long for that.
+const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +68,12 @@ pub enum CallError {
     /// The connection broke.
     #[error("lost the daemon: {0}")]
     Lost(#[source] io::Error),
+    /// It says nothing, not even how it is.
+    #[error("the daemon on {} has said nothing for {} s", in_line(socket), 2 * SILENCE_LIMIT.as_secs())]
+    Silent {
+        /// Where it listens.
+        socket: PathBuf,
+    },
 }
 
 /// A connection to a daemon.
@@ -151,11 +161,39 @@ impl Client {
         self.stream
     }
 
-    /// Asks, and waits for the answer.
+    /// Asks, and waits for the answer for as long as the daemon shows that it is at work: what is ended
+    /// may take its time, but a daemon always says how it is.
     ///
     /// # Errors
     /// See [`CallError`].
     pub async fn call(&mut self, method: &str, params: Value) -> Result<Value, CallError> {
+        let socket = self.socket.clone();
+        let mut exchange = pin!(self.exchange(method, params));
+        loop {
+            if let Ok(answer) = timeout(SILENCE_LIMIT, &mut exchange).await {
+                return answer;
+            }
+            if !Self::is_at_work(&socket).await {
+                return Err(CallError::Silent { socket });
+            }
+        }
+    }
+
+    /// Whether the daemon there says how it is, or at least that it will not.
+    async fn is_at_work(socket: &Path) -> bool {
+        let asked = async {
+            match Self::try_connect(socket).await {
+                Ok(Some(mut client)) => {
+                    let answer = client.exchange("status", json!({})).await;
+                    matches!(answer, Ok(_) | Err(CallError::Answer { .. }))
+                }
+                _ => false,
+            }
+        };
+        timeout(SILENCE_LIMIT, asked).await.unwrap_or(false)
+    }
+
+    async fn exchange(&mut self, method: &str, params: Value) -> Result<Value, CallError> {
         let id = self.next_id;
         self.next_id += 1;
         let request = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
@@ -184,5 +222,70 @@ impl Client {
             });
         }
         Ok(answer["result"].take())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::UnixListener;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// A daemon that answers so many requests, each on a connection of its own, the first one last: it is
+    /// answered `late` after it was asked.
+    async fn ask(answers: usize, late: Duration) -> (Result<Value, CallError>, Duration) {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("control.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let served = tokio::spawn(async move {
+            let (mut first, _) = listener.accept().await.unwrap();
+            let answer = async {
+                tokio::time::sleep(late).await;
+                first
+                    .write_all(b"{\"id\": 1, \"result\": \"late\"}\n")
+                    .await
+            };
+            let others = async {
+                let mut open = Vec::new();
+                for number in 0.. {
+                    let (mut other, _) = listener.accept().await.unwrap();
+                    if number < answers {
+                        other
+                            .write_all(b"{\"id\": 1, \"result\": {}}\n")
+                            .await
+                            .unwrap();
+                    }
+                    open.push(other);
+                }
+            };
+            tokio::join!(answer, others)
+        });
+        let mut client = Client::connect(Some(&socket)).await.unwrap();
+        let started = Instant::now();
+        let answer = client.call("fix", json!({})).await;
+        served.abort();
+        (answer, started.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_waited_for_as_long_as_the_daemon_says_how_it_is() {
+        let late = Duration::from_secs(1_000);
+        let (answer, after) = ask(usize::MAX, late).await;
+        assert_eq!(answer.unwrap(), "late");
+        assert_eq!(after.as_secs(), late.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_daemon_that_says_nothing_is_given_up() {
+        let late = Duration::from_secs(1_000);
+        for (answers, seconds) in [(0, 60), (3, 150)] {
+            let (answer, after) = ask(answers, late).await;
+            assert!(
+                matches!(answer, Err(CallError::Silent { .. })),
+                "{answer:?}"
+            );
+            assert_eq!(after.as_secs(), seconds, "{answers}");
+        }
     }
 }

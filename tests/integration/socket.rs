@@ -12,8 +12,12 @@ use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Connection, Daemon, World, failed_start, in_private_pid_namespace, skip, we_are_really_root,
+    Connection, Daemon, Settings, World, failed_start, in_private_pid_namespace, skip,
+    we_are_really_root,
 };
+
+/// A user who is nobody here.
+const STRANGER: u32 = 54_321;
 
 fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
@@ -120,6 +124,45 @@ fn a_file_in_the_place_of_the_socket_is_not_deleted() {
     });
 }
 
+/// Has a daemon start with its socket in `directory`, which it must not like, and leave all as it is.
+fn assert_refused(world: &World, directory: &Path, why: &str) {
+    let socket = directory.join("control.sock");
+    let command = Daemon::command_on(world, &socket, &world.state_dir());
+    let (status, errors) = failed_start(command, &world.path(""));
+    assert!(!status.success(), "{status}");
+    for word in [directory.to_str().unwrap(), why] {
+        assert!(errors.contains(word), "{word}: {errors}");
+    }
+    assert_eq!(fs::read_dir(directory).unwrap().count(), 0);
+}
+
+#[test]
+fn a_directory_in_which_others_decide_what_a_name_means_is_refused() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        world.configure(&Settings::default());
+        let directory = world.directory("elsewhere");
+        for bits in [0o777, 0o770, 0o702] {
+            fs::set_permissions(&directory, fs::Permissions::from_mode(bits)).unwrap();
+            assert_refused(&world, &directory, &format!("mode {bits:04o}"));
+            assert_eq!(mode(&directory), bits, "it is the owner's to mend");
+        }
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)).unwrap();
+        let link = world.path("link");
+        std::os::unix::fs::symlink(&directory, &link).unwrap();
+        assert_refused(&world, &link, "symbolic link");
+        if we_are_really_root() {
+            std::os::unix::fs::chown(&directory, Some(STRANGER), None).unwrap();
+            assert_refused(&world, &directory, &format!("owned by uid {STRANGER}"));
+        } else {
+            skip("only root can give a directory away");
+        }
+
+        // With one of its own it is content.
+        world.daemon().call("version", &json!({}));
+    });
+}
+
 #[test]
 fn the_daemon_takes_its_socket_file_with_it() {
     in_private_pid_namespace(|| {
@@ -134,7 +177,7 @@ fn the_daemon_takes_its_socket_file_with_it() {
 /// one of our own will do.
 fn as_somebody_else<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> T {
     thread::spawn(move || {
-        let (uid, gid) = (Uid::from_raw(54_321), Gid::from_raw(54_321));
+        let (uid, gid) = (Uid::from_raw(STRANGER), Gid::from_raw(STRANGER));
         set_thread_res_gid(gid, gid, gid).unwrap();
         set_thread_res_uid(uid, uid, uid).unwrap();
         act()
