@@ -232,3 +232,25 @@ fn another_user_is_refused_whatever_the_modes() {
         daemon.call("version", &json!({}));
     });
 }
+
+#[test]
+fn a_daemon_that_is_somebody_elses_is_not_believed() {
+    in_private_pid_namespace(|| {
+        if !we_are_really_root() {
+            return skip("root");
+        }
+        let world = World::new();
+        world.configure(&Settings::default());
+        world.open_to_everybody();
+        let directory = world.directory("run");
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).unwrap();
+        let socket = world.socket();
+        let _listener = as_somebody_else(move || UnixListener::bind(socket).unwrap());
+        for words in [&["status"][..], &["scan"], &["fix", "--confirm"]] {
+            let answer = world.ctl(["--json"].iter().chain(words)).json_with(5);
+            assert_eq!(answer["error"]["kind"], "foreign_daemon", "{answer:#}");
+            let message = answer["error"]["message"].as_str().unwrap();
+            assert!(message.contains(&STRANGER.to_string()), "{message}");
+        }
+    });
+}
