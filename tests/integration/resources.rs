@@ -7,7 +7,8 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use serde_json::json;
 
 use crate::support::{
-    Daemon, Settings, World, entry_of, in_private_pid_namespace, pids, wait_until,
+    Connection, Daemon, Settings, Silence, World, entry_of, in_private_pid_namespace, pids, skip,
+    wait_until,
 };
 
 #[test]
@@ -104,6 +105,123 @@ fn a_state_directory_that_cannot_be_written_holds_the_daemon_and_nobody_who_asks
         let next = world.orphan("next").start();
         wait_until("the next one is reaped", || next.has_exited());
         assert_eq!(world.event_log().signals(next.pid, "SIGTERM").len(), 1);
+        survivors.assert_alive();
+    });
+}
+
+#[test]
+fn a_disk_that_hangs_below_the_event_log_holds_the_daemon_and_nobody_who_asks() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = world.daemon_with(&Settings::watchful().with(
+            "[reap]\nconfirm = true\ngrace = \"0s\"\nmin_sightings = 1\nstart_grace = \"0s\"",
+        ));
+        let survivors = world.survivors();
+        let Some(silence) = Silence::over(&world.state_dir()) else {
+            return skip("FUSE mounts");
+        };
+        let held = world.orphan("held").start();
+        wait_until("automatic reaping is held", || {
+            // It is answered all the same, and so is a scan.
+            let status = daemon.call("status", &json!({}));
+            status["policy"]["held_by"] == json!(["audit_unavailable"])
+        });
+        assert!(pids(&daemon.scan()["orphans"]).contains(&held.pid));
+        assert!(held.is_alive());
+
+        let fix = daemon.fix();
+        let killed = entry_of(&fix["killed"], held.pid);
+        assert_eq!(killed["audit_unavailable"], true, "{killed:#}");
+        assert!(held.has_exited());
+
+        // The disk answers again: all of it is written down, and what was held is done.
+        drop(silence);
+        let next = world.orphan("next").start();
+        wait_until("the next one is reaped", || next.has_exited());
+        assert!(daemon.stop().success());
+        let log = world.event_log();
+
+        let tried = ["orphan.detected", "orphan.signal", "orphan.failed"];
+        let done = ["orphan.signal", "orphan.killed"];
+        assert_eq!(log.story_of(held.pid), [&tried[..], &done].concat());
+        assert_eq!(log.story_of(next.pid), [&tried[..1], &done].concat());
+        survivors.assert_alive();
+    });
+}
+
+/// Asks until the daemon has no memory left for the answers, which nobody reads.
+fn use_up_memory(world: &World, mut is_enough: impl FnMut() -> bool) {
+    let mut connections = Vec::new();
+    while !is_enough() {
+        let Ok(mut connection) = Connection::open(&world.socket()) else {
+            return;
+        };
+        for _ in 0..64 {
+            let request = json!({"jsonrpc": "2.0", "id": 1, "method": "scan"});
+            connection.try_send(format!("{request}\n").as_bytes());
+        }
+        connections.push(connection);
+    }
+}
+
+#[test]
+fn a_daemon_that_gets_no_memory_dies_before_it_does_anything_wrong() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let settings = Settings {
+            sigterm_wait: "30s",
+            ..Settings::default()
+        };
+        world.configure(&settings);
+        // Without a core file.
+        let mut daemon = Daemon::start_through(&world, &["prlimit", "--core=0", "--"]);
+        let survivors = world.survivors();
+        let crowd: Vec<_> = (0..150)
+            .map(|number| {
+                world
+                    .healthy(format!("{}-{number}", "long".repeat(50)))
+                    .start()
+            })
+            .collect();
+        let orphan = world.orphan("gone").stubborn().start();
+        daemon.scan();
+        let mut asking = daemon.connect();
+        asking.request("fix", &json!({"confirm": true}));
+        world.event_log().wait_for_signal(orphan.pid, "SIGTERM");
+        let now = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+        let size = now
+            .lines()
+            .find_map(|line| line.strip_prefix("VmSize:"))
+            .unwrap();
+        let kilobytes: u64 = size.trim().trim_end_matches(" kB").parse().unwrap();
+        // A little more than it has by now.
+        let limit = (kilobytes + 4096) * 1024;
+        let pid = i32::try_from(daemon.pid())
+            .ok()
+            .and_then(rustix::process::Pid::from_raw);
+        let limits = rustix::process::Rlimit {
+            current: Some(limit),
+            maximum: Some(limit),
+        };
+        rustix::process::prlimit(pid, rustix::process::Resource::As, limits).unwrap();
+        let mut ended = None;
+        use_up_memory(&world, || {
+            ended = daemon.has_ended();
+            ended.is_some()
+        });
+        let ended = ended.unwrap_or_else(|| daemon.wait());
+        assert!(!ended.success(), "{ended}");
+        assert!(orphan.is_alive() && crowd.iter().all(|one| one.is_alive()));
+        assert_eq!(world.event_log().signals(orphan.pid, "SIGKILL").len(), 0);
+
+        // Whoever is started again knows what was cut off, and finishes it.
+        world.configure(&Settings::impatient());
+        let next = Daemon::start(&world);
+        let log = world.event_log();
+        assert_eq!(log.about(orphan.pid, "orphan.interrupted").len(), 1);
+        next.fix();
+        assert!(orphan.has_exited());
+        assert!(crowd.iter().all(|one| one.is_alive()));
         survivors.assert_alive();
     });
 }

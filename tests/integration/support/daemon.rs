@@ -122,6 +122,11 @@ impl Daemon {
         wait_for("the daemon ends", || self.child.try_wait().unwrap())
     }
 
+    /// How it ended, if it has.
+    pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
     /// SIGTERM, and how it ended.
     pub(crate) fn stop(mut self) -> ExitStatus {
         self.ask_to_stop();
