@@ -235,9 +235,10 @@ fn last_scan(scan: &Value, view: &View) -> String {
 fn counters(counters: &Value) -> String {
     // Those of the contract in its order; others as they come.
     const KNOWN: [&str; 6] = ["scans", "detected", "cleared", "killed", "failed", "spared"];
-    let known = KNOWN
-        .into_iter()
-        .map(|name| format!("{} {name}", shown(&counters[name])));
+    let known = KNOWN.into_iter().map(|name| match name {
+        "scans" => counted(&counters[name], "scan"),
+        name => format!("{} {name}", shown(&counters[name])),
+    });
     let others = counters.as_object().into_iter().flatten();
     let others = others
         .filter(|(name, value)| !KNOWN.contains(&name.as_str()) && **value != 0)
