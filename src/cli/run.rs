@@ -11,12 +11,9 @@ use clap::error::ErrorKind;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
 use super::ExitStatus;
-use super::args::{
-    Cli, Command, ConfigArgs, DoctorArgs, FixArgs, ManArgs, ServiceArgs, ServiceCommand,
-};
+use super::args::{Cli, Command, ConfigArgs, ManArgs, ServiceArgs, ServiceCommand};
 use super::completion;
 use super::config_command::Rejected;
 use super::engines::{Engines, RealEngines};
@@ -24,21 +21,17 @@ use super::failure::Failure;
 use super::follow;
 use super::manual;
 use super::output::Output;
-use super::progress;
-use super::render::{self, Preview, View};
+use super::render::{self, View};
 use super::request::Request;
 use super::safe_text::escape;
-use super::selection::{Selection, absolute, fix_after_scan};
+use super::selection::{absolute, fix_after_scan};
 use super::service::{self, RealPrograms, Surroundings, Trouble};
 use super::terminal::Terminal;
 use super::usage;
 use super::watch;
 use crate::control::client::ConnectError;
 use crate::control::places;
-use crate::control::telling::Word;
-use crate::orphan::process::Pid;
 use crate::os::host::{environment, own_uid};
-use crate::wire::results;
 
 /// Does what the arguments say, the program's name first, and says how it went.
 pub async fn run(arguments: impl IntoIterator<Item = OsString>, terminal: Terminal) -> ExitCode {
@@ -246,90 +239,6 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
         Ok(ExitStatus::of_scan(&result))
     }
 
-    async fn fix(&mut self, args: FixArgs) -> Result<ExitStatus, Failure> {
-        let is_confirmed = args.confirm;
-        let selection = Selection::new(args)?;
-        if is_confirmed {
-            return self.fix_confirmed(&selection).await;
-        }
-        self.refuse(&results::fix_refused(), &selection, &selection.command())
-            .await
-    }
-
-    async fn fix_confirmed(&mut self, selection: &Selection) -> Result<ExitStatus, Failure> {
-        let result = self
-            .ask_for_end(&Request::fix(selection), &selection.pids)
-            .await?;
-        self.print(&result, |view| render::fix(&result, view))?;
-        self.remark(&result, &selection.pids);
-        Ok(ExitStatus::of_fix(&result, &selection.pids))
-    }
-
-    async fn doctor(&mut self, args: &DoctorArgs) -> Result<ExitStatus, Failure> {
-        if args.gate.is_none() && !args.cleanup_orphans {
-            return self.check_up().await;
-        }
-        let everything = Selection::default();
-        if args.cleanup_orphans {
-            return if args.confirm {
-                self.fix_confirmed(&everything).await
-            } else {
-                let next = "team-agentctl doctor --cleanup-orphans --confirm";
-                self.scan(&Request::scan(None), next).await
-            };
-        }
-        if args.fix && !args.confirm {
-            return self
-                .refuse(&results::gate_refused(), &everything, render::GATE_FIX)
-                .await;
-        }
-        let request = Request::gate(args.fix);
-        let result = match args.fix {
-            true => self.ask_for_end(&request, &[]).await?,
-            false => self.ask(&request, SCANNING).await?,
-        };
-        self.print(&result, |view| render::gate(&result, view))?;
-        if args.fix {
-            self.remark(&result, &[]);
-        }
-        Ok(ExitStatus::of_gate(&result))
-    }
-
-    /// Refuses for want of `--confirm`. Who looks at a terminal is shown what it would be about;
-    /// that it cannot be shown does not change the refusal.
-    async fn refuse(
-        &mut self,
-        refusal: &Value,
-        selection: &Selection,
-        command: &str,
-    ) -> Result<ExitStatus, Failure> {
-        let mut scan = None;
-        if self.view.terminal.is_terminal && !self.json {
-            match self.scan_with_members().await {
-                Ok(result) => scan = Some(selection.cut(result)),
-                Err(failure) => self.output.note(&render::failure(&failure)),
-            }
-        }
-        let preview = scan.as_ref().map(|scan| Preview {
-            scan,
-            named: &selection.pids,
-            insists: selection.insists(),
-        });
-        self.print(refusal, |view| {
-            render::refusal(refusal, preview.as_ref(), view, command)
-        })?;
-        Ok(ExitStatus::Refused)
-    }
-
-    /// A scan with who would end with each orphan; without, of a daemon that does not know of that.
-    async fn scan_with_members(&mut self) -> Result<Value, Failure> {
-        let scan = Request::scan(None);
-        match self.ask(&scan.clone().with_members(), SCANNING).await {
-            Err(failure) if failure.kind == "invalid_params" => self.ask(&scan, SCANNING).await,
-            asked => asked,
-        }
-    }
-
     async fn show(
         &mut self,
         request: &Request,
@@ -417,30 +326,6 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
         }
     }
 
-    /// The answer to a fix in which these are `named`. People are told what happens meanwhile.
-    async fn ask_for_end(&mut self, request: &Request, named: &[Pid]) -> Result<Value, Failure> {
-        if self.json {
-            return self.ask(request, FIXING).await;
-        }
-        let (tell, told) = mpsc::unbounded_channel();
-        let (engines, socket) = (&mut self.engines, self.socket.as_deref());
-        let use_daemon = self.use_daemon;
-        let answer = async move {
-            if use_daemon == UseDaemon::Never {
-                return Ok(engines.embedded_telling(request, &tell).await?);
-            }
-            match engines.daemon_telling(socket, request, &tell).await {
-                Ok(answer) => Ok(answer?),
-                Err(ConnectError::NoDaemon { tried }) if use_daemon == UseDaemon::IfThere => {
-                    let _ = tell.send(Word::Notice(notice(&tried, "fixing in")));
-                    Ok(engines.embedded_telling(request, &tell).await?)
-                }
-                Err(error) => Err(error.into()),
-            }
-        };
-        progress::alongside(answer, told, named, self.output, &self.view).await
-    }
-
     fn print(&mut self, result: &Value, text: impl FnOnce(&View) -> String) -> Result<(), Failure> {
         self.print_as_it_is(result, |view| view.folded(&text(view)))
     }
@@ -457,15 +342,6 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
             self.output.text(&text(&self.view))
         };
         printed.map_err(|error: io::Error| Failure::output(&error))
-    }
-
-    /// What the piped report has no words for. On a terminal, and in JSON, it is all there.
-    fn remark(&mut self, result: &Value, named: &[Pid]) {
-        if !self.json && !self.view.terminal.is_terminal {
-            for remark in render::remarks(result, named) {
-                self.output.note(&remark);
-            }
-        }
     }
 
     /// Says why there is no result.
@@ -501,5 +377,6 @@ const FIXING: Without = Without::WorkHere("fixing in");
 
 mod configuration;
 mod doctor;
+mod fixing;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! What is printed of an answer, and what the status says of it.
 
 use super::*;
+use crate::wire::results;
 
 #[test]
 fn a_preview_asks_for_members_and_does_without_where_they_are_not_known_of() {
