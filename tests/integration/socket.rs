@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::process::Stdio;
 use std::thread;
 
 use rustix::process::{Gid, Uid};
@@ -12,7 +13,7 @@ use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Connection, Daemon, Settings, World, failed_start, in_private_pid_namespace, skip,
+    Connection, Daemon, Settings, World, failed_start, in_private_pid_namespace, skip, wait_until,
     we_are_really_root,
 };
 
@@ -252,5 +253,44 @@ fn a_daemon_that_is_somebody_elses_is_not_believed() {
             let message = answer["error"]["message"].as_str().unwrap();
             assert!(message.contains(&STRANGER.to_string()), "{message}");
         }
+    });
+}
+
+#[test]
+fn of_fifty_that_start_at_once_one_runs() {
+    in_private_pid_namespace(|| {
+        const MANY: usize = 50;
+        let world = World::new();
+        world.configure(&Settings::default());
+        // The second time over what the first one left when it was killed.
+        for _ in 0..2 {
+            let mut racing: Vec<_> = (0..MANY)
+                .map(|_| {
+                    let mut command = Daemon::command(&world);
+                    command.stderr(Stdio::null()).spawn().unwrap()
+                })
+                .collect();
+            let mut lost = 0;
+            wait_until("all but one have given up", || {
+                racing.retain_mut(|one| match one.try_wait().unwrap() {
+                    Some(status) => {
+                        assert_eq!(status.code(), Some(1), "{status}");
+                        lost += 1;
+                        false
+                    }
+                    None => true,
+                });
+                lost == MANY - 1
+            });
+            let mut winner = racing.pop().unwrap();
+            wait_until("it answers", || Connection::open(&world.socket()).is_ok());
+            let mut connection = Connection::open(&world.socket()).unwrap();
+            let status = connection.call("status", &json!({}));
+            assert_eq!(status["daemon"]["pid"], winner.id(), "{status:#}");
+            winner.kill().unwrap();
+            winner.wait().unwrap();
+        }
+        // Nobody else got as far as to say that it had started.
+        assert_eq!(world.event_log().named("daemon.started").len(), 2);
     });
 }

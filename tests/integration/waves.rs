@@ -168,3 +168,36 @@ fn the_daemon_answers_others_while_a_kill_is_in_progress() {
         survivors.assert_alive();
     });
 }
+
+#[test]
+fn a_hundred_who_ask_for_the_end_of_one_orphan_share_one_escalation() {
+    in_private_pid_namespace(|| {
+        const MANY: usize = 100;
+        let world = World::new();
+        let settings = Settings {
+            sigterm_wait: "1s",
+            ..Settings::impatient()
+        };
+        let daemon = world.daemon_with(&settings);
+        let survivors = world.survivors();
+        let orphan = world.orphan("gone").stubborn().start();
+        let mut asking: Vec<_> = (0..MANY).map(|_| daemon.connect()).collect();
+        for connection in &mut asking {
+            connection.request("fix", &json!({"confirm": true, "pids": [orphan.pid]}));
+        }
+        for connection in &mut asking {
+            let fix = &connection.read().expect("an answer")["result"];
+            assert_eq!(pids(&fix["killed"]), [orphan.pid], "{fix:#}");
+            let killed = entry_of(&fix["killed"], orphan.pid);
+            assert_eq!(killed["sigkill_required"], true, "{killed:#}");
+        }
+        let log = world.event_log();
+        for signal in ["SIGTERM", "SIGKILL"] {
+            assert_eq!(log.signals(orphan.pid, signal).len(), 1, "{signal}");
+        }
+        assert_eq!(log.about(orphan.pid, "orphan.killed").len(), 1);
+        let counters = &daemon.call("status", &json!({}))["counters"];
+        assert_eq!(counters["killed"], 1, "{counters:#}");
+        survivors.assert_alive();
+    });
+}
