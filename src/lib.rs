@@ -28,6 +28,9 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod event_log;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod logging;
 pub mod orphan;
 pub mod os;

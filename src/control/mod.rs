@@ -3,6 +3,8 @@
 pub mod client;
 pub mod connection;
 pub mod embedded;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 pub mod lines;
 pub mod notifications;
 pub mod peers;

@@ -8,6 +8,8 @@
 //! lock of the state directory. The one exception is [`unfinished`], which has to tell a signal
 //! from an outcome.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 mod line;
 mod measure;
 mod read;

@@ -77,6 +77,8 @@ fn sources(below: &Path, found: &mut Vec<PathBuf>) {
             && name != "tests.rs"
             && name != "lib.rs"
             && name != "fixtures.rs"
+            && name != "fuzzed.rs"
+            && name != "fuzzing.rs"
         {
             found.push(path);
         }

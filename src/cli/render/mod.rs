@@ -16,6 +16,8 @@ mod failure;
 mod field;
 mod fix;
 mod fold;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 mod gate;
 mod paint;
 mod refusal;

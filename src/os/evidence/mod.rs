@@ -27,6 +27,9 @@ mod node;
 mod linux;
 #[cfg(target_os = "linux")]
 use linux as platform;
+#[cfg(all(target_os = "linux", any(test, fuzzing)))]
+#[path = "linux/fuzzed.rs"]
+pub(crate) mod fuzzed;
 
 #[cfg(target_os = "macos")]
 mod macos;

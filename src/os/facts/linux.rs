@@ -290,6 +290,9 @@ pub(super) fn family_table() -> io::Result<BTreeMap<Pid, (Pid, Pid)>> {
     Ok(table)
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
+
 #[cfg(test)]
 mod tests {
     use super::*;

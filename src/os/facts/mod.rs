@@ -21,6 +21,8 @@ use hanging::why_it_stays as platform_why_it_stays;
 mod linux;
 #[cfg(target_os = "linux")]
 use linux as platform;
+#[cfg(all(target_os = "linux", any(test, fuzzing)))]
+pub(crate) use linux::fuzzed;
 
 #[cfg(target_os = "macos")]
 mod macos;
