@@ -223,7 +223,12 @@ impl Policy {
         let sighting = &termination.sighting;
         let identity = sighting.identity();
         if let Some(tracked) = self.tracked.get_mut(&identity) {
-            let ended = Input::Ended(termination.outcome.clone());
+            let ended = match &termination.outcome {
+                Outcome::Spared { why } if is_for_their_sake(termination, why) => {
+                    Input::LetGo(why.clone())
+                }
+                outcome => Input::Ended(outcome.clone()),
+            };
             tracked.take(ended, rules, now.moment);
             if tracked.state == State::Gone {
                 self.tracked.remove(&identity);
@@ -370,6 +375,12 @@ impl Tracked {
 
 fn workspace_of(sighting: &Sighting) -> Option<&PathBuf> {
     sighting.observation.evidence.workspace.as_ref()
+}
+
+/// Whether an end that a peer asked for came to nothing because of that peer, and not of the orphan.
+fn is_for_their_sake(termination: &Termination, why: &str) -> bool {
+    const SAKES: [&str; 3] = ["protected_ancestor", "lineage_unknown", "not_selected"];
+    matches!(termination.actor, Actor::Peer { .. }) && SAKES.contains(&why)
 }
 
 #[cfg(test)]

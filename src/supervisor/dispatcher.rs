@@ -248,8 +248,16 @@ impl Dispatcher {
 
     /// From now on this holds, for what is under way too.
     fn order(&self, change: impl FnOnce(&mut Orders)) {
-        self.orders
-            .send_modify(|orders| change(Arc::make_mut(orders)));
+        self.orders.send_if_modified(|orders| {
+            let mut next = Orders::clone(orders);
+            change(&mut next);
+            // What says the same again disturbs nobody who goes by it.
+            let is_another = !next.says_the_same_as(orders);
+            if is_another {
+                *orders = Arc::new(next);
+            }
+            is_another
+        });
     }
 
     fn note(&mut self, transitions: Vec<Transition>, now: Now, effects: &mut Vec<Effect>) {
@@ -260,8 +268,11 @@ impl Dispatcher {
                     // It was away while it is being ended, and nobody has said so.
                     if let Some(lost) = self.unsaid.remove(&sighting.identity()) {
                         let before = &lost.sighting.observation.coordinator;
-                        let is_another = *before != sighting.observation.coordinator;
-                        facts.push(self.lost(lost, is_another, now));
+                        if *before == sighting.observation.coordinator {
+                            // It was only out of sight, and is the same orphan: nothing was said, nor is.
+                            continue;
+                        }
+                        facts.push(self.lost(lost, true, now));
                     }
                     self.counters.detected += 1;
                     facts.push(Fact::Detected {

@@ -16,7 +16,7 @@ pub const NOT_SELECTED: &str = "not_selected";
 pub const YOUNG: &str = "younger_than_ephemeral_min_age";
 
 /// A fix under way: who waits for which orphans to be ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Demand {
     /// Who waits: protected, with all that is above it.
     pub peer: Peer,

@@ -17,7 +17,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use self::case::{Case, Victim, await_exits_of, gone, is_exiting, send, spare, who_stays};
+use self::case::{Case, Looked, Victim, await_exits_of, gone, is_exiting, send, spare, who_stays};
 use self::gather::{GatheringCase, Newcomers, gather_all};
 pub use self::survey::survey;
 use super::journal::Journal;
@@ -37,8 +37,13 @@ use crate::os::facts;
 /// How long looking at the processes around the orphans may take.
 pub(super) const SNAPSHOT_LIMIT: Duration = Duration::from_secs(10);
 
-/// How old a check may be when the signal goes out.
+/// How long ago a check may have begun when the signal goes out …
 const STALE_AFTER: Duration = Duration::from_millis(250);
+/// … if it can be made again so often. After that it counts how long ago it was over, so that a machine
+/// that takes its time ends orphans, too: with a little more room for each of many.
+const LOOKS_AGAIN: usize = 3;
+const TOO_OLD_AFTER: Duration = Duration::from_secs(1);
+const ROOM_FOR_EACH: Duration = Duration::from_millis(2);
 
 /// Why an orphan is spared that the daemon may not end by itself any more.
 pub const REAPING_HELD: &str = "reaping_held";
@@ -75,6 +80,34 @@ pub struct Orders {
     pub demands: Vec<Arc<Demand>>,
 }
 
+impl Orders {
+    /// Whether nothing that holds is different.
+    #[must_use]
+    pub fn says_the_same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.settings, &other.settings)
+            && self.steering == other.steering
+            && self.is_view_obstructed == other.is_view_obstructed
+            && self.demands == other.demands
+    }
+
+    /// Whether what these need no new look for is all that is different: whatever is said of an orphan, or of
+    /// who is kept, is heeded for each signal. Who belongs to it is another question only under another
+    /// configuration, and beside somebody else who must not be touched.
+    fn ask_the_same_as(&self, other: &Self) -> bool {
+        let lineages = |orders: &Self| -> Vec<_> {
+            let demands = orders.demands.iter();
+            demands
+                .map(|demand| Arc::clone(&demand.peer.lineage))
+                .collect()
+        };
+        Arc::ptr_eq(&self.settings, &other.settings)
+            && self.steering.keeps == other.steering.keeps
+            && lineages(self)
+                .iter()
+                .all(|lineage| lineages(other).contains(lineage))
+    }
+}
+
 /// Runs a wave to its end. Every target's [`Termination`] goes to `ended`, as soon as it is known.
 pub async fn run(
     wave: Wave,
@@ -109,6 +142,8 @@ pub async fn run(
             leader_row: None,
             starter: None,
             unrecorded: None,
+            recorded: None,
+            look: Looked::at(runner.started),
         })
         .collect();
     let survivors = runner.pass(Signal::Term, cases).await;
@@ -150,12 +185,14 @@ struct Runner {
 
 impl Runner {
     /// One round: check, record, signal, await. Returns the cases that have to go on.
-    async fn pass(&self, signal: Signal, cases: Vec<Case>) -> Vec<Case> {
+    async fn pass(&self, signal: Signal, mut cases: Vec<Case>) -> Vec<Case> {
         if cases.is_empty() {
             return cases;
         }
-        let checked = Instant::now();
-        let mut orders = self.orders();
+        for case in &mut cases {
+            case.recorded = None;
+        }
+        let orders = self.orders();
         let cases = join_all(cases.into_iter().map(|case| self.check(case))).await;
         let cases = self.report_ended(cases);
         let newcomers = match signal {
@@ -167,18 +204,7 @@ impl Runner {
         let mut cases = self.report_ended(cases);
         self.record(signal, &mut cases).await;
         let mut cases = self.report_ended(cases);
-        let mut is_stale = checked.elapsed() > STALE_AFTER;
-        // One that hangs, or a slow disk, held up all of them: the world may have moved on. Or who is
-        // kept, or a coordinator, is another question by now.
-        while is_stale || !Arc::ptr_eq(&orders, &self.orders()) {
-            is_stale = false;
-            orders = self.orders();
-            let again = join_all(cases.into_iter().map(|case| self.check(case))).await;
-            let again = self.report_ended(again);
-            // Their members too; whoever is new by now has no record.
-            let again = self.gather_victims(Newcomers::Nobody, again).await;
-            cases = self.report_ended(again);
-        }
+        cases = self.look_again(orders, cases).await;
         // Nothing is awaited between this and the signals: what the owner was answered by now holds.
         let cases = self.heed_owner(cases);
         let mut cases = self.report_ended(cases);
@@ -189,9 +215,56 @@ impl Runner {
         self.await_exits(signal, cases).await
     }
 
+    /// One that hangs, or a slow disk, held up all of them: the world may have moved on. Or who is kept, or a
+    /// coordinator, is another question by now than under `orders`. Checks again until neither is so, and
+    /// gives up on whom that does not help.
+    async fn look_again(&self, mut orders: Arc<Orders>, mut cases: Vec<Case>) -> Vec<Case> {
+        for _ in 0..LOOKS_AGAIN {
+            let now = self.orders();
+            let is_asked_anew = !now.ask_the_same_as(&orders);
+            orders = now;
+            let is_due = |case: &Case| is_asked_anew || case.look.began.elapsed() > STALE_AFTER;
+            if !cases.iter().any(is_due) {
+                return cases;
+            }
+            // Whoever was looked at just now does not wait for the slow ones again.
+            let looks = cases.into_iter().map(|case| async move {
+                match is_asked_anew || case.look.began.elapsed() > STALE_AFTER {
+                    true => self.check(case).await,
+                    false => case,
+                }
+            });
+            let again = join_all(looks).await;
+            let again = self.report_ended(again);
+            // Their members too; whoever is new by now has no record.
+            let again = self.gather_victims(Newcomers::Nobody, again).await;
+            cases = self.report_ended(again);
+        }
+        let is_asked_anew = !self.orders().ask_the_same_as(&orders);
+        let many = u32::try_from(cases.len()).unwrap_or(u32::MAX);
+        let too_old = TOO_OLD_AFTER.saturating_add(ROOM_FOR_EACH.saturating_mul(many));
+        for case in &mut cases {
+            if is_asked_anew || case.look.over.elapsed() > too_old {
+                let detail = "checks_take_too_long".to_owned();
+                case.escalation.advance(Input::CheckUnavailable { detail });
+            }
+        }
+        self.report_ended(cases)
+    }
+
     /// Reads the orphan again under its handle: the same process, the same program, still an
     /// orphan, still nobody we must not touch. Leaves the escalation as it is if all of that holds.
-    async fn check(&self, mut case: Case) -> Case {
+    async fn check(&self, case: Case) -> Case {
+        let began = Instant::now();
+        let mut case = self.checked(case).await;
+        case.look = Looked {
+            began,
+            over: Instant::now(),
+        };
+        case
+    }
+
+    async fn checked(&self, mut case: Case) -> Case {
         if case
             .orphan()
             .is_some_and(|orphan| !orphan.handle.is_alive())
@@ -324,15 +397,18 @@ impl Runner {
         let written = self.journal.record_and_flush(events).await;
         for case in cases {
             let Err(error) = &written else {
+                case.recorded = Some(case.actor);
                 case.escalation.advance(Input::Recorded);
                 continue;
             };
+            case.recorded = None;
             case.unrecorded = Some(error.to_string());
-            // Whoever asks for it gets it all the same.
-            case.escalation.set_audit(match self.asked_for_by(case) {
-                Some(_) => Audit::Wanted,
-                None => Audit::Required,
-            });
+            // Whoever asks for it gets it all the same; who has asked and does not any more is heeded below.
+            case.escalation
+                .set_audit(match (self.asked_for_by(case), case.actor) {
+                    (None, Actor::Auto) => Audit::Required,
+                    _ => Audit::Wanted,
+                });
             case.escalation.advance(Input::NotRecorded);
         }
     }

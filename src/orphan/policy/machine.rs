@@ -183,6 +183,8 @@ pub enum Input {
     Began,
     /// That ended.
     Ended(Outcome),
+    /// It came to nothing for the sake of who asked for it, in this word: nothing that this changes.
+    LetGo(String),
 }
 
 impl State {
@@ -194,6 +196,10 @@ impl State {
                 Self::Gone
             }
             (state, Input::Ended(outcome)) => state.ended(outcome, now),
+            (state, Input::LetGo(why)) => match state.patience() {
+                Some(patience) => Self::Spared { why, patience },
+                None => state,
+            },
             // Its wave looks for itself, before each signal. But if that comes to nothing, a break
             // meanwhile was one all the same.
             (Self::Terminating(patience), Input::NoOrphan | Input::Unwatched) => {

@@ -55,6 +55,12 @@ impl Dispatcher {
     /// An orphan left the scans while it was being ended, and is not what it was any more.
     pub(super) fn lost(&mut self, lost: Lost, is_another_program: bool, now: Now) -> Fact {
         let Lost { sighting, was } = lost;
+        // It was only out of sight, and is no orphan any more.
+        if let Some(known) = self.registry.get(&sighting.identity()).cloned()
+            && known.verdict.orphan_reason().is_none()
+        {
+            return self.cleared(&known, was, Cleared::VerdictChanged, now);
+        }
         let cause = match is_another_program {
             true => Cleared::ProgramChanged,
             false => Cleared::Exited,

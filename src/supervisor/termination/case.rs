@@ -85,6 +85,26 @@ pub(super) struct Case {
     pub(super) leader_row: Option<Row>,
     pub(super) starter: Option<Starter>,
     pub(super) unrecorded: Option<String>,
+    /// On whose behalf its next signal is on record, if it is.
+    pub(super) recorded: Option<Actor>,
+    /// When the orphan itself was checked last.
+    pub(super) look: Looked,
+}
+
+/// When a check was made.
+#[derive(Clone, Copy)]
+pub(super) struct Looked {
+    pub(super) began: Instant,
+    pub(super) over: Instant,
+}
+
+impl Looked {
+    pub(super) fn at(moment: Instant) -> Self {
+        Self {
+            began: moment,
+            over: moment,
+        }
+    }
 }
 
 impl Case {

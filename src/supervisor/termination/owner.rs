@@ -48,10 +48,17 @@ impl Runner {
             .into_iter()
             .zip(asked)
             .map(|(mut case, asked)| match asked {
-                Ok(actor) => {
-                    case.actor = actor;
-                    self.without_protected(case, &held_pids)
-                }
+                Ok(actor) => match case.recorded {
+                    // Its signal is on record as somebody else's: whoever wants it now has it begun anew.
+                    Some(recorded) if recorded != actor => {
+                        case.actor = recorded;
+                        let_go(case, not_wanted_by(recorded))
+                    }
+                    _ => {
+                        case.actor = actor;
+                        self.without_protected(case, &held_pids)
+                    }
+                },
                 Err(why) => let_go(case, &why),
             })
             .collect()
@@ -96,6 +103,12 @@ impl Runner {
         if let Some(why) = self.forbidden_to_all(&orders, case) {
             return Err(why);
         }
+        // Whose signal is on record goes on with it, if they still want that.
+        if let Some(peer @ Actor::Peer { .. }) = case.recorded
+            && self.all_asked_for_by(case).any(|actor| actor == peer)
+        {
+            return Ok(peer);
+        }
         let held = match self.wave_actor {
             Actor::Auto => match self.held_back(&orders, case) {
                 None => return Ok(Actor::Auto),
@@ -117,10 +130,15 @@ impl Runner {
 
     /// The first of those who wait for its end and do not spare it.
     pub(super) fn asked_for_by(&self, case: &Case) -> Option<Actor> {
+        self.all_asked_for_by(case).next()
+    }
+
+    fn all_asked_for_by(&self, case: &Case) -> impl Iterator<Item = Actor> {
         let orders = self.orders();
-        let mut demands = orders.demands.iter();
-        let asked = demands.find(|demand| self.spared_by(demand, &orders, case).is_none())?;
-        Some(asked.peer.actor())
+        let demands = orders.demands.iter();
+        let asked = demands.filter(|demand| self.spared_by(demand, &orders, case).is_none());
+        let actors: Vec<Actor> = asked.map(|demand| demand.peer.actor()).collect();
+        actors.into_iter()
     }
 
     fn spared_by(&self, demand: &Demand, orders: &Orders, case: &Case) -> Option<&'static str> {
@@ -244,6 +262,14 @@ pub(super) fn protected_by(lineage: &Lineage, orphan: &ProcessIdentity) -> &'sta
         Protection::ProtectedAncestor.word()
     } else {
         "lineage_unknown"
+    }
+}
+
+/// Why an orphan is spared that this one does not want to be ended any more.
+fn not_wanted_by(actor: Actor) -> &'static str {
+    match actor {
+        Actor::Auto => REAPING_HELD,
+        Actor::Peer { .. } => NOT_SELECTED,
     }
 }
 

@@ -30,7 +30,7 @@ fn spared(why: &str) -> Outcome {
 }
 
 /// Keeps a pool of one thread busy: whatever else is to run there waits for a turn of `work` first.
-fn busy_with(pool: Handle, is_over: Arc<AtomicBool>, work: Arc<dyn Fn() + Send + Sync>) {
+pub(super) fn busy_with(pool: Handle, is_over: Arc<AtomicBool>, work: Arc<dyn Fn() + Send + Sync>) {
     let next = pool.clone();
     pool.spawn_blocking(move || {
         if !is_over.load(Ordering::Relaxed) {

@@ -136,3 +136,136 @@ fn whoever_waits_for_anything_is_protected_with_all_that_is_above_it() {
         assert_spared(&end, is_alive, "protected_ancestor");
     });
 }
+
+const ORPHANS: u32 = 2;
+const EVERY: Duration = Duration::from_millis(100);
+
+/// What a dispatcher does with each scan, each fix that begins or ends and each orphan's end: the orders
+/// are replaced, and nothing of what they say changes.
+#[test]
+fn orders_that_say_the_same_again_hold_no_wave_up() {
+    in_private_pid_namespace(|| {
+        let mut ground = Ground::with_blocking_threads(1);
+        ground.settings.probe_timeout = Duration::from_secs(60);
+        let orphans: Vec<Watched> = (0..ORPHANS)
+            .map(|number| Watched::start(coordinator(&ground.path(&format!("gone{number}")))))
+            .collect();
+        let sightings = orphans
+            .iter()
+            .map(|one| ground.sighting_of(one.pid))
+            .collect();
+        let (asked, order) = (&orphans[0], &ground);
+        let is_over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        super::moments::busy_with(
+            ground.blocking_pool(),
+            Arc::clone(&is_over),
+            // A disk, or a machine, that takes its time.
+            Arc::new(|| std::thread::sleep(Duration::from_millis(60))),
+        );
+        let is_over = &is_over;
+        let (ends, had_it) = ground.wave(sightings, move || {
+            let deadline = std::time::Instant::now() + Duration::from_secs(20);
+            while std::time::Instant::now() < deadline {
+                if asked.has_received(Number::SIGTERM) {
+                    return true;
+                }
+                order.order(|_| ());
+                std::thread::sleep(EVERY);
+            }
+            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+            false
+        });
+        assert!(
+            had_it,
+            "no signal in 20 s, until the orders stood still: {ends:?}"
+        );
+    });
+}
+
+/// The record is on disk when the owner pauses, and somebody waits for the orphan: whose signal is it?
+#[test]
+fn a_signal_is_on_record_as_whose_it_is() {
+    in_private_pid_namespace(|| {
+        let mut ground = Ground::with_blocking_threads(1);
+        ground.settings.probe_timeout = Duration::from_secs(60);
+        let orphan = Watched::start(coordinator(&ground.path("gone")));
+        let sighting = ground.sighting_of(orphan.pid);
+        let identity = sighting.identity();
+        let is_over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        super::moments::busy_with(
+            ground.blocking_pool(),
+            Arc::clone(&is_over),
+            Arc::new(|| std::thread::sleep(Duration::from_millis(150))),
+        );
+        let log = ground.path("state/events.jsonl");
+        let order = &ground;
+        let (ends, ()) = ground.wave(vec![sighting], move || {
+            wait_until("the signal is on record", || {
+                std::fs::read_to_string(&log).is_ok_and(|log| log.contains("orphan.signal"))
+            });
+            order.order(|orders| {
+                pause(orders);
+                orders
+                    .demands
+                    .push(wants(Selection::default(), &[identity]));
+            });
+        });
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        // It is begun anew for the one who waits, and recorded as theirs.
+        assert!(ends[0].outcome.is_spared_as("reaping_held"), "{ends:?}");
+        assert_eq!(ends[0].actor, Actor::Auto, "{ends:?}");
+        assert!(!orphan.has_received(Number::SIGTERM));
+    });
+}
+
+/// A wave that checks again goes by a check that is as old as one that made it check again.
+#[test]
+fn the_second_check_is_not_stale_either_when_the_signal_goes_out() {
+    in_private_pid_namespace(|| {
+        for turn in [3, 4, 6, 10] {
+            let mut ground = Ground::with_blocking_threads(1);
+            ground.settings.probe_timeout = Duration::from_secs(60);
+            let workspace = ground.path("gone");
+            let orphan = Watched::start(coordinator(&workspace));
+            let sighting = ground.sighting_of(orphan.pid);
+            let log = ground.path("state/events.jsonl");
+            let turns = std::sync::atomic::AtomicU64::new(0);
+            let pid = orphan.pid;
+            let had_it_before = Arc::new(std::sync::atomic::AtomicBool::new(false));
+            let had = Arc::clone(&had_it_before);
+            let work = move || {
+                if std::fs::read_to_string(&log).is_ok_and(|log| log.contains("orphan.signal"))
+                    && turns.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1 == turn
+                {
+                    std::fs::create_dir_all(&workspace).expect("a directory");
+                    std::thread::sleep(Duration::from_secs(2));
+                    // Nothing else was looked at meanwhile. Whoever has its signal by now had it when
+                    // the workspace came back.
+                    let gone = super::ground::argv(pid).is_empty();
+                    had.store(
+                        gone || !super::ground::pending(pid).is_empty(),
+                        std::sync::atomic::Ordering::Relaxed,
+                    );
+                } else {
+                    std::thread::sleep(Duration::from_millis(150));
+                }
+            };
+            let is_over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+            super::moments::busy_with(ground.blocking_pool(), Arc::clone(&is_over), Arc::new(work));
+            let outcome = ground.end(sighting);
+            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+            let signalled = ground.recorded().len();
+            let before = had_it_before.load(std::sync::atomic::Ordering::Relaxed);
+            eprintln!(
+                "turn {turn}: {outcome:?} received {:?} before {before} records {signalled}",
+                orphan.received()
+            );
+            let terminated =
+                !orphan.received().is_empty() || matches!(outcome, Outcome::Killed { .. });
+            assert!(
+                before || !terminated || !ground.path("gone").exists(),
+                "turn {turn}: its workspace was back for 2 s when it got SIGTERM: {outcome:?}, {signalled} records"
+            );
+        }
+    });
+}

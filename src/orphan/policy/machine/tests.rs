@@ -100,11 +100,21 @@ fn every_state_has_an_answer_to_every_input() {
         Input::Ended(killed),
         Input::Ended(failure(Failure::AliveAfterSigkill)),
         Input::Ended(spared()),
+        Input::LetGo("not_selected".to_owned()),
     ];
     let table = [
         (
             "seen",
-            ["seen", "suspected", "seen", "seen", "gone", "seen", "seen"],
+            [
+                "seen",
+                "suspected",
+                "seen",
+                "seen",
+                "gone",
+                "seen",
+                "seen",
+                "seen",
+            ],
         ),
         (
             "suspected",
@@ -115,6 +125,7 @@ fn every_state_has_an_answer_to_every_input() {
                 "terminating",
                 "gone",
                 "failed",
+                "spared",
                 "spared",
             ],
         ),
@@ -128,6 +139,7 @@ fn every_state_has_an_answer_to_every_input() {
                 "gone",
                 "failed",
                 "spared",
+                "spared",
             ],
         ),
         (
@@ -139,6 +151,7 @@ fn every_state_has_an_answer_to_every_input() {
                 "terminating",
                 "gone",
                 "failed",
+                "spared",
                 "spared",
             ],
         ),
@@ -152,6 +165,7 @@ fn every_state_has_an_answer_to_every_input() {
                 "gone",
                 "failed",
                 "spared",
+                "spared",
             ],
         ),
         (
@@ -163,6 +177,7 @@ fn every_state_has_an_answer_to_every_input() {
                 "terminating",
                 "gone",
                 "failed",
+                "spared",
                 "spared",
             ],
         ),
@@ -176,6 +191,7 @@ fn every_state_has_an_answer_to_every_input() {
                 "gone",
                 "failed",
                 "spared",
+                "spared",
             ],
         ),
         (
@@ -188,11 +204,14 @@ fn every_state_has_an_answer_to_every_input() {
                 "gone",
                 "failed",
                 "spared",
+                "spared",
             ],
         ),
         (
             "gone",
-            ["gone", "gone", "gone", "gone", "gone", "gone", "gone"],
+            [
+                "gone", "gone", "gone", "gone", "gone", "gone", "gone", "gone",
+            ],
         ),
     ];
     for ((name, state), (row, expected)) in states().into_iter().zip(table) {
@@ -376,4 +395,19 @@ fn what_was_spared_or_could_not_be_checked_gets_all_the_patience_again() {
         all.push(orphan(123, look()));
         assert_eq!(story(&all).word(), "confirmed");
     }
+}
+
+/// It was begun for somebody, and let go for their sake: what it waited for already counts.
+#[test]
+fn what_was_let_go_for_the_sake_of_who_asked_keeps_its_patience() {
+    let mut all = vec![
+        orphan(0, look()),
+        orphan(30, look()),
+        (40, Input::Began),
+        (41, Input::LetGo("lineage_unknown".to_owned())),
+        orphan(50, look()),
+    ];
+    assert_eq!(story(&all).word(), "spared");
+    all.push(orphan(60, look()));
+    assert_eq!(story(&all).word(), "confirmed");
 }

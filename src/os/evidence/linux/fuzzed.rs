@@ -11,9 +11,7 @@ pub(crate) fn mounts(data: &[u8]) {
     assert!(table.points().count() <= lines);
     // What is strange beside it takes no line away.
     let honest = [b"36 35 98:0 / /a\\040b rw - ext4 /dev/sda rw\n", data].concat();
-    let is_taken_over = data
-        .split(|byte| *byte == b'\n')
-        .any(|line| line.starts_with(b"36 "));
+    let is_taken_over = table.get(36).is_some();
     let table = MountTable::parse(&honest);
     assert!(is_taken_over || table.is_mount_point(Path::new("/a b")));
 }

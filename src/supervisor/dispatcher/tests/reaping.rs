@@ -717,3 +717,120 @@ fn one_that_somebody_ends_already_takes_nobodys_turn() {
     let first = daemon.scanned(vec![orphan(10), other()]);
     assert_eq!(first[1..], ["end [10]", "end [11]"], "{first:?}");
 }
+
+#[test]
+fn a_scan_that_changes_nothing_does_not_disturb_a_wave() {
+    let mut daemon = reaping();
+    scan(&mut daemon, vec![orphan(10)]);
+    let orders = daemon.waves[0].orders.clone();
+    let before = Arc::clone(&orders.borrow());
+    scan(&mut daemon, vec![orphan(10)]);
+    assert!(
+        Arc::ptr_eq(&before, &orders.borrow()),
+        "a wave that checks again whenever this changes is held up by each scan"
+    );
+}
+
+#[test]
+fn an_end_nobody_waits_for_does_not_disturb_other_waves() {
+    let mut daemon = reaping();
+    let other = || {
+        without_witness()
+            .path(missing())
+            .at("/home/me/b")
+            .observed(11)
+    };
+    scan(&mut daemon, vec![orphan(10), other()]);
+    let orders = daemon.waves[0].orders.clone();
+    let before = Arc::clone(&orders.borrow());
+    ended(&mut daemon, 11, KILLED);
+    assert!(Arc::ptr_eq(&before, &orders.borrow()));
+}
+
+#[test]
+fn one_that_came_back_as_no_orphan_is_not_said_to_have_exited() {
+    let mut daemon = reaping();
+    scan(&mut daemon, vec![orphan(10)]);
+    scan(&mut daemon, vec![]);
+    scan(&mut daemon, vec![alive(10)]);
+    let sighting = daemon.waves[0].targets[0].clone();
+    let mut termination = termination(sighting, spared("workspace_alive"));
+    termination.actor = Actor::Auto;
+    let effects = daemon
+        .dispatcher
+        .handle_event(Event::Ended(Box::new(termination)), clock());
+    let causes: Vec<Cleared> = effects
+        .into_iter()
+        .filter_map(|effect| match effect {
+            Effect::Record(facts) => Some(facts),
+            _ => None,
+        })
+        .flatten()
+        .filter_map(|fact| match fact {
+            Fact::Cleared { cause, .. } => Some(cause),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(causes, [Cleared::VerdictChanged]);
+}
+
+/// A fix that was spared only for its peer's sake, asked again and again, and automatic reaping.
+#[test]
+fn what_spares_one_for_a_peers_sake_does_not_begin_the_daemons_patience_anew() {
+    let mut daemon = Daemon::ready(vec![]);
+    let rules = &mut Arc::make_mut(&mut daemon.dispatcher.settings).reap;
+    rules.confirm = true;
+    rules.grace = Duration::from_secs(60);
+    rules.min_sightings = 1;
+    rules.stall = Duration::from_secs(3_600);
+    let step = |daemon: &mut Daemon, event: Event, after: u64| -> Vec<String> {
+        let mut now = clock();
+        let time = Duration::from_secs(after);
+        now.moment = now.moment.after(time);
+        now.wall += time;
+        let effects = daemon.dispatcher.handle_event(event, now);
+        effects.into_iter().map(|one| daemon.perform(one)).collect()
+    };
+    let seen = || Event::Scanned {
+        observations: Ok(vec![orphan(10)]),
+        around: clear(),
+        took: TOOK,
+    };
+    step(&mut daemon, Event::Tick, 0);
+    step(&mut daemon, seen(), 0);
+    let mut reaped = false;
+    for round in 1..=20 {
+        let at = round * 50;
+        let asked = Event::Asked {
+            ticket: round,
+            peer: peer(),
+            request: Request::Fix {
+                selection: Selection::default(),
+            },
+        };
+        step(&mut daemon, asked, at);
+        step(&mut daemon, seen(), at);
+        // The peer hung up before its ancestors could be read: for its sake nobody is ended.
+        daemon_ends(&mut daemon, at, &step);
+        step(&mut daemon, Event::Tick, at + 20);
+        let said = step(&mut daemon, seen(), at + 20);
+        reaped |= said.contains(&"end [10]".to_owned());
+        if reaped {
+            break;
+        }
+    }
+    assert!(
+        reaped,
+        "an orphan for 1000 s, held by nothing, with a grace of 60 s"
+    );
+}
+
+fn daemon_ends(
+    daemon: &mut Daemon,
+    at: u64,
+    step: &impl Fn(&mut Daemon, Event, u64) -> Vec<String>,
+) {
+    let sighting = daemon.waves.last().unwrap().targets[0].clone();
+    let end = termination(sighting, spared("lineage_unknown"));
+    step(daemon, Event::Ended(Box::new(end)), at);
+}
