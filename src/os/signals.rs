@@ -1,9 +1,12 @@
 //! Signals as values: those that a daemon listens to, and those that matter to who has the terminal.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::StreamExt;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use signal_hook::flag;
 use signal_hook_tokio::Signals;
 
 /// What a signal to the daemon asks for.
@@ -57,8 +60,21 @@ pub enum TerminalSignal {
     Continued,
 }
 
-/// The signals that a program with the terminal listens to.
-pub struct TerminalSignals(Signals);
+/// What ends a program with the terminal.
+const ENDING: [Signal; 4] = [
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+];
+
+/// The signals that a program with the terminal listens to. When this is dropped, those that end a program do
+/// so by themselves again.
+pub struct TerminalSignals {
+    signals: Signals,
+    /// From when on they end the process by themselves.
+    is_over: Arc<AtomicBool>,
+}
 
 impl TerminalSignals {
     /// Starts to listen. From now on these signals neither end nor stop the process.
@@ -66,25 +82,44 @@ impl TerminalSignals {
     /// # Errors
     /// If the handlers cannot be installed.
     pub fn listen() -> io::Result<Self> {
-        Signals::new([
-            Signal::SIGTERM as i32,
-            Signal::SIGINT as i32,
-            Signal::SIGHUP as i32,
-            Signal::SIGQUIT as i32,
-            Signal::SIGTSTP as i32,
-            Signal::SIGCONT as i32,
-        ])
-        .map(Self)
+        let is_over = Arc::new(AtomicBool::new(false));
+        for ending in ENDING {
+            flag::register_conditional_default(ending as i32, Arc::clone(&is_over))?;
+        }
+        let others = [Signal::SIGTSTP, Signal::SIGCONT];
+        let all = ENDING.iter().chain(&others).map(|signal| *signal as i32);
+        let signals = Signals::new(all)?;
+        Ok(Self { signals, is_over })
+    }
+
+    /// The same, but the second one that is to end the process does: whoever writes to a terminal that nobody
+    /// reads hears of none.
+    ///
+    /// # Errors
+    /// If the handlers cannot be installed.
+    pub fn listen_once() -> io::Result<Self> {
+        let listening = Self::listen()?;
+        for ending in ENDING {
+            // After the above: the first one arms what the second one meets.
+            flag::register(ending as i32, Arc::clone(&listening.is_over))?;
+        }
+        Ok(listening)
     }
 
     /// The next one.
     pub async fn next(&mut self) -> Option<TerminalSignal> {
-        let number = self.0.next().await?;
+        let number = self.signals.next().await?;
         Some(match Signal::try_from(number) {
             Ok(Signal::SIGTSTP) => TerminalSignal::Stop,
             Ok(Signal::SIGCONT) => TerminalSignal::Continued,
             _ => TerminalSignal::End(number),
         })
+    }
+}
+
+impl Drop for TerminalSignals {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
     }
 }
 
@@ -94,10 +129,20 @@ pub fn is_quit(number: i32) -> bool {
     number == Signal::SIGQUIT as i32
 }
 
-/// Stops this process until it gets SIGCONT.
+/// Stops this process until it gets SIGCONT, as SIGTSTP does by itself: not where nobody is there who could
+/// let it go on (setpgid(2), orphaned process groups).
 pub fn stop_here() {
-    // Nobody can catch SIGSTOP, and it goes to this very process: it cannot fail.
-    let _ = nix::sys::signal::raise(Signal::SIGSTOP);
+    let usual = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    // SAFETY: the default action is no code of ours, and what is put back was there before.
+    #[expect(unsafe_code, reason = "sigaction(2) has no safe form")]
+    unsafe {
+        // If it cannot be had, the process goes on: nothing is lost by that.
+        let Ok(before) = sigaction(Signal::SIGTSTP, &usual) else {
+            return;
+        };
+        let _ = nix::sys::signal::raise(Signal::SIGTSTP);
+        let _ = sigaction(Signal::SIGTSTP, &before);
+    }
 }
 
 /// Ends this process as the signal does by itself, whatever was installed for it.

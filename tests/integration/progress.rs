@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::support::{
     Daemon, Pty, Settings, StandIn, World, ctl_command, in_private_pid_namespace, run_ctl, signal,
-    wait_until,
+    state, wait_until,
 };
 
 /// A daemon that gives those who do not obey so long.
@@ -133,14 +133,32 @@ fn it_can_be_suspended_while_it_goes_on() {
         let world = World::new();
         let _daemon = daemon(&world, "2s");
         let (orphan, _) = family(&world, "gone");
+        let command = ctl_command(&world, ["fix", "--confirm"]);
+        let mut pty = Pty::start_as_job(&command, 120, 40);
+        pty.wait_for("SIGKILL in");
+        pty.press("\u{1a}");
+        wait_until("it is stopped", || state(pty.pid()) == Some('T'));
+        wait_until("the daemon has ended it", || orphan.has_exited());
+        pty.bring_back();
+        assert_eq!(pty.wait().code(), Some(0));
+        pty.wait_for("by SIGKILL");
+        pty.wait_until_given_back();
+    });
+}
+
+#[test]
+fn where_nobody_could_bring_it_back_it_is_not_suspended() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let _daemon = daemon(&world, "2s");
+        let (orphan, _) = family(&world, "gone");
+        // It leads its session, as below ssh or a container.
         let mut pty = Pty::start(&ctl_command(&world, ["fix", "--confirm"]), 120, 40);
         pty.wait_for("SIGKILL in");
         pty.press("\u{1a}");
-        wait_until("the daemon has ended it", || orphan.has_exited());
-        signal(pty.pid(), Signal::CONT);
         assert_eq!(pty.wait().code(), Some(0));
-        pty.wait_for("SIGKILL");
-        pty.wait_until_given_back();
+        pty.wait_for("by SIGKILL");
+        assert!(orphan.has_exited());
     });
 }
 

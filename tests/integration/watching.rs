@@ -1,7 +1,7 @@
 //! `watch`, on a terminal of its own.
 
 use std::env;
-use std::fs;
+
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use serde_json::json;
 use team_agentd::cli::watch::screen::Screen;
 
 use crate::support::{
-    Daemon, Pty, Settings, World, ctl_command, in_private_pid_namespace, signal, wait_until,
+    Daemon, Pty, Settings, World, ctl_command, in_private_pid_namespace, signal, state, wait_until,
 };
 
 /// A daemon that looks often; it ends nothing by itself for as long as any test takes.
@@ -196,19 +196,14 @@ fn whatever_signal_ends_it_the_terminal_is_as_before() {
     });
 }
 
-/// The state of a process, by proc_pid_stat(5).
-fn state(pid: u32) -> Option<char> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit(')').next()?.trim_start().chars().next()
-}
-
 #[test]
 fn it_can_be_suspended_and_goes_on() {
     in_private_pid_namespace(|| {
         let world = World::new();
         let _daemon = world.daemon_with(&watchful());
-        let mut pty = watch(&world, 80, 24);
         for by_key in [true, false] {
+            let mut pty = Pty::start_as_job(&ctl_command(&world, ["watch"]), 80, 24);
+            pty.wait_for("q quit");
             if by_key {
                 pty.press("\u{1a}");
             } else {
@@ -216,15 +211,15 @@ fn it_can_be_suspended_and_goes_on() {
             }
             wait_until("it is stopped", || state(pty.pid()) == Some('T'));
             pty.wait_until_given_back();
-            signal(pty.pid(), Signal::CONT);
+            pty.bring_back();
             wait_until("it has the screen again", || pty.is_taken());
             pty.wait_for("q quit");
+            pty.press("?");
+            pty.wait_for("this help");
+            pty.press("xq");
+            assert_eq!(pty.wait().code(), Some(0));
+            pty.wait_until_given_back();
         }
-        pty.press("?");
-        pty.wait_for("this help");
-        pty.press("xq");
-        assert_eq!(pty.wait().code(), Some(0));
-        pty.wait_until_given_back();
     });
 }
 

@@ -30,7 +30,7 @@ impl Live {
     /// Begins to draw; nothing is shown where that cannot be done.
     pub(super) fn begin(source: Source) -> Option<Self> {
         // First this: whoever ends us leaves no half picture.
-        let signals = TerminalSignals::listen().ok()?;
+        let signals = TerminalSignals::listen_once().ok()?;
         let style = ProgressStyle::with_template("{msg}").ok()?;
         let target = ProgressDrawTarget::stderr_with_hz(PICTURES_PER_SECOND);
         let bar = ProgressBar::with_draw_target(None, target).with_style(style);

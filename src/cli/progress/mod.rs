@@ -146,7 +146,8 @@ impl<O: Write, E: Write> Progress<'_, O, E> {
         let Some(live) = &self.live else { return };
         match live.source() {
             Source::Embedded if !is_quit(number) => {
-                let text = "stopping: what is under way is finished first";
+                let text =
+                    "stopping: what is under way is finished first; once more ends this at once";
                 live.suspended(|| self.output.note(text));
             }
             source => {

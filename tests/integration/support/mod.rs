@@ -23,7 +23,9 @@ pub(crate) use frozen::assert_as_frozen;
 pub(crate) use namespace::{
     in_private_pid_namespace, name_of_test, say_aloud, skip, we_are_really_root,
 };
-pub(crate) use process::{has_exited, is_alive, pids_can_be_chosen, signal, through, with_pid};
+pub(crate) use process::{
+    has_exited, is_alive, pids_can_be_chosen, signal, state, through, with_pid,
+};
 pub(crate) use pty::Pty;
 pub(crate) use rpc::Connection;
 pub(crate) use silence::Silence;

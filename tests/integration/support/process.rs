@@ -82,3 +82,9 @@ pub(crate) fn with_pid<T>(pid: u32, start: impl Fn() -> T, pid_of: impl Fn(&T) -
     }
     panic!("nothing gets pid {pid}");
 }
+
+/// The state of a process, by proc_pid_stat(5).
+pub(crate) fn state(pid: u32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit(')').next()?.trim_start().chars().next()
+}

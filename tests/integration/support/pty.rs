@@ -16,6 +16,8 @@ use super::wait::wait_for;
 /// A program on a terminal. Dropping it ends the program.
 pub(crate) struct Pty {
     child: Child,
+    /// The program, if the child is the shell above it.
+    job: Option<u32>,
     master: File,
     slave: OwnedFd,
     screen: Arc<Mutex<vt100::Parser>>,
@@ -63,6 +65,7 @@ impl Pty {
         });
         Self {
             child,
+            job: None,
             master,
             slave: ends.slave,
             screen,
@@ -71,8 +74,35 @@ impl Pty {
         }
     }
 
+    /// The same below a shell that has the terminal while the program is stopped, and gives it back to it at
+    /// [`Pty::bring_back`].
+    pub(crate) fn start_as_job(command: &Command, columns: u16, rows: u16) -> Self {
+        const SHELL: &str = r#"
+            trap go=1 USR1
+            "$@"
+            ended=$?
+            while [ -n "$(jobs -ps)" ]; do
+                while [ -z "$go" ]; do sleep 0.05; done
+                go=
+                fg %1 > /dev/null
+                ended=$?
+            done
+            exit $ended"#;
+        let shell = super::process::through(&["bash", "-mc", SHELL, "bash"], command);
+        let mut pty = Self::start(&shell, columns, rows);
+        pty.job = Some(super::wait::wait_for("the program starts", || {
+            super::process::children_of(pty.child.id()).first().copied()
+        }));
+        pty
+    }
+
+    /// Has a job that was stopped go on, with the terminal.
+    pub(crate) fn bring_back(&self) {
+        super::process::signal(self.child.id(), rustix::process::Signal::USR1);
+    }
+
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.job.unwrap_or(self.child.id())
     }
 
     /// What is on the screen.
