@@ -75,6 +75,17 @@ impl Engines for RealEngines {
         request: &Request,
         tell: &Tell,
     ) -> Result<Value, EmbeddedError> {
-        embedded::call(request.method, request.params.clone(), Some(tell)).await
+        let (method, params, tell) = (request.method, request.params.clone(), tell.clone());
+        // On a thread of its own: what is shown meanwhile may wait for who reads it, a fix may not.
+        let engine = tokio::task::spawn_blocking(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|error| EmbeddedError::Failed(error.to_string()))?;
+            runtime.block_on(embedded::call(method, params, Some(&tell)))
+        });
+        engine
+            .await
+            .unwrap_or_else(|error| Err(EmbeddedError::Failed(error.to_string())))
     }
 }

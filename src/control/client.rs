@@ -76,6 +76,12 @@ pub enum CallError {
     },
 }
 
+/// Whoever listens there has answered like this, and is no daemon of ours.
+pub(super) fn no_answer(what: &str) -> CallError {
+    let what = format!("it answered {what}");
+    CallError::Lost(io::Error::new(io::ErrorKind::InvalidData, what))
+}
+
 /// A connection to a daemon.
 #[derive(Debug)]
 pub struct Client {
@@ -209,9 +215,10 @@ impl Client {
             (Err(error), _) | (_, Err(error)) => return Err(CallError::Lost(error)),
             (Ok(()), Ok(_)) => return Err(CallError::Lost(io::ErrorKind::UnexpectedEof.into())),
         }
-        let mut answer: Value = serde_json::from_slice(&answer)
-            .map_err(|error| CallError::Lost(io::Error::new(io::ErrorKind::InvalidData, error)))?;
-        if let Some(error) = answer.get("error") {
+        let Ok(Value::Object(mut answer)) = serde_json::from_slice(&answer) else {
+            return Err(no_answer("what is no object"));
+        };
+        if let Some(error) = answer.get("error").filter(|error| error.is_object()) {
             return Err(CallError::Answer {
                 code: error["code"].as_i64().unwrap_or(-32603),
                 kind: error["data"]["kind"]
@@ -221,7 +228,13 @@ impl Client {
                 message: error["message"].as_str().unwrap_or("no message").to_owned(),
             });
         }
-        Ok(answer["result"].take())
+        if answer.get("id") != Some(&Value::from(id)) {
+            return Err(no_answer("what was not asked for"));
+        }
+        match answer.remove("result") {
+            Some(result @ Value::Object(_)) => Ok(result),
+            _ => Err(no_answer("without a result")),
+        }
     }
 }
 
@@ -243,7 +256,7 @@ mod tests {
             let answer = async {
                 tokio::time::sleep(late).await;
                 first
-                    .write_all(b"{\"id\": 1, \"result\": \"late\"}\n")
+                    .write_all(b"{\"id\": 1, \"result\": {\"late\": 1}}\n")
                     .await
             };
             let others = async {
@@ -272,7 +285,7 @@ mod tests {
     async fn an_answer_is_waited_for_as_long_as_the_daemon_says_how_it_is() {
         let late = Duration::from_secs(1_000);
         let (answer, after) = ask(usize::MAX, late).await;
-        assert_eq!(answer.unwrap(), "late");
+        assert_eq!(answer.unwrap(), json!({"late": 1}));
         assert_eq!(after.as_secs(), late.as_secs());
     }
 
@@ -286,6 +299,37 @@ mod tests {
                 "{answer:?}"
             );
             assert_eq!(after.as_secs(), seconds, "{answers}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_answer_is_taken_for_none() {
+        for (line, is_one) in [
+            ("42", false),
+            ("[1]", false),
+            ("\"x\"", false),
+            ("{}", false),
+            ("{\"id\": 1, \"result\": null}", false),
+            ("{\"id\": 7, \"result\": {}}", false),
+            ("{\"id\": 1}", false),
+            ("{\"id\": 1, \"result\": {}}", true),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let socket = folder.path().join("control.sock");
+            let listener = UnixListener::bind(&socket).unwrap();
+            let answering = async {
+                let (mut peer, _) = listener.accept().await.unwrap();
+                peer.write_all(format!("{line}\n").as_bytes())
+                    .await
+                    .unwrap();
+                peer
+            };
+            let asking = async {
+                let mut client = Client::connect(Some(&socket)).await.unwrap();
+                client.call("pause", json!({})).await
+            };
+            let (_peer, answer) = tokio::join!(answering, asking);
+            assert_eq!(answer.is_ok(), is_one, "{line}: {answer:?}");
         }
     }
 }

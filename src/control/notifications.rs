@@ -3,10 +3,13 @@
 use std::io;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::UnixStream;
 
-use super::client::{CallError, Client};
+use super::client::{CallError, Client, no_answer};
+
+/// A notification is no longer than this: a record of the event log, or the daemon's state.
+const LINE_LIMIT_BYTES: u64 = 64 << 20;
 
 /// What a daemon tells a subscriber.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,16 +62,23 @@ impl Notifications {
     pub async fn next(&mut self) -> Result<Notification, CallError> {
         loop {
             // As documented, what was read before it was given up stays in the buffer.
-            let read = self.stream.read_until(b'\n', &mut self.line).await;
+            let room = LINE_LIMIT_BYTES.saturating_sub(self.line.len() as u64);
+            let mut limited = (&mut self.stream).take(room);
+            let read = limited.read_until(b'\n', &mut self.line).await;
+            let is_long = self.line.len() as u64 >= LINE_LIMIT_BYTES;
+            if is_long && !self.line.ends_with(b"\n") {
+                return Err(no_answer("a line without an end"));
+            }
             if read.map_err(CallError::Lost)? == 0 || !self.line.ends_with(b"\n") {
                 return Err(CallError::Lost(io::ErrorKind::UnexpectedEof.into()));
             }
             let line = std::mem::take(&mut self.line);
-            let mut told: Value = serde_json::from_slice(&line).map_err(|error| {
-                CallError::Lost(io::Error::new(io::ErrorKind::InvalidData, error))
-            })?;
-            let mut params = told["params"].take();
-            match told["method"].as_str() {
+            let Ok(Value::Object(mut told)) = serde_json::from_slice(&line) else {
+                return Err(no_answer("a notification that is none"));
+            };
+            let params = told.get_mut("params").map(Value::take);
+            let mut params = params.filter(Value::is_object).unwrap_or_else(|| json!({}));
+            match told.get("method").and_then(Value::as_str) {
                 Some("event") => return Ok(Notification::Event(params["event"].take())),
                 Some("lagged") => {
                     return Ok(Notification::Lagged(params["missed"].as_u64().unwrap_or(0)));

@@ -38,8 +38,49 @@ pub enum Word {
     Notice(String),
 }
 
-/// The way to whoever looks on. If nobody does any more, nothing is told any more.
-pub type Tell = mpsc::UnboundedSender<Word>;
+/// How many words wait for who does not listen; what comes then is missed.
+const WORDS_LIMIT: usize = 1024;
+
+/// The way to whoever looks on. If nobody does any more, nothing is told any more; who does not keep up is told
+/// how much was missed.
+#[derive(Clone, Debug)]
+pub struct Tell(mpsc::Sender<Word>);
+
+/// What is told.
+pub type Told = mpsc::Receiver<Word>;
+
+/// A way to tell, and what is told.
+#[must_use]
+pub fn channel() -> (Tell, Told) {
+    let (tell, told) = mpsc::channel(WORDS_LIMIT);
+    (Tell(tell), told)
+}
+
+impl Tell {
+    /// Says this, if there is room for it.
+    pub fn say(&self, word: Word) {
+        // Whoever looks on suffers, not the fix.
+        let _ = self.0.try_send(word);
+    }
+
+    /// Says this, or remembers that it was missed; false if nobody looks on any more.
+    fn pass_on(&self, word: Word, missed: &mut u64) -> bool {
+        if *missed > 0 && self.0.try_send(Word::Missed(*missed)).is_ok() {
+            *missed = 0;
+        }
+        match self.0.try_send(word) {
+            Ok(()) => true,
+            Err(mpsc::error::TrySendError::Full(word)) => {
+                *missed += match word {
+                    Word::Missed(many) => many,
+                    _ => 1,
+                };
+                true
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => false,
+        }
+    }
+}
 
 /// Asks the daemon on that socket, or on the first of the usual ones that answers, and tells what happens
 /// in it meanwhile. An older one, or one that is too busy, tells nothing.
@@ -59,7 +100,7 @@ pub async fn daemon(
     let telling = match timeout(BEGIN_LIMIT, begin(first)).await {
         Ok(Ok((status, told))) => {
             let source = Source::Daemon;
-            let _ = tell.send(Word::Begun { source, status });
+            tell.say(Word::Begun { source, status });
             Some(tokio::spawn(pass_on(told, tell.clone())))
         }
         Ok(Err(error)) => {
@@ -105,6 +146,7 @@ async fn begin(mut client: Client) -> Result<(Value, Notifications), CallError> 
 }
 
 async fn pass_on(mut told: Notifications, tell: Tell) {
+    let mut missed = 0;
     loop {
         let word = tokio::select! {
             told = told.next() => match told {
@@ -113,9 +155,9 @@ async fn pass_on(mut told: Notifications, tell: Tell) {
                 Ok(Notification::Status(_)) => continue,
                 Err(_) => return,
             },
-            () = tell.closed() => return,
+            () = tell.0.closed() => return,
         };
-        if tell.send(word).is_err() {
+        if !tell.pass_on(word, &mut missed) {
             return;
         }
     }
@@ -128,9 +170,10 @@ pub(super) async fn from_here(feed: Feed, terminate: Value, tell: &Tell) {
     };
     let source = Source::Embedded;
     let status = json!({"policy": {"terminate": terminate}});
-    let _ = tell.send(Word::Begun { source, status });
+    tell.say(Word::Begun { source, status });
     let tell = tell.clone();
     tokio::spawn(async move {
+        let mut missed = 0;
         loop {
             let word = tokio::select! {
                 news = follower.next() => match news {
@@ -142,9 +185,9 @@ pub(super) async fn from_here(feed: Feed, terminate: Value, tell: &Tell) {
                     Some(News::Missed(missed)) => Word::Missed(missed),
                     None => return,
                 },
-                () = tell.closed() => return,
+                () = tell.0.closed() => return,
             };
-            if tell.send(word).is_err() {
+            if !tell.pass_on(word, &mut missed) {
                 return;
             }
         }

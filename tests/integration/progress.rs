@@ -1,6 +1,8 @@
 //! What a fix shows while it goes on: before anybody is ended, on a terminal, and through a pipe.
 
+use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -261,5 +263,34 @@ fn a_name_that_a_terminal_would_obey_is_drawn_escaped() {
         for order in ["\u{1b}[2J", "\u{1b}]0", "\u{202e}"] {
             assert!(!raw.contains(order), "{raw:?}");
         }
+    });
+}
+
+#[test]
+fn whoever_does_not_read_what_is_shown_holds_no_kill_up() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let settings = Settings {
+            sigterm_wait: "1s",
+            ..Settings::default()
+        };
+        world.configure(&settings);
+        let (orphan, _) = family(&world, "gone");
+        // A pipe that is full already.
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        rustix::pipe::fcntl_setpipe_size(&writer, 4096).unwrap();
+        writer.write_all(&[b'.'; 4096]).unwrap();
+        let mut command = ctl_command(&world, ["--embedded", "fix", "--confirm"]);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(writer);
+        let mut client = command.spawn().unwrap();
+        drop(command);
+        wait_until("the orphan is ended", || orphan.has_exited());
+        // Now it can say so.
+        drop(reader);
+        wait_until("the client ends", || client.try_wait().unwrap().is_some());
+        assert_eq!(client.wait().unwrap().code(), Some(0));
     });
 }

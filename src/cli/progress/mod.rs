@@ -22,7 +22,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use self::live::Live;
@@ -31,7 +30,7 @@ use super::failure::Failure;
 use super::output::Output;
 use super::render::View;
 use super::safe_text::escape;
-use crate::control::telling::Word;
+use crate::control::telling::{Told, Word};
 use crate::orphan::process::Pid;
 use crate::os::signals::{end_by, is_quit};
 use crate::wire::results::Source;
@@ -50,7 +49,7 @@ const FRAME: Duration = Duration::from_millis(100);
 /// That of the answer.
 pub(super) async fn alongside<O: Write, E: Write>(
     answer: impl Future<Output = Result<Value, Failure>>,
-    mut told: mpsc::UnboundedReceiver<Word>,
+    mut told: Told,
     named: &[Pid],
     output: &mut Output<O, E>,
     view: &View,
@@ -65,14 +64,15 @@ pub(super) async fn alongside<O: Write, E: Write>(
     let mut drawn = Instant::now();
     let answered = loop {
         tokio::select! {
+            // However much is told: the answer and a signal come first.
             biased;
-            Some(word) = told.recv() => progress.take(word),
             answered = &mut answer => break answered,
             number = Live::ended(&mut progress.live) => progress.end_by(number),
             () = sleep_until(drawn + FRAME), if progress.live.is_some() => {
                 drawn = Instant::now();
                 progress.draw();
             }
+            Some(word) = told.recv() => progress.take(word),
         }
     };
     // What was said before the answer comes before it, also before one that is an error.

@@ -2,11 +2,12 @@
 
 use jiff::tz::TimeZone;
 use serde_json::json;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::lines::lines;
 use super::*;
 use crate::cli::terminal::Terminal;
+use crate::control::telling;
 
 const OWN: u32 = 77;
 
@@ -219,9 +220,9 @@ fn what_was_not_told_in_time_is_in_the_result() {
 async fn shown(words: Vec<Word>, result: Value) -> (Vec<u8>, Vec<u8>) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let mut output = Output::new(&mut out, &mut err);
-    let (tell, told) = mpsc::unbounded_channel();
+    let (tell, told) = telling::channel();
     for word in words {
-        tell.send(word).unwrap();
+        tell.say(word);
     }
     let view = view(80, "2026-11-22T12:00:00Z");
     let answer = async { Ok::<_, Failure>(result) };
@@ -271,15 +272,15 @@ async fn through_a_pipe_it_is_a_log() {
 async fn the_end_that_the_answer_has_overtaken_is_waited_for() {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let mut output = Output::new(&mut out, &mut err);
-    let (tell, told) = mpsc::unbounded_channel();
+    let (tell, told) = telling::channel();
     let (answered, was_answered) = oneshot::channel();
     let late = tokio::spawn(async move {
-        tell.send(begun()).unwrap();
-        tell.send(Word::Record(signal("SIGTERM", "01"))).unwrap();
+        tell.say(begun());
+        tell.say(Word::Record(signal("SIGTERM", "01")));
         was_answered.await.unwrap();
         tokio::time::sleep(Duration::from_millis(100)).await;
         let end = record("orphan.killed", "01.2", json!({"elapsed_ms": 200.0}));
-        tell.send(Word::Record(end)).unwrap();
+        tell.say(Word::Record(end));
     });
     let answer = async move {
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -3,7 +3,6 @@
 use std::io::Write;
 
 use serde_json::Value;
-use tokio::sync::mpsc;
 
 use super::{FIXING, SCANNING, Session, UseDaemon, notice};
 use crate::cli::ExitStatus;
@@ -15,7 +14,7 @@ use crate::cli::render::{self, Preview};
 use crate::cli::request::Request;
 use crate::cli::selection::Selection;
 use crate::control::client::ConnectError;
-use crate::control::telling::Word;
+use crate::control::telling::{self, Word};
 use crate::orphan::process::Pid;
 use crate::wire::results;
 
@@ -109,7 +108,7 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
         if self.json {
             return self.ask(request, FIXING).await;
         }
-        let (tell, told) = mpsc::unbounded_channel();
+        let (tell, told) = telling::channel();
         let (engines, socket) = (&mut self.engines, self.socket.as_deref());
         let use_daemon = self.use_daemon;
         let answer = async move {
@@ -119,7 +118,7 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
             match engines.daemon_telling(socket, request, &tell).await {
                 Ok(answer) => Ok(answer?),
                 Err(ConnectError::NoDaemon { tried }) if use_daemon == UseDaemon::IfThere => {
-                    let _ = tell.send(Word::Notice(notice(&tried, "fixing in")));
+                    tell.say(Word::Notice(notice(&tried, "fixing in")));
                     Ok(engines.embedded_telling(request, &tell).await?)
                 }
                 Err(error) => Err(error.into()),
