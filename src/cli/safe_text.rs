@@ -1,4 +1,4 @@
-//! Text that other processes chose, made safe to show. What is escaped, and why, is in `orphan/text.rs`; here are
+//! Text that other processes chose, made safe to show. What is escaped, and why, is in `text.rs`; here are
 //! the forms that the client prints.
 //!
 //! Must not know what the text is, nor where it is shown.

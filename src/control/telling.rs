@@ -8,13 +8,15 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use super::client::{CallError, Client, ConnectError};
+use super::client::{CallError, Client, ConnectError, no_answer};
 use super::notifications::{Notification, Notifications};
 use crate::supervisor::feed::{Feed, News};
 use crate::wire::results::Source;
 
 /// How long a daemon may take to begin to tell, before the fix goes on without.
 const BEGIN_LIMIT: Duration = Duration::from_secs(2);
+/// As many places are left to others, to who wants to keep a process, say, and to the fix itself.
+const ROOM_FOR_OTHERS: u64 = 4;
 /// How often a daemon is asked again that has just got a place for us …
 const PLACE_CHECKS: u32 = 20;
 /// … and how long between two times.
@@ -141,6 +143,14 @@ fn is_busy(answer: &Result<Value, CallError>) -> bool {
 
 async fn begin(mut client: Client) -> Result<(Value, Notifications), CallError> {
     let status = client.call("status", json!({})).await?;
+    let places = |name: &str| status["peers"][name].as_u64();
+    if let (Some(most), Some(taken)) = (places("max_connections"), places("connected"))
+        && most.saturating_sub(taken) < ROOM_FOR_OTHERS
+    {
+        return Err(no_answer(
+            "that there is hardly room for another connection",
+        ));
+    }
     let (_, told) = Notifications::subscribe(client, 0, false).await?;
     Ok((status, told))
 }

@@ -63,6 +63,13 @@ pub fn terminal_of_standard_error() -> Option<(u16, u16)> {
         .filter(|(columns, rows)| *columns > 0 && *rows > 0)
 }
 
+/// Whether this process may draw on the terminal that standard error is: it is in the foreground there.
+#[must_use]
+pub fn is_in_the_foreground() -> bool {
+    let has_it = rustix::termios::tcgetpgrp(std::io::stderr());
+    has_it.is_ok_and(|group| group == rustix::process::getpgrp())
+}
+
 /// Files of this process are for its owner alone, unless said otherwise.
 pub fn keep_files_private() {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));

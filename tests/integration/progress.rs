@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::support::{
     Daemon, Pty, Settings, StandIn, World, ctl_command, in_private_pid_namespace, run_ctl, signal,
-    state, wait_until,
+    state, through, wait_until,
 };
 
 /// A daemon that gives those who do not obey so long.
@@ -292,5 +292,25 @@ fn whoever_does_not_read_what_is_shown_holds_no_kill_up() {
         drop(reader);
         wait_until("the client ends", || client.try_wait().unwrap().is_some());
         assert_eq!(client.wait().unwrap().code(), Some(0));
+    });
+}
+
+#[test]
+fn in_the_background_it_leaves_the_terminal_alone() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let _daemon = daemon(&world, "1s");
+        let (orphan, _) = family(&world, "gone");
+        let command = ctl_command(&world, ["fix", "--confirm"]);
+        let shell = through(&["bash", "-mc", r#""$@" & wait"#, "bash"], &command);
+        let mut pty = Pty::start(&shell, 120, 40);
+        assert_eq!(pty.wait().code(), Some(0));
+        assert!(orphan.has_exited());
+        pty.wait_for("by SIGKILL");
+        let raw = String::from_utf8(pty.raw()).unwrap();
+        assert!(
+            !raw.contains("under way") && !raw.contains("\u{1b}[1A"),
+            "{raw:?}"
+        );
     });
 }

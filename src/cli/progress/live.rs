@@ -11,7 +11,7 @@ use super::lines::lines;
 use super::model::Model;
 use crate::cli::render::View;
 use crate::cli::terminal::Terminal;
-use crate::os::host::terminal_of_standard_error;
+use crate::os::host::{is_in_the_foreground, terminal_of_standard_error};
 use crate::os::signals::{TerminalSignal, TerminalSignals, stop_here};
 use crate::wire::results::Source;
 
@@ -21,7 +21,8 @@ const PICTURES_PER_SECOND: u8 = 20;
 /// A part of a terminal. Dropping it clears that part.
 pub(super) struct Live {
     source: Source,
-    bar: ProgressBar,
+    /// What is drawn; nothing while the terminal is somebody else's.
+    bar: Option<ProgressBar>,
     signals: TerminalSignals,
     has_colours: bool,
 }
@@ -31,18 +32,22 @@ impl Live {
     pub(super) fn begin(source: Source) -> Option<Self> {
         // First this: whoever ends us leaves no half picture.
         let signals = TerminalSignals::listen_once().ok()?;
-        let style = ProgressStyle::with_template("{msg}").ok()?;
-        let target = ProgressDrawTarget::stderr_with_hz(PICTURES_PER_SECOND);
-        let bar = ProgressBar::with_draw_target(None, target).with_style(style);
         Some(Self {
             source,
-            bar,
+            bar: None,
             signals,
             has_colours: AutoStream::choice(&stderr()) != ColorChoice::Never,
         })
     }
 
-    pub(super) fn draw(&self, model: &Model, view: &View) {
+    pub(super) fn draw(&mut self, model: &Model, view: &View) {
+        // In the background the terminal is somebody else's, what stands there too.
+        match (is_in_the_foreground(), &self.bar) {
+            (true, None) => self.bar = new_bar(),
+            (false, Some(_)) => self.forget(),
+            _ => {}
+        }
+        let Some(bar) = &self.bar else { return };
         let (width, rows) = terminal_of_standard_error().unwrap_or((80, 24));
         let view = View {
             terminal: Terminal {
@@ -53,12 +58,22 @@ impl Live {
             zone: view.zone.clone(),
         };
         let picture = lines(model, &view, rows.into()).join("\n");
-        self.bar.set_message(picture);
+        bar.set_message(picture);
+    }
+
+    /// Leaves what is drawn where it stands.
+    fn forget(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
     }
 
     /// Does this with nothing drawn.
     pub(super) fn suspended(&self, act: impl FnOnce()) {
-        self.bar.suspend(act);
+        match &self.bar {
+            Some(bar) => bar.suspend(act),
+            None => act(),
+        }
     }
 
     /// Where the kills happen.
@@ -84,8 +99,19 @@ impl Live {
     }
 }
 
+fn new_bar() -> Option<ProgressBar> {
+    let style = ProgressStyle::with_template("{msg}").ok()?;
+    let target = ProgressDrawTarget::stderr_with_hz(PICTURES_PER_SECOND);
+    Some(ProgressBar::with_draw_target(None, target).with_style(style))
+}
+
 impl Drop for Live {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        if is_in_the_foreground()
+            && let Some(bar) = &self.bar
+        {
+            bar.finish_and_clear();
+        }
+        self.forget();
     }
 }

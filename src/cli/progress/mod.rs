@@ -25,13 +25,13 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use self::live::Live;
+pub(super) use self::model::About;
 use self::model::Model;
 use super::failure::Failure;
 use super::output::Output;
 use super::render::View;
 use super::safe_text::escape;
 use crate::control::telling::{Told, Word};
-use crate::orphan::process::Pid;
 use crate::os::signals::{end_by, is_quit};
 use crate::wire::results::Source;
 
@@ -43,19 +43,19 @@ const GOES_ON: &str =
 /// How often what counts down is drawn.
 const FRAME: Duration = Duration::from_millis(100);
 
-/// Awaits the answer to a fix in which these pids are `named`, and shows what is told meanwhile.
+/// Awaits the answer to a fix that is `about` some, and shows what is told meanwhile.
 ///
 /// # Errors
 /// That of the answer.
 pub(super) async fn alongside<O: Write, E: Write>(
     answer: impl Future<Output = Result<Value, Failure>>,
     mut told: Told,
-    named: &[Pid],
+    about: &About,
     output: &mut Output<O, E>,
     view: &View,
 ) -> Result<Value, Failure> {
     let mut progress = Progress {
-        model: Model::new(std::process::id(), named),
+        model: Model::new(std::process::id(), about),
         live: None,
         output,
         view,
@@ -160,8 +160,8 @@ impl<O: Write, E: Write> Progress<'_, O, E> {
         }
     }
 
-    fn draw(&self) {
-        if let Some(live) = &self.live {
+    fn draw(&mut self) {
+        if let Some(live) = &mut self.live {
             live.draw(&self.model, self.view);
         }
     }

@@ -7,6 +7,15 @@ use crate::cli::list;
 use crate::cli::render::{how_it_ended, shown, shown_or_unknown};
 use crate::orphan::process::Pid;
 
+/// What a fix is about.
+#[derive(Clone, Debug)]
+pub(in crate::cli) enum About {
+    /// Every orphan.
+    All,
+    /// Some; these were named by their pids.
+    These(Vec<Pid>),
+}
+
 /// The orphans of one fix.
 #[derive(Clone, Debug)]
 pub(super) struct Model {
@@ -14,6 +23,8 @@ pub(super) struct Model {
     own_pid: u64,
     /// Which processes were named; those of nobody else's fix are then meant, too.
     named: Vec<u64>,
+    /// Whether it is about all orphans: whoever ends them, it waits for them as well.
+    is_about_all: bool,
     is_told: bool,
     /// How orphans are ended: at least `policy.terminate`.
     pub(super) status: Value,
@@ -43,8 +54,13 @@ pub(super) enum Status {
 
 impl Model {
     /// Of a fix that `own_pid` asks for, with these processes named in it.
-    pub(super) fn new(own_pid: Pid, named: &[Pid]) -> Self {
+    pub(super) fn new(own_pid: Pid, about: &About) -> Self {
+        let (named, is_about_all) = match about {
+            About::All => (&[][..], true),
+            About::These(named) => (&named[..], false),
+        };
         Self {
+            is_about_all,
             own_pid: own_pid.into(),
             named: named.iter().map(|pid| u64::from(*pid)).collect(),
             is_told: false,
@@ -64,7 +80,8 @@ impl Model {
     pub(super) fn take(&mut self, event: &Value) -> Option<String> {
         let pid = event["pid"].as_u64()?;
         let orphan = event["orphan_pid"].as_u64().unwrap_or(pid);
-        let is_known = self.kills.0.contains_key(&orphan) || self.named.contains(&orphan);
+        let is_known =
+            self.is_about_all || self.kills.0.contains_key(&orphan) || self.named.contains(&orphan);
         if !is_known && event["actor"]["pid"] != self.own_pid {
             return None;
         }

@@ -45,7 +45,7 @@ fn signal(name: &str, second: &str) -> Value {
 }
 
 fn told() -> Model {
-    let mut model = Model::new(OWN, &[]);
+    let mut model = Model::new(OWN, &About::These(Vec::new()));
     model.begun(status());
     model
 }
@@ -111,12 +111,14 @@ fn what_others_have_ended_is_not_shown() {
     assert_eq!(model.take(&scanned), None);
     assert_eq!(picture(&model, 80, "01", 24).len(), 1);
 
-    // But a process that was named is meant, whoever ends it.
-    let mut model = Model::new(OWN, &[4242]);
-    model.begun(status());
-    let auto = json!({"signal": "SIGTERM", "actor": {"kind": "auto"}});
-    assert!(model.take(&record("orphan.signal", "01", auto)).is_some());
-    assert_eq!(picture(&model, 80, "01", 24).len(), 2);
+    // But a process that was named is meant, whoever ends it; and if all are, every one.
+    for about in [About::These(vec![4242]), About::All] {
+        let mut model = Model::new(OWN, &about);
+        model.begun(status());
+        let auto = json!({"signal": "SIGTERM", "actor": {"kind": "auto"}});
+        assert!(model.take(&record("orphan.signal", "01", auto)).is_some());
+        assert_eq!(picture(&model, 80, "01", 24).len(), 2);
+    }
 }
 
 #[test]
@@ -212,7 +214,7 @@ fn what_was_not_told_in_time_is_in_the_result() {
     assert_eq!(lines.len(), 2, "{lines:#?}");
     assert!(model.finish(&result).len() == 2 && model.finish(&result).is_empty());
     // Of whom nothing is told at all, nothing is added.
-    let mut silent = Model::new(OWN, &[]);
+    let mut silent = Model::new(OWN, &About::These(Vec::new()));
     assert!(silent.has_told(&result) && silent.finish(&result).is_empty());
 }
 
@@ -226,7 +228,7 @@ async fn shown(words: Vec<Word>, result: Value) -> (Vec<u8>, Vec<u8>) {
     }
     let view = view(80, "2026-11-22T12:00:00Z");
     let answer = async { Ok::<_, Failure>(result) };
-    alongside(answer, told, &[4242], &mut output, &view)
+    alongside(answer, told, &About::These(vec![4242]), &mut output, &view)
         .await
         .unwrap();
     (out, err)
@@ -288,7 +290,7 @@ async fn the_end_that_the_answer_has_overtaken_is_waited_for() {
         Ok::<_, Failure>(json!({"killed": [{"pid": 4242, "status": "killed", "elapsed_ms": 9.0}]}))
     };
     let view = view(80, "2026-11-22T12:00:00Z");
-    alongside(answer, told, &[4242], &mut output, &view)
+    alongside(answer, told, &About::These(vec![4242]), &mut output, &view)
         .await
         .unwrap();
     late.await.unwrap();

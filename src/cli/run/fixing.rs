@@ -9,7 +9,7 @@ use crate::cli::ExitStatus;
 use crate::cli::args::{DoctorArgs, FixArgs};
 use crate::cli::engines::Engines;
 use crate::cli::failure::Failure;
-use crate::cli::progress;
+use crate::cli::progress::{self, About};
 use crate::cli::render::{self, Preview};
 use crate::cli::request::Request;
 use crate::cli::selection::Selection;
@@ -30,9 +30,11 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
     }
 
     async fn fix_confirmed(&mut self, selection: &Selection) -> Result<ExitStatus, Failure> {
-        let result = self
-            .ask_for_end(&Request::fix(selection), &selection.pids)
-            .await?;
+        let about = match selection.is_everything() {
+            true => About::All,
+            false => About::These(selection.pids.clone()),
+        };
+        let result = self.ask_for_end(&Request::fix(selection), &about).await?;
         self.print(&result, |view| render::fix(&result, view))?;
         self.remark(&result, &selection.pids);
         Ok(ExitStatus::of_fix(&result, &selection.pids))
@@ -58,7 +60,7 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
         }
         let request = Request::gate(args.fix);
         let result = match args.fix {
-            true => self.ask_for_end(&request, &[]).await?,
+            true => self.ask_for_end(&request, &About::All).await?,
             false => self.ask(&request, SCANNING).await?,
         };
         self.print(&result, |view| render::gate(&result, view))?;
@@ -103,8 +105,8 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
         }
     }
 
-    /// The answer to a fix in which these are `named`. People are told what happens meanwhile.
-    async fn ask_for_end(&mut self, request: &Request, named: &[Pid]) -> Result<Value, Failure> {
+    /// The answer to a fix. People are told what happens meanwhile.
+    async fn ask_for_end(&mut self, request: &Request, about: &About) -> Result<Value, Failure> {
         if self.json {
             return self.ask(request, FIXING).await;
         }
@@ -124,7 +126,7 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
                 Err(error) => Err(error.into()),
             }
         };
-        progress::alongside(answer, told, named, self.output, &self.view).await
+        progress::alongside(answer, told, about, self.output, &self.view).await
     }
 
     /// What the piped report has no words for. On a terminal, and in JSON, it is all there.
