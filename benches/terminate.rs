@@ -7,6 +7,11 @@
 #![expect(clippy::print_stdout, reason = "this program's business is a table")]
 #![expect(clippy::print_stderr, reason = "and to say how far it got")]
 
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "the other benches measure with the rest"
+)]
 mod support;
 
 use std::env;

@@ -13,7 +13,7 @@
 //! | variable | effect |
 //! |---|---|
 //! | `STAND_IN_IGNORE_TERM` | on: SIGTERM changes nothing |
-//! | `STAND_IN_TELL_TERM` | on: each SIGTERM makes the file `$STAND_IN_READY.term` |
+//! | `STAND_IN_TELL_TERM` | on: each SIGTERM adds a byte to the file `$STAND_IN_READY.term` |
 //! | `STAND_IN_EXIT_MS` | exit this long after SIGTERM |
 //! | `STAND_IN_LEAVE_THREAD` | on: at SIGTERM only the main thread exits, another lives on (Linux) |
 //! | `STAND_IN_SETSID` | on: lead a session and group of its own |
@@ -123,7 +123,9 @@ fn wait_for_signals(
         match signals.wait()? {
             Signal::SIGTERM => {
                 if let Some(ready) = ready.filter(|_| on("TELL_TERM")) {
-                    fs::write(beside(ready, "term"), "")?;
+                    let mut told = OpenOptions::new();
+                    told.create(true).append(true);
+                    told.open(beside(ready, "term"))?.write_all(b".")?;
                 }
                 if late_child_is_due {
                     late_child_is_due = false;

@@ -1,21 +1,14 @@
-//! The daemon under test: its configuration, its lives, requests to it, and what it costs.
+//! The daemon under test: its configuration, and what it costs.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::fs;
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
-use serde_json::{Value, json};
-
 use super::model::{BREAKER_WINDOW, GRACE, START_GRACE};
-use crate::support::{Result, memory, wait_until};
+use crate::support::{Daemon as Process, Result, memory};
 
-/// How long the daemon may take to answer, and to end.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// What comes before is its warm-up.
 const WARM_UP: Duration = Duration::from_secs(10);
 /// How much more may be in use at the end of a life than at its beginning, at rest. Descriptors are
@@ -42,121 +35,37 @@ struct Sample {
 }
 
 pub(crate) struct Daemon {
-    programs: PathBuf,
-    folder: PathBuf,
-    process: Child,
+    process: Process,
     samples: Vec<Sample>,
+}
+
+impl Deref for Daemon {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
+    }
+}
+
+impl DerefMut for Daemon {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.process
+    }
 }
 
 impl Daemon {
     /// Starts it and waits until it is ready.
     pub(crate) fn start(programs: &Path, folder: &Path) -> Result<Self> {
-        let process = Self::spawn(programs, folder)?;
-        let mut daemon = Self {
-            programs: programs.to_owned(),
-            folder: folder.to_owned(),
-            process,
+        Ok(Self {
+            process: Process::start(programs, folder)?,
             samples: Vec::new(),
-        };
-        daemon.wait_until_ready()?;
-        Ok(daemon)
+        })
     }
 
     /// Starts it again, after it has ended.
     pub(crate) fn start_again(&mut self) -> Result<()> {
-        self.process = Self::spawn(&self.programs, &self.folder)?;
         self.samples.clear();
-        self.wait_until_ready()
-    }
-
-    fn spawn(programs: &Path, folder: &Path) -> Result<Child> {
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(folder.join("team-agentd.log"))?;
-        let daemon = Command::new(programs.join("team-agentd"))
-            .args([
-                "--config".as_ref(),
-                folder.join("team-agentd.toml").as_os_str(),
-            ])
-            .args([
-                "--socket".as_ref(),
-                folder.join("run/control.sock").as_os_str(),
-            ])
-            .args(["--state-dir".as_ref(), folder.join("state").as_os_str()])
-            .env_clear()
-            .env("HOME", folder.join("home"))
-            .stdin(Stdio::null())
-            .stderr(log)
-            .spawn()?;
-        Ok(daemon)
-    }
-
-    fn wait_until_ready(&mut self) -> Result<()> {
-        let mut ended = None;
-        wait_until("the daemon has done its first scan", || {
-            ended = self.process.try_wait().ok().flatten();
-            let status = self.call("status", &json!({}));
-            ended.is_some() || status.is_ok_and(|status| status["last_scan"].is_object())
-        })?;
-        match ended {
-            Some(status) => {
-                let log = fs::read_to_string(self.folder.join("team-agentd.log"))?;
-                Err(format!("the daemon ended at once, {status}: {log}").into())
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn pid(&self) -> Result<Pid> {
-        let pid = i32::try_from(self.process.id())?;
-        Ok(Pid::from_raw(pid).ok_or("the daemon has no pid")?)
-    }
-
-    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
-        Ok(kill_process(self.pid()?, signal)?)
-    }
-
-    /// SIGTERM, to its end.
-    pub(crate) fn stop(&mut self) -> Result<()> {
-        self.signal(Signal::TERM)?;
-        let give_up = Instant::now() + PATIENCE;
-        while Instant::now() < give_up {
-            if let Some(status) = self.process.try_wait()? {
-                let how = format!("the daemon was told to stop, and ended with {status}");
-                return status.success().then_some(()).ok_or(how.into());
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Err("the daemon does not stop".into())
-    }
-
-    /// SIGKILL.
-    pub(crate) fn crash(&mut self) -> Result<()> {
-        self.process.kill()?;
-        self.process.wait()?;
-        Ok(())
-    }
-
-    /// It must never end by itself.
-    pub(crate) fn assert_running(&mut self) -> Result<()> {
-        match self.process.try_wait()? {
-            Some(status) => Err(format!("the daemon ended by itself, {status}").into()),
-            None => Ok(()),
-        }
-    }
-
-    /// The result of one request, or the error, on a connection of its own.
-    pub(crate) fn call(&self, method: &str, params: &Value) -> Result<Value> {
-        let mut stream = UnixStream::connect(self.folder.join("run/control.sock"))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
-        stream.write_all(format!("{request}\n").as_bytes())?;
-        let mut line = String::new();
-        BufReader::new(stream).read_line(&mut line)?;
-        let mut reply: Value = serde_json::from_str(&line)?;
-        let result = reply.get_mut("result").map(Value::take);
-        result.ok_or_else(|| format!("{method} {params} failed: {line}").into())
+        self.process.start_again()
     }
 
     /// Notes what it has in use.

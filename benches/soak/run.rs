@@ -3,8 +3,6 @@
 mod actions;
 mod cast;
 mod daemon;
-mod dice;
-mod event_log;
 mod model;
 mod records;
 mod requests;

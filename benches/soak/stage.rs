@@ -10,12 +10,11 @@ use rustix::mount::{MountFlags, mount, mount_bind};
 use super::actions::Action;
 use super::cast::{Actor, Micros, Role, Truth, now};
 use super::daemon::{Daemon, configure};
-use super::dice::Dice;
-use super::event_log::EventLog;
+
 use super::model::Model;
 use super::tally::Tally;
-use crate::support::Result;
 use crate::support::namespace::programs;
+use crate::support::{Dice, EventLog, Result};
 
 /// How many coordinators there are at least and at most.
 const FEWEST: usize = 14;

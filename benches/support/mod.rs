@@ -2,15 +2,23 @@
 //! coordinators. Knows nothing of the project's own code: what is measured is the release build,
 //! through its socket, as a user would.
 
+mod cast;
+mod daemon;
+mod dice;
+mod event_log;
 pub(crate) mod namespace;
 mod processes;
 mod stage;
 
+pub(crate) use cast::{Cast, Coordinator};
+pub(crate) use daemon::{Daemon, call_on, command as daemon_command};
+pub(crate) use dice::Dice;
+pub(crate) use event_log::EventLog;
 pub(crate) use namespace::{enter, is_inside};
 pub(crate) use processes::{
     count_processes, cpu_of_children, cpu_of_threads, has_exited, memory, wait_until,
 };
-pub(crate) use stage::{Coordinator, Stage};
+pub(crate) use stage::Stage;
 
 /// Whatever goes wrong ends the bench, in words.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;

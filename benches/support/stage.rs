@@ -1,38 +1,21 @@
-//! A private daemon, stand-ins for coordinators, and one of these that must not come to harm.
+//! A private daemon, and one coordinator that must not come to harm.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::Pid;
 use serde_json::{Value, json};
 
+use super::cast::{Cast, Coordinator};
 use super::namespace::programs;
-use super::processes::{has_exited, memory, wait_until};
+use super::processes::{memory, wait_until};
 use super::{Result, TTL_S};
 
 /// How long the daemon may take to answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
-
-/// A running stand-in.
-pub(crate) struct Coordinator {
-    pub(crate) pid: Pid,
-    pub(crate) children: Vec<Pid>,
-    /// What was started: it itself, or with `FORK` who left it to pid 1.
-    pub(crate) process: Child,
-    workspace: PathBuf,
-}
-
-impl Coordinator {
-    /// Whether it and the children it started with have exited.
-    pub(crate) fn is_gone(&self) -> bool {
-        has_exited(self.pid) && self.children.iter().copied().all(has_exited)
-    }
-}
 
 /// Where everything takes place. It ends with the namespace.
 pub(crate) struct Stage {
@@ -41,9 +24,8 @@ pub(crate) struct Stage {
     pub(crate) daemon: u32,
     /// Its resident memory in MB, and when it was that.
     pub(crate) resident: Vec<(String, f64)>,
-    folder: PathBuf,
     connection: BufReader<UnixStream>,
-    started: usize,
+    cast: Cast,
     survivor: Option<Coordinator>,
 }
 
@@ -66,7 +48,6 @@ impl Stage {
             sigkill_wait.as_millis()
         );
         fs::write(&config, text)?;
-        fs::create_dir(folder.join("ready"))?;
         let socket = folder.join("run/control.sock");
         let daemon = Command::new(release.join("team-agentd"))
             .args(["--config".as_ref(), config.as_os_str()])
@@ -82,12 +63,11 @@ impl Stage {
         let connection = UnixStream::connect(&socket)?;
         connection.set_read_timeout(Some(ANSWER_LIMIT))?;
         let mut stage = Self {
+            cast: Cast::new(&release, folder, TTL_S)?,
             release,
             daemon: daemon.id(),
             resident: Vec::new(),
-            folder: folder.to_owned(),
             connection: BufReader::new(connection),
-            started: 0,
             survivor: None,
         };
         stage.scan()?;
@@ -123,71 +103,22 @@ impl Stage {
         Ok(())
     }
 
-    /// Starts coordinators that live in their workspaces and write to them every 5 s, as real ones
-    /// do, and waits until all are up. `traits` are the stand-in's variables.
+    /// [`Cast::start`].
     pub(crate) fn start(
         &mut self,
         count: usize,
         traits: &[(&str, &str)],
     ) -> Result<Vec<Coordinator>> {
-        let mut starting = Vec::new();
-        for _ in 0..count {
-            self.started += 1;
-            let workspace = self.folder.join(format!("workspace-{}", self.started));
-            let ready = self.folder.join(format!("ready/{}", self.started));
-            fs::create_dir(&workspace)?;
-            let mut command = Command::new(self.release.join("examples/stand_in"));
-            command
-                .arg0("python3")
-                .args(["-m", "team_agent.coordinator", "--workspace"])
-                .arg(&workspace)
-                .env("STAND_IN_READY", &ready)
-                .env("STAND_IN_TTL", TTL_S.to_string())
-                .stdin(Stdio::null());
-            let usual = [
-                ("REAL", "1"),
-                ("CHDIR", "1"),
-                ("SETSID", "1"),
-                ("TICK_MS", "5000"),
-            ];
-            for (name, value) in usual.iter().chain(traits) {
-                command.env(format!("STAND_IN_{name}"), value);
-            }
-            starting.push((command.spawn()?, ready, workspace));
-        }
-        let up = |(mut process, ready, workspace): (Child, PathBuf, PathBuf)| {
-            wait_until("a stand-in is up", || ready.exists())?;
-            let report = fs::read_to_string(&ready)?;
-            let mut pids = report
-                .lines()
-                .filter_map(|line| Pid::from_raw(line.parse().ok()?));
-            let pid = pids.next().ok_or("a stand-in without a pid")?;
-            if process.id() != pid.as_raw_pid().unsigned_abs() {
-                // It has left the stand-in to pid 1, and is not to stay as a zombie.
-                process.wait()?;
-            }
-            Ok(Coordinator {
-                pid,
-                children: pids.collect(),
-                process,
-                workspace,
-            })
-        };
-        starting.into_iter().map(up).collect()
+        self.cast.start(count, traits)
     }
 
-    /// Coordinators whose workspaces have been deleted, and stay so.
+    /// [`Cast::orphans`].
     pub(crate) fn orphans(
         &mut self,
         count: usize,
         traits: &[(&str, &str)],
     ) -> Result<Vec<Coordinator>> {
-        let traits = [&[("TICK_MS", "0")], traits].concat();
-        let orphans = self.start(count, &traits)?;
-        for orphan in &orphans {
-            fs::remove_dir_all(&orphan.workspace)?;
-        }
-        Ok(orphans)
+        self.cast.orphans(count, traits)
     }
 
     /// The bench is worth nothing if the daemon ended, or would end, the wrong one.

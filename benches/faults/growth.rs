@@ -1,0 +1,107 @@
+//! What a daemon has in use after many scans and kills.
+
+use std::thread;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::Row;
+use super::ground::{Ground, count_of};
+use crate::support::{Coordinator, Daemon, Result, memory};
+
+const HEALTHY: usize = 20;
+/// How many orphans one fix ends.
+const BATCH: usize = 25;
+/// One kill for so many scans.
+const SCANS_A_KILL: usize = 10;
+/// How often is looked at what is in use.
+const LOOKS: usize = 10;
+/// What may be more in the end than after the first tenth.
+const MORE_KIB: f64 = 256.0;
+
+/// What it has in use with nothing to do: KiB, descriptors, threads.
+struct Used {
+    resident: f64,
+    descriptors: usize,
+    threads: usize,
+}
+
+pub(crate) fn run(ground: &mut Ground, scans: usize) -> Result<Vec<Row>> {
+    ground.configure(
+        "[scan]\ninterval = \"24h\"\n[terminate]\nsigterm_wait = \"60s\"\nsigkill_wait = \"60s\"",
+    )?;
+    let mut daemon = ground.daemon()?;
+    ground.add_bystanders(HEALTHY)?;
+    let batches = (scans / SCANS_A_KILL / BATCH).max(1);
+    let mut used = Vec::new();
+    let mut killed = 0;
+    let mut scanned = 0;
+    for batch in 1..=batches {
+        while scanned < scans * batch / batches {
+            let scan = daemon.call("scan", &json!({}))?;
+            if scan["scanned"] != HEALTHY {
+                return Err(format!("{HEALTHY} were to be seen: {scan}").into());
+            }
+            scanned += 1;
+        }
+        let orphans = ground.cast.orphans(BATCH, &[("FORK", "1")])?;
+        let fix = daemon.call("fix", &json!({"confirm": true}))?;
+        let ended = fix["killed"].as_array().map_or(0, Vec::len);
+        if ended != BATCH || !orphans.iter().all(Coordinator::is_gone) {
+            return Err(format!("{BATCH} were to end: {fix}").into());
+        }
+        killed += ended;
+        if batch * LOOKS / batches != (batch - 1) * LOOKS / batches {
+            let now = look(&daemon)?;
+            eprintln!(
+                "    {scanned} scans, {killed} kills: {} KiB, {} descriptors, {} threads",
+                now.resident, now.descriptors, now.threads
+            );
+            used.push(now);
+        }
+    }
+    ground.assert_unharmed()?;
+    let most = memory(daemon.id(), "VmHWM")? * 1e6 / 1024.0;
+    daemon.stop()?;
+    let (Some(first), Some(last)) = (used.first(), used.last()) else {
+        return Err("nobody looked".into());
+    };
+    let growth = last.resident - first.resident;
+    let row = format!(
+        "RSS {:.0} → {:.0} KiB ({growth:+.0}; at most {most:.0}), descriptors {} → {}, threads {} → {}",
+        first.resident,
+        last.resident,
+        first.descriptors,
+        last.descriptors,
+        first.threads,
+        last.threads
+    );
+    if last.descriptors > first.descriptors {
+        return Err(format!("GROWTH: {row}").into());
+    }
+    // A short run is still warming up.
+    if used.len() == LOOKS && scans >= 50_000 && growth > MORE_KIB {
+        return Err(format!("GROWTH: {row}").into());
+    }
+    Ok(vec![(
+        format!("{scanned} scans and {killed} kills, from the first tenth to the end"),
+        row,
+    )])
+}
+
+/// The least within two seconds: what was just used comes on top and goes.
+fn look(daemon: &Daemon) -> Result<Used> {
+    let mut used = Used {
+        resident: f64::INFINITY,
+        descriptors: usize::MAX,
+        threads: usize::MAX,
+    };
+    for _ in 0..20 {
+        thread::sleep(Duration::from_millis(100));
+        let resident = memory(daemon.id(), "VmRSS")? * 1e6 / 1024.0;
+        used.resident = used.resident.min(resident);
+        used.descriptors = used.descriptors.min(count_of(daemon.id(), "fd")?);
+        used.threads = used.threads.min(count_of(daemon.id(), "task")?);
+    }
+    Ok(used)
+}
