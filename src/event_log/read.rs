@@ -8,6 +8,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -16,7 +17,12 @@ use super::{EventLogError, archive_numbers, archive_path, open_regular, segment_
 
 /// Twenty records of the usual size fit, and so a `read` of the default limit is one read of the
 /// file.
-const BLOCK_BYTES: usize = 32 * 1024;
+pub(super) const BLOCK_BYTES: usize = 32 * 1024;
+
+/// How often, and how long after each other, a last line that has no end is looked at again: it may
+/// just be being written, and the kernel shows a write that goes over several pages page by page.
+const LOOKS_AT_AN_END: usize = 5;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
 
 /// Which records are wanted; everything given has to hold. The default is all of the current
 /// segment.
@@ -179,7 +185,11 @@ pub(super) fn each_line_from_end(
             Ok(segment) => {
                 let metadata = segment.metadata().map_err(failed)?;
                 if seen.insert((metadata.dev(), metadata.ino())) {
-                    let mut lines = LinesFromEnd::new(&segment, metadata.len(), BLOCK_BYTES);
+                    let len = settled_len(&segment, metadata.len(), || {
+                        std::thread::sleep(BETWEEN_LOOKS);
+                    })
+                    .map_err(failed)?;
+                    let mut lines = LinesFromEnd::new(&segment, len, BLOCK_BYTES);
                     while let Some(line) = lines.next_line().map_err(failed)? {
                         if each(line).is_break() {
                             return Ok(());
@@ -214,6 +224,28 @@ pub(super) fn each_line_from_end(
             None => return Ok(()),
         }
     }
+}
+
+/// The length of a segment that had `len` bytes, once its last line has an end; or as it is after so
+/// many looks, if that line was cut off or is nobody's record.
+pub(super) fn settled_len(segment: &File, len: u64, mut pause: impl FnMut()) -> io::Result<u64> {
+    let mut len = len;
+    for _ in 1..LOOKS_AT_AN_END {
+        // Emptied meanwhile, or taken back: looked at again, too.
+        if len == 0 || ends_line(segment, len).unwrap_or(false) {
+            break;
+        }
+        pause();
+        len = segment.metadata()?.len();
+    }
+    Ok(len)
+}
+
+/// Whether a file of `len` bytes, which is not 0, ends with a newline.
+pub(super) fn ends_line(file: &File, len: u64) -> io::Result<bool> {
+    let mut last = [0];
+    file.read_exact_at(&mut last, len - 1)?;
+    Ok(last == *b"\n")
 }
 
 /// The lines of a file from the last to the first, without their newlines.

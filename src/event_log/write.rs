@@ -3,9 +3,12 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use serde::de::IgnoredAny;
+
+use super::read::{BLOCK_BYTES, LinesFromEnd, ends_line};
 use super::{
     EventLogError, Record, Rotation, archive_numbers, archive_path, line, open_regular,
     segment_path,
@@ -35,8 +38,9 @@ pub struct EventLog {
 
 impl EventLog {
     /// Opens the log in `state_dir`. A missing directory is made (0700), as is a missing
-    /// `events.jsonl` (0600). A last line without its newline, as a crash leaves it, is closed, so
-    /// that the next record stands on its own line.
+    /// `events.jsonl` (0600). The beginning of a record, as a crash in the middle of a write leaves it
+    /// behind, is taken off again: nobody was told that it is in the log. Any other last line without
+    /// its newline is closed, so that the next record stands on its own line.
     ///
     /// # Errors
     /// `CreateDirectory` or `Open`. A full disk is not one: it shows at the first append.
@@ -54,12 +58,8 @@ impl EventLog {
             directory_unsynced: created,
             rotation_failure: None,
         };
-        // Not being able to close a torn line now is no reason not to start: the next append tries
-        // again.
-        let _ = log
-            .segment
-            .metadata()
-            .and_then(|segment| log.close_torn_line(segment.len()));
+        // Not being able to mend that now is no reason not to start: the next append tries again.
+        let _ = log.mend_last_line();
         Ok(log)
     }
 
@@ -180,17 +180,26 @@ impl EventLog {
         Ok(len)
     }
 
+    /// Takes off a last line that is the beginning of a record, where that can be done (an append-only
+    /// file keeps it), and ends any other that is not ended. SIGKILL ends a write(2) between two pages.
+    fn mend_last_line(&mut self) -> io::Result<()> {
+        let len = self.segment.metadata()?.len();
+        let begun = begun_record(&self.segment, len)?;
+        if begun > 0 && self.segment.set_len(len - begun).is_ok() {
+            self.segment_unsynced = true;
+            self.whole_len = Some(len - begun);
+            return Ok(());
+        }
+        self.close_torn_line(len).map(|_| ())
+    }
+
     /// Ends the last line of a segment of `len` bytes if it is not ended; the new length.
     fn close_torn_line(&mut self, len: u64) -> io::Result<u64> {
         let mut whole_len = len;
-        if len > 0 {
-            let mut last = [0];
-            self.segment.read_exact_at(&mut last, len - 1)?;
-            if last != *b"\n" {
-                self.segment_unsynced = true;
-                write_fully(&mut self.segment, b"\n").1?;
-                whole_len += 1;
-            }
+        if len > 0 && !ends_line(&self.segment, len)? {
+            self.segment_unsynced = true;
+            write_fully(&mut self.segment, b"\n").1?;
+            whole_len += 1;
         }
         self.whole_len = Some(whole_len);
         Ok(whole_len)
@@ -328,6 +337,19 @@ fn open_segment(state_dir: &Path, path: &Path) -> Result<(File, bool), EventLogE
         path: path.to_owned(),
         source,
     })
+}
+
+/// How long the beginning of a record is that a segment of `len` bytes ends with; 0 if it ends with
+/// anything else. No other text begins like one.
+fn begun_record(segment: &File, len: u64) -> io::Result<u64> {
+    if len == 0 || ends_line(segment, len)? {
+        return Ok(0);
+    }
+    let mut lines = LinesFromEnd::new(segment, len, BLOCK_BYTES);
+    let begun = lines.next_line()?.filter(|line| {
+        line.starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(line).is_err()
+    });
+    Ok(begun.map_or(0, |line| line.len() as u64))
 }
 
 /// Makes `state_dir` and what is missing above it, for this user only.

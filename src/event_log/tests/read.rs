@@ -1,12 +1,12 @@
 //! Reading: backwards must be as good as forwards; what a query asks for.
 
-use std::fs;
+use std::fs::{self, File};
 use std::ops::ControlFlow;
 
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::super::read::{Archives, LinesFromEnd, each_line_from_end};
+use super::super::read::{Archives, LinesFromEnd, each_line_from_end, settled_len};
 use super::super::{EventLogError, read};
 use super::*;
 
@@ -300,6 +300,26 @@ fn a_reader_sees_a_line_taken_back_as_not_there() {
         lines.next_line().unwrap_err().kind(),
         std::io::ErrorKind::UnexpectedEof
     );
+}
+
+#[test]
+fn a_line_that_is_just_being_written_is_waited_for() {
+    let root = TempDir::new().unwrap();
+    let path = root.path().join("events.jsonl");
+    fs::write(&path, "{}\n{\"half").unwrap();
+    let file = File::open(&path).unwrap();
+    let mut parts = ["\": ", "1}\n"].iter();
+    let len = settled_len(&file, 9, || {
+        let mut end = File::options().append(true).open(&path).unwrap();
+        let part = parts.next().expect("it is whole by now");
+        std::io::Write::write_all(&mut end, part.as_bytes()).unwrap();
+    });
+    assert_eq!(len.unwrap(), 15);
+    // One that nobody goes on with is given as it is, in the end.
+    fs::write(&path, "{}\n{\"half").unwrap();
+    let mut looks = 0;
+    assert_eq!(settled_len(&file, 9, || looks += 1).unwrap(), 9);
+    assert!(looks > 0);
 }
 
 /// What `query` is to find in `line`, the long way round.

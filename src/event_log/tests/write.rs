@@ -96,26 +96,37 @@ fn a_record_with_newlines_and_escapes_stays_one_line() {
 }
 
 #[test]
-fn a_torn_last_line_is_closed_before_the_next_record() {
-    let root = TempDir::new().unwrap();
-    fs::write(
-        root.path().join("events.jsonl"),
-        "{\"event\": \"whole\"}\n{\"event\": \"tor",
-    )
-    .unwrap();
-    let mut log = EventLog::open(root.path(), ROOMY).unwrap();
-    assert_eq!(
-        current(root.path()),
-        "{\"event\": \"whole\"}\n{\"event\": \"tor\n"
-    );
-    let next = record(json!({"pid": 1}));
-    log.append(std::slice::from_ref(&next)).unwrap();
-    let expected = [
-        json!({"event": "whole"}),
-        json!({"raw": "{\"event\": \"tor"}),
-        next.to_value(),
-    ];
-    assert_eq!(read_all(root.path()), expected);
+fn a_record_that_a_crash_cut_short_is_taken_off_before_the_next_one() {
+    let long = format!("{{\"event\": \"{}", "x".repeat(100_000));
+    for torn in ["{", "{\"event\": \"tor", "{\"event\": \"torn\"", &long] {
+        let root = TempDir::new().unwrap();
+        let whole = "{\"event\": \"whole\"}\n";
+        fs::write(root.path().join("events.jsonl"), whole.to_owned() + torn).unwrap();
+        let mut log = EventLog::open(root.path(), ROOMY).unwrap();
+        assert_eq!(current(root.path()), whole);
+        let next = record(json!({"pid": 1}));
+        log.append(std::slice::from_ref(&next)).unwrap();
+        assert_eq!(
+            read_all(root.path()),
+            [json!({"event": "whole"}), next.to_value()]
+        );
+    }
+}
+
+#[test]
+fn any_other_last_line_without_its_end_is_closed_before_the_next_record() {
+    for (last, read) in [
+        ("{\"event\": \"tail\"}", json!({"event": "tail"})),
+        ("somebody's note", json!({"raw": "somebody's note"})),
+    ] {
+        let root = TempDir::new().unwrap();
+        fs::write(root.path().join("events.jsonl"), last).unwrap();
+        let mut log = EventLog::open(root.path(), ROOMY).unwrap();
+        assert_eq!(current(root.path()), format!("{last}\n"));
+        let next = record(json!({"pid": 1}));
+        log.append(std::slice::from_ref(&next)).unwrap();
+        assert_eq!(read_all(root.path()), [read, next.to_value()]);
+    }
 }
 
 #[test]
