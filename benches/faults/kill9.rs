@@ -92,7 +92,7 @@ pub(crate) fn run(ground: &mut Ground, rounds: usize) -> Result<Vec<Row>> {
         "[scan]\ninterval = \"100ms\"\n\
          [terminate]\nsigterm_wait = \"{}ms\"\nsigkill_wait = \"60s\"\n\
          [events]\nrotate_bytes = 4096\nkeep = {KEEP}\n\
-         [reap]\nconfirm = true\nmin_sightings = 1\ngrace = \"0s\"\nstart_grace = \"0s\"\n\
+         [reap]\nconfirm = true\nmin_sightings = 1\ngrace = \"50ms\"\nstart_grace = \"0s\"\n\
          max_per_scan = 100\nbreaker_share = 1.0",
         SIGTERM_WAIT.as_millis()
     ))?;
@@ -214,7 +214,12 @@ impl Round<'_> {
     }
 
     /// Waits for the moment, and a little longer in half of the rounds. False if it does not come.
-    fn meet(&mut self, moment: Moment, log: &mut EventLog, oldest: Option<u64>) -> Result<bool> {
+    fn meet(
+        &mut self,
+        moment: Moment,
+        log: &mut EventLog,
+        oldest: Option<(usize, u64)>,
+    ) -> Result<bool> {
         let dice = &mut self.ground.dice;
         let late = match dice.one_in(2) {
             true => Duration::ZERO,
@@ -299,8 +304,13 @@ impl Round<'_> {
         let records = Records::read(&self.ground.state_dir())?;
         self.torn_on_disk += usize::from(records.is_cut_off);
         for subject in &mut self.subjects {
-            let is_open = records.is_open(subject.coordinator.pid.as_raw_pid());
-            subject.interrupted += usize::from(is_open);
+            let pid = subject.coordinator.pid.as_raw_pid();
+            let told = records.about(pid, "orphan.interrupted");
+            if told > subject.interrupted {
+                return Err(format!("{pid} was told of {told} times").into());
+            }
+            // One that nobody got to tell of yet is still to be told of, once.
+            subject.interrupted = told + usize::from(records.is_open(pid));
         }
         Ok(())
     }
@@ -313,14 +323,18 @@ impl Round<'_> {
         }
     }
 
-    fn oldest_archive(&self) -> Option<u64> {
+    /// Its number and its inode.
+    fn oldest_archive(&self) -> Option<(usize, u64)> {
         let state_dir = self.ground.state_dir();
         // The highest number is the first to move.
         let oldest = (1..=KEEP).rev();
-        let mut inodes = oldest
-            .filter_map(|number| fs::metadata(segment(&state_dir, number)).ok())
-            .map(|found| found.ino());
-        inodes.next()
+        let mut found = oldest.filter_map(|number| {
+            Some((
+                number,
+                fs::metadata(segment(&state_dir, number)).ok()?.ino(),
+            ))
+        });
+        found.next()
     }
 
     fn bring_back(&mut self) -> Result<()> {
@@ -402,10 +416,12 @@ impl Subject {
         let [sigterms, sigkills] =
             ["SIGTERM", "SIGKILL"].map(|signal| records.signals(pid, signal));
         let wrong = |what: String| -> Result<()> {
-            let story: Vec<&Value> = records
+            let story = records
                 .all
                 .iter()
-                .filter(|record| record["pid"] == pid || record["orphan_pid"] == pid)
+                .filter(|record| record["pid"] == pid || record["orphan_pid"] == pid);
+            let story: Vec<String> = story
+                .map(|record| format!("{} {} {}", record["ts"], record["event"], record["signal"]))
                 .collect();
             Err(format!("{what}, about {pid}: {story:#?}").into())
         };
