@@ -233,6 +233,12 @@ impl Round<'_> {
                 return Ok(true);
             }
             Moment::Rotation => {
+                // Those of the detections, or those of the signals.
+                let mut oldest = oldest;
+                if late.is_zero() {
+                    self.await_record(log, "orphan.signal", Some("SIGTERM"))?;
+                    oldest = self.oldest_archive();
+                }
                 let began = Instant::now();
                 while self.oldest_archive() == oldest && began.elapsed() < NEVER / 10 {
                     std::hint::spin_loop();
@@ -242,7 +248,7 @@ impl Round<'_> {
             }
             Moment::Crowd => {
                 let is_there = self.await_record(log, "orphan.detected", None)?;
-                spin(any_time / 2);
+                thread::sleep(any_time);
                 return Ok(is_there);
             }
             Moment::Record("orphan.spared", _) => {
