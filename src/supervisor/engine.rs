@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -18,6 +18,7 @@ use super::request::{Answer, Refusal};
 use super::run::{Asked, LoadConfig};
 use super::scan::{Look, Scanner, on_blocking_pool};
 use super::settings::{Settings, with_real_paths};
+use super::turns::Turns;
 use super::{steering_file, termination};
 use crate::event_log;
 use crate::orphan::evidence::normalised;
@@ -32,10 +33,6 @@ use crate::orphan::view::Obstacle;
 use crate::os::{clock, facts};
 use crate::wire::{company, explain};
 
-/// How many requests may read the event log at the same time.
-const EVENT_READS_AT_ONCE: usize = 4;
-/// How many requests may look up at the same time who would end with an orphan; the others wait.
-const SURVEYS_AT_ONCE: usize = 2;
 /// How long reading the event log may take.
 const EVENTS_LIMIT: Duration = Duration::from_secs(10);
 
@@ -53,9 +50,10 @@ pub(super) struct Engine {
     pub(super) keep_segments: u32,
     pub(super) events: mpsc::UnboundedSender<Event>,
     pub(super) config_turn: Arc<tokio::sync::Mutex<()>>,
-    pub(super) event_reads: Arc<Semaphore>,
+    pub(super) event_reads: Turns,
+    pub(super) explanations: Turns,
     pub(super) doctor: Doctor,
-    pub(super) surveys: Arc<Semaphore>,
+    pub(super) surveys: Turns,
     pub(super) waiting: HashMap<Ticket, oneshot::Sender<Answer>>,
     pub(super) next_ticket: Ticket,
     /// Those under way.
@@ -63,16 +61,6 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    /// Turns for reading the event log.
-    pub(super) fn event_reads() -> Arc<Semaphore> {
-        Arc::new(Semaphore::new(EVENT_READS_AT_ONCE))
-    }
-
-    /// Turns for looking up who would end with an orphan.
-    pub(super) fn surveys() -> Arc<Semaphore> {
-        Arc::new(Semaphore::new(SURVEYS_AT_ONCE))
-    }
-
     pub(super) fn take(&mut self, asked: Asked) -> Event {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
@@ -282,7 +270,15 @@ impl Engine {
             return;
         };
         let (scanner, settings) = (self.scanner.clone(), Arc::clone(&self.settings));
+        let turn = self.explanations.clone().next();
         tokio::spawn(async move {
+            let _turn = match turn.await {
+                Ok(turn) => turn,
+                Err(refusal) => {
+                    let _ = answer.send(Err(refusal));
+                    return;
+                }
+            };
             let memory = known
                 .as_ref()
                 .map(|known| known.memory.clone())
@@ -336,12 +332,11 @@ impl Engine {
             return;
         };
         let settings = Arc::clone(&self.settings);
-        let turns = Arc::clone(&self.surveys);
+        let turn = self.surveys.clone().next();
         tokio::spawn(async move {
             let pids: Vec<Pid> = orphans.iter().map(|one| one.identity().pid).collect();
             let found = async {
-                // Each looks at every process there is, and takes a thread that a kill needs.
-                let turn = turns.acquire_owned().await.ok()?;
+                let turn = turn.await.ok()?;
                 let survey = move || {
                     let _turn = turn;
                     let lineage = facts::lineage(own_pid).with(&peer);
@@ -363,13 +358,16 @@ impl Engine {
         let Some(answer) = self.waiting.remove(&ticket) else {
             return;
         };
-        // Each may read megabytes and take a thread that a kill needs.
-        let Ok(turn) = Arc::clone(&self.event_reads).try_acquire_owned() else {
-            let _ = answer.send(Err(Refusal::TooBusy("reads of the event log")));
-            return;
-        };
+        let turn = self.event_reads.clone().next();
         let (state_dir, keep) = (self.state_dir.clone(), self.keep_segments);
         tokio::spawn(async move {
+            let turn = match turn.await {
+                Ok(turn) => turn,
+                Err(refusal) => {
+                    let _ = answer.send(Err(refusal));
+                    return;
+                }
+            };
             let read = on_blocking_pool(EVENTS_LIMIT, move || {
                 let _turn = turn;
                 event_log::read(&state_dir, keep, &query)

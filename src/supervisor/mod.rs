@@ -18,4 +18,5 @@ pub mod selection;
 pub mod settings;
 pub mod steering_file;
 pub mod termination;
+mod turns;
 pub mod vital;

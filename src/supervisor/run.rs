@@ -19,6 +19,7 @@ use super::request::{Answer, Peer, Request};
 use super::scan::Scanner;
 use super::settings::Settings;
 use super::steering_file;
+use super::turns::Turns;
 use crate::orphan::steering::Steering;
 use crate::os::clock;
 use crate::os::service::ServiceManager;
@@ -109,9 +110,10 @@ impl Supervisor {
             keep_segments: self.keep_segments,
             events,
             config_turn: Arc::default(),
-            event_reads: Engine::event_reads(),
+            event_reads: Turns::of_event_reads(),
+            explanations: Turns::of_explanations(),
             doctor: Doctor::new(self.premises),
-            surveys: Engine::surveys(),
+            surveys: Turns::of_surveys(),
             waiting: HashMap::new(),
             next_ticket: 0,
             waves: JoinSet::new(),
