@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
@@ -56,6 +56,7 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
     let mut has_subscribed = false;
     let mut is_reading = true;
     let mut is_stopping = false;
+    let mut is_displaced = false;
     let mut last_said = Instant::now();
     while is_reading || !in_flight.is_empty() || (is_stopping && subscription.is_some()) {
         let waits = !in_flight.is_empty() || subscription.is_some();
@@ -75,6 +76,7 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
             line = lines.next(), if is_reading => match line {
                 Some(Ok(line)) => {
                     last_said = Instant::now();
+                    place.has_asked();
                     let count = |turned| place.count(turned);
                     match take(line, &peer, &desk, in_flight.len(), &mut has_subscribed, count) {
                         Taken::Answered(answer) => answer.to_string(),
@@ -111,8 +113,22 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
                 continue;
             }
             () = place.displaced(), if is_reading && !waits => {
-                let _ = send(&mut writer, answered(&RpcError::too_busy("connections"))).await;
-                return;
+                is_reading = false;
+                is_displaced = true;
+                // What it had sent by then is still answered: whether there is something shows after a
+                // look at all sockets.
+                tokio::task::yield_now().await;
+                let Some(Some(Ok(line))) = lines.next().now_or_never() else {
+                    continue;
+                };
+                let count = |turned| place.count(turned);
+                match take(line, &peer, &desk, in_flight.len(), &mut has_subscribed, count) {
+                    Taken::Answered(answer) => answer.to_string(),
+                    Taken::Asked(answer) => {
+                        in_flight.push(answer);
+                        continue;
+                    }
+                }
             }
             // What it says in between is no event here: looked at again, at the latest, after as long as
             // a line may take.
@@ -136,6 +152,9 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
             return unread(&error, &desk.stop, &place);
         }
         last_said = Instant::now();
+    }
+    if is_displaced {
+        let _ = send(&mut writer, answered(&RpcError::too_busy("connections"))).await;
     }
 }
 

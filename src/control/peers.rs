@@ -1,7 +1,8 @@
 //! Who is connected, and who was turned away for what.
 //!
 //! Places are few. Where none is left, a newcomer gets that of whoever has waited for nothing for
-//! longest: those who hold a connection and ask nothing keep nobody out.
+//! longest, and never finished a line, if there is one: those who hold a connection and ask nothing keep
+//! nobody out, and however many of them come, those who ask stay.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -87,6 +88,8 @@ struct State {
 struct Taken {
     /// Since when it waits for nothing; nothing while it does.
     idle_since: Option<Instant>,
+    /// It has finished a line.
+    has_asked: bool,
     displaced: CancellationToken,
 }
 
@@ -108,9 +111,9 @@ impl Peers {
             let idle = state
                 .places
                 .iter()
-                .filter_map(|(number, taken)| Some((taken.idle_since?, *number)))
+                .filter_map(|(number, taken)| Some((taken.has_asked, taken.idle_since?, *number)))
                 .min();
-            let Some((_, number)) = idle else {
+            let Some((.., number)) = idle else {
                 state.count(Turned::NoPlace);
                 return None;
             };
@@ -125,6 +128,7 @@ impl Peers {
         let displaced = CancellationToken::new();
         let taken = Taken {
             idle_since: Some(Instant::now()),
+            has_asked: false,
             displaced: displaced.clone(),
         };
         state.places.insert(number, taken);
@@ -189,6 +193,13 @@ impl Place {
         }
     }
 
+    /// Says that it has finished a line.
+    pub fn has_asked(&self) {
+        if let Some(taken) = self.peers.state().places.get_mut(&self.number) {
+            taken.has_asked = true;
+        }
+    }
+
     /// When somebody else has got this place.
     pub async fn displaced(&self) {
         self.displaced.cancelled().await;
@@ -240,6 +251,24 @@ mod tests {
         assert_eq!(peers.report()["connected"], 3);
         drop(fourth);
         assert_eq!(peers.report()["connected"], 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_never_finished_a_line_go_before_those_who_asked() {
+        let peers = Peers::new(2);
+        let asked = peers.admit().unwrap();
+        asked.has_asked();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let mut slow = peers.admit().unwrap();
+        for _ in 0..10 {
+            let next = peers.admit().unwrap();
+            assert!(slow.displaced.is_cancelled() && !asked.displaced.is_cancelled());
+            slow = next;
+        }
+        // Among those who asked, whoever has waited for nothing for longest.
+        slow.has_asked();
+        let _last = peers.admit().unwrap();
+        assert!(asked.displaced.is_cancelled() && !slow.displaced.is_cancelled());
     }
 
     #[test]

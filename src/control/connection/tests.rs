@@ -210,3 +210,20 @@ async fn a_status_says_who_is_connected_and_who_was_turned_away() {
     assert_eq!(answer["result"]["peers"]["connected"], 1, "{answer:#}");
     assert_eq!(answer["result"]["peers"]["turned_away"]["forbidden"], 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_loses_its_place_gets_an_answer_to_what_it_had_sent() {
+    for _ in 0..20 {
+        let peers = Peers::new(1);
+        let mut line = connected(&peers);
+        // It listens by now.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        line.say("{\"jsonrpc\": \"2.0\", \"id\": 7, \"method\": \"version\"}\n")
+            .await;
+        let _newcomer = peers.admit().unwrap();
+        let answer = line.heard().await.expect("an answer");
+        assert_eq!(answer["id"], 7, "{answer}");
+        assert_eq!(kind_of(line.heard().await.as_ref()), "too_busy");
+        assert!(line.heard().await.is_none(), "and nothing more");
+    }
+}
