@@ -23,6 +23,15 @@ const SLOW: usize = 200;
 const DRIP: Duration = Duration::from_secs(1);
 
 type Told<T> = std::result::Result<T, String>;
+/// Which kind of request, and how long its answer took.
+type Took = (usize, Duration);
+
+const KINDS: [&str; 4] = ["version", "status", "explain", "events"];
+
+/// Most ask how it is, a quarter about a process.
+fn kind(id: u64) -> usize {
+    [1, 2, 3, 0, 1, 2, 0, 0][(id % 8) as usize]
+}
 
 /// What the others do meanwhile.
 #[derive(Default)]
@@ -84,7 +93,7 @@ pub(crate) fn run(ground: &mut Ground, requests: usize) -> Result<Vec<Row>> {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|number| scope.spawn(move || ask(subject, number, share)))
             .collect();
-        let times: Vec<Told<Vec<Duration>>> = clients
+        let times: Vec<Told<Vec<Took>>> = clients
             .into_iter()
             .map(|client| client.join().unwrap_or(Err("a client panicked".to_owned())))
             .collect();
@@ -104,8 +113,16 @@ pub(crate) fn run(ground: &mut Ground, requests: usize) -> Result<Vec<Row>> {
     let status = daemon.call("status", &json!({}))?;
     eprintln!("    {}", status["peers"]);
     daemon.stop()?;
+    let mut rows = Vec::new();
+    for (kind, name) in KINDS.iter().enumerate() {
+        let of_kind = times.iter().filter(|(of, _)| *of == kind);
+        let took: Vec<Duration> = of_kind.map(|(_, took)| *took).collect();
+        let row = format!("{} ({} of them)", latencies(took.clone()), took.len());
+        rows.push((format!("… `{name}`"), row));
+    }
+    let times: Vec<Duration> = times.into_iter().map(|(_, took)| took).collect();
     let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
-    Ok(vec![(
+    let all = (
         format!(
             "{} requests by {CLIENTS} clients in a closed loop, beside {FLOODERS} that send {DEPTH} at a time, \
              {SLOW} that drip a byte a second, and {probe}",
@@ -119,7 +136,9 @@ pub(crate) fn run(ground: &mut Ground, requests: usize) -> Result<Vec<Row>> {
             load(&others.flood) as f64 / took.as_secs_f64(),
             load(&others.displaced)
         ),
-    )])
+    );
+    rows.insert(0, all);
+    Ok(rows)
 }
 
 /// One connection, with one line in and one line out.
@@ -159,11 +178,11 @@ impl Client {
 
 /// A request of each kind in turn, and whether that is its answer.
 fn request(subject: &Subject, id: u64) -> String {
-    let (method, params) = match id % 8 {
-        0 | 4 => ("status", json!({})),
-        1 | 5 => ("explain", json!({"pid": subject.coordinator})),
-        2 => ("events", json!({"limit": 3})),
-        _ => ("version", json!({})),
+    let method = KINDS[kind(id)];
+    let params = match method {
+        "explain" => json!({"pid": subject.coordinator}),
+        "events" => json!({"limit": 3}),
+        _ => json!({}),
     };
     let request = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
     format!("{request}\n")
@@ -172,10 +191,10 @@ fn request(subject: &Subject, id: u64) -> String {
 fn is_answer(subject: &Subject, id: u64, reply: &Value) -> bool {
     let result = &reply["result"];
     reply["id"] == id
-        && match id % 8 {
-            0 | 4 => result["daemon"]["pid"] == subject.daemon && result["counters"].is_object(),
-            1 | 5 => result["pid"] == subject.coordinator && result["is_coordinator"] == true,
-            2 => {
+        && match KINDS[kind(id)] {
+            "status" => result["daemon"]["pid"] == subject.daemon && result["counters"].is_object(),
+            "explain" => result["pid"] == subject.coordinator && result["is_coordinator"] == true,
+            "events" => {
                 let events = result["events"].as_array().or(result.as_array());
                 events.is_some_and(|events| (1..=3).contains(&events.len()))
             }
@@ -184,7 +203,7 @@ fn is_answer(subject: &Subject, id: u64, reply: &Value) -> bool {
 }
 
 /// A measured client: how long each answer took.
-fn ask(subject: &Subject, number: usize, times: usize) -> Told<Vec<Duration>> {
+fn ask(subject: &Subject, number: usize, times: usize) -> Told<Vec<Took>> {
     let mut client = Client::connect(subject)?;
     let mut took = Vec::with_capacity(times);
     // No two clients ask with the same id.
@@ -194,7 +213,7 @@ fn ask(subject: &Subject, number: usize, times: usize) -> Told<Vec<Duration>> {
         let began = Instant::now();
         client.send(&request)?;
         let reply = client.read()?;
-        took.push(began.elapsed());
+        took.push((kind(id), began.elapsed()));
         if !is_answer(subject, id, &reply) {
             return Err(format!("MISANSWERED: {} by {reply}", request.trim()));
         }

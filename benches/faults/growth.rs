@@ -1,7 +1,7 @@
 //! What a daemon has in use after many scans and kills.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -18,6 +18,11 @@ const SCANS_A_KILL: usize = 10;
 const LOOKS: usize = 10;
 /// What may be more in the end than after the first tenth.
 const MORE_KIB: f64 = 256.0;
+/// A shorter run is still warming up in the end.
+const LONG: usize = 50_000;
+/// So many threads has a daemon with nothing to do.
+const RESTING: usize = 4;
+const RESTS_WITHIN: Duration = Duration::from_secs(30);
 
 /// What it has in use with nothing to do: KiB, descriptors, threads.
 struct Used {
@@ -52,7 +57,7 @@ pub(crate) fn run(ground: &mut Ground, scans: usize) -> Result<Vec<Row>> {
         }
         killed += ended;
         if batch * LOOKS / batches != (batch - 1) * LOOKS / batches {
-            let now = look(&daemon)?;
+            let now = look(&daemon, scans < LONG)?;
             eprintln!(
                 "    {scanned} scans, {killed} kills: {} KiB, {} descriptors, {} threads",
                 now.resident, now.descriptors, now.threads
@@ -79,8 +84,7 @@ pub(crate) fn run(ground: &mut Ground, scans: usize) -> Result<Vec<Row>> {
     if last.descriptors > first.descriptors {
         return Err(format!("GROWTH: {row}").into());
     }
-    // A short run is still warming up.
-    if used.len() == LOOKS && scans >= 50_000 && growth > MORE_KIB {
+    if used.len() == LOOKS && scans >= LONG && growth > MORE_KIB {
         return Err(format!("GROWTH: {row}").into());
     }
     Ok(vec![(
@@ -89,14 +93,19 @@ pub(crate) fn run(ground: &mut Ground, scans: usize) -> Result<Vec<Row>> {
     )])
 }
 
-/// The least within two seconds: what was just used comes on top and goes.
-fn look(daemon: &Daemon) -> Result<Used> {
+/// The least within a second, at rest: threads that have nothing to do end after 10 s, and with them goes
+/// what they use. A short run does not wait for that.
+fn look(daemon: &Daemon, is_short: bool) -> Result<Used> {
+    let give_up = Instant::now() + RESTS_WITHIN;
+    while !is_short && count_of(daemon.id(), "task")? > RESTING && Instant::now() < give_up {
+        thread::sleep(Duration::from_millis(50));
+    }
     let mut used = Used {
         resident: f64::INFINITY,
         descriptors: usize::MAX,
         threads: usize::MAX,
     };
-    for _ in 0..20 {
+    for _ in 0..10 {
         thread::sleep(Duration::from_millis(100));
         let resident = memory(daemon.id(), "VmRSS")? * 1e6 / 1024.0;
         used.resident = used.resident.min(resident);
