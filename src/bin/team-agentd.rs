@@ -36,8 +36,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How many threads may block at the same time: probes, the event log, requests for it.
 const BLOCKING_THREADS: usize = 80;
-/// How many requests may wait for the supervisor before peers have to wait with sending.
-const REQUEST_QUEUE: usize = 256;
+/// How many requests may wait for the supervisor before peers have to wait with sending. Few: each peer
+/// waits with one at a time, and has its turn.
+const REQUEST_QUEUE: usize = 16;
 
 /// How long the event log may take for the last records.
 const LAST_WORDS_LIMIT: Duration = Duration::from_secs(5);

@@ -9,7 +9,7 @@ use futures_util::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 use tokio_util::codec::FramedRead;
 use tokio_util::sync::CancellationToken;
@@ -46,12 +46,30 @@ pub struct Desk {
     pub stop: CancellationToken,
 }
 
+/// One peer's turns: however much it asks at once, others wait for one request of its, not for all.
+#[derive(Clone, Debug)]
+struct Turns {
+    /// At handing a request to the supervisor.
+    asking: Arc<Semaphore>,
+    /// At what takes a thread for it, until that is answered.
+    looking: Arc<Semaphore>,
+}
+
+impl Turns {
+    fn new() -> Self {
+        let one = || Arc::new(Semaphore::new(1));
+        let (asking, looking) = (one(), one());
+        Self { asking, looking }
+    }
+}
+
 /// Serves one peer until it hangs up, goes silent, somebody else gets its place, or the daemon stops and
 /// its answers are out.
 pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
     let (reader, mut writer) = stream.into_split();
     let mut lines = FramedRead::new(reader, LineDecoder::default());
     let mut in_flight: FuturesUnordered<BoxFuture<'static, Answer>> = FuturesUnordered::new();
+    let turns = Turns::new();
     let mut subscription: Option<Subscription> = None;
     let mut has_subscribed = false;
     let mut is_reading = true;
@@ -78,7 +96,7 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
                     last_said = Instant::now();
                     place.has_asked();
                     let count = |turned| place.count(turned);
-                    match take(line, &peer, &desk, in_flight.len(), &mut has_subscribed, count) {
+                    match take(line, &peer, &desk, &turns, in_flight.len(), &mut has_subscribed, count) {
                         Taken::Answered(answer) => answer.to_string(),
                         Taken::Asked(answer) => {
                             in_flight.push(answer);
@@ -122,7 +140,7 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
                     continue;
                 };
                 let count = |turned| place.count(turned);
-                match take(line, &peer, &desk, in_flight.len(), &mut has_subscribed, count) {
+                match take(line, &peer, &desk, &turns, in_flight.len(), &mut has_subscribed, count) {
                     Taken::Answered(answer) => answer.to_string(),
                     Taken::Asked(answer) => {
                         in_flight.push(answer);
@@ -201,6 +219,7 @@ fn take(
     line: Line,
     peer: &Peer,
     desk: &Desk,
+    turns: &Turns,
     in_flight: usize,
     has_subscribed: &mut bool,
     count: impl Fn(Turned),
@@ -227,10 +246,11 @@ fn take(
         }
         Action::Subscribe(wanted) => {
             *has_subscribed = true;
-            Taken::Asked(Box::pin(subscribe(id, wanted, peer.clone(), desk.clone())))
+            let (peer, desk, turns) = (peer.clone(), desk.clone(), turns.clone());
+            Taken::Asked(Box::pin(subscribe(id, wanted, peer, desk, turns)))
         }
         Action::Ask(request) => {
-            let answer = ask(desk.clone(), peer.clone(), request);
+            let answer = ask(desk.clone(), peer.clone(), turns.clone(), request);
             Taken::Asked(Box::pin(async move {
                 let answer = match answer.await {
                     Ok(result) => response(&id, result),
@@ -243,10 +263,17 @@ fn take(
 }
 
 /// What the supervisor answers; to who asks for the state, with what is known here of peers.
-async fn ask(desk: Desk, peer: Peer, request: Request) -> Result<Value, RpcError> {
+async fn ask(desk: Desk, peer: Peer, turns: Turns, request: Request) -> Result<Value, RpcError> {
     let Desk {
         requests, peers, ..
     } = desk;
+    let takes_a_thread = matches!(request, Request::Explain { .. } | Request::Events(_));
+    // Nobody closes them.
+    let _looking = match takes_a_thread {
+        true => turns.looking.acquire().await.ok(),
+        false => None,
+    };
+    let asking = turns.asking.acquire().await;
     let is_about_the_state = request == Request::Status;
     let (answer, answered) = oneshot::channel();
     let asked = Asked {
@@ -257,7 +284,7 @@ async fn ask(desk: Desk, peer: Peer, request: Request) -> Result<Value, RpcError
     if requests.send(asked).await.is_err() {
         return Err(RpcError::shutting_down());
     }
-    drop(requests);
+    drop((requests, asking));
     match answered.await {
         Ok(Ok(mut state)) if is_about_the_state => {
             if let Some(object) = state.as_object_mut() {
@@ -270,7 +297,7 @@ async fn ask(desk: Desk, peer: Peer, request: Request) -> Result<Value, RpcError
     }
 }
 
-async fn subscribe(id: Value, wanted: Subscribe, peer: Peer, desk: Desk) -> Answer {
+async fn subscribe(id: Value, wanted: Subscribe, peer: Peer, desk: Desk, turns: Turns) -> Answer {
     let follower = match desk.feed.follow(wanted.limit).await {
         Ok(follower) => follower,
         Err(refusal) => return Answer::Refused(RpcError::from(refusal).response(&id).to_string()),
@@ -280,7 +307,7 @@ async fn subscribe(id: Value, wanted: Subscribe, peer: Peer, desk: Desk) -> Answ
     let requests = desk.requests.downgrade();
     let status = wanted.status.then(|| {
         let ask_again = move || -> Status {
-            let (requests, peer) = (requests.upgrade(), peer.clone());
+            let (requests, peer, turns) = (requests.upgrade(), peer.clone(), turns.clone());
             let (feed, peers, stop) = (
                 desk.feed.clone(),
                 Arc::clone(&desk.peers),
@@ -293,7 +320,7 @@ async fn subscribe(id: Value, wanted: Subscribe, peer: Peer, desk: Desk) -> Answ
                     peers,
                     stop,
                 };
-                ask(desk, peer, Request::Status).await.ok()
+                ask(desk, peer, turns, Request::Status).await.ok()
             })
         };
         Box::new(ask_again) as Box<dyn Fn() -> Status + Send>

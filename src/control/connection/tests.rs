@@ -227,3 +227,28 @@ async fn who_loses_its_place_gets_an_answer_to_what_it_had_sent() {
         assert!(line.heard().await.is_none(), "and nothing more");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_look_of_a_peer_waits_for_the_one_before_it_and_nothing_else_does() {
+    let mut line = connected(&Peers::new(8));
+    let request = |id: u64, rest: &str| format!("{{\"jsonrpc\": \"2.0\", \"id\": {id}, {rest}}}\n");
+    let explain = "\"method\": \"explain\", \"params\": {\"pid\": 1}";
+    for (id, rest) in [(1, explain), (2, explain), (3, "\"method\": \"scan\"")] {
+        line.say(&request(id, rest)).await;
+    }
+    let first = line.asked.recv().await.unwrap();
+    assert!(matches!(first.request, Request::Explain { .. }));
+    let scan = line.asked.recv().await.unwrap();
+    assert!(matches!(scan.request, Request::Scan { .. }));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(line.asked.try_recv().is_err(), "the second look waits");
+    first.answer.send(Ok(Value::Null)).unwrap();
+    assert_eq!(line.heard().await.unwrap()["id"], 1);
+    let second = line.asked.recv().await.unwrap();
+    second.answer.send(Ok(Value::Null)).unwrap();
+    scan.answer.send(Ok(Value::Null)).unwrap();
+    let mut ids = [line.heard().await.unwrap(), line.heard().await.unwrap()]
+        .map(|answer| answer["id"].as_u64().unwrap());
+    ids.sort_unstable();
+    assert_eq!(ids, [2, 3]);
+}
