@@ -2,12 +2,13 @@
 //!
 //! Must not know which keys there are.
 
-use crate::text::in_line;
 use std::fmt::{self, Write as _};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+
+use crate::text::{escape, in_line};
 
 /// Why a configuration file was not taken. Every variant names the file.
 #[derive(Debug, Error)]
@@ -54,10 +55,11 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Both may quote the file, and that is not what it seems to be.
         if !self.key.is_empty() {
-            write!(formatter, "{}: ", self.key)?;
+            write!(formatter, "{}: ", escape(&self.key))?;
         }
-        formatter.write_str(&self.what)
+        formatter.write_str(&escape(&self.what))
     }
 }
 

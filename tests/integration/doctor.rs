@@ -480,3 +480,23 @@ fn a_disk_that_hangs_is_said_and_nobody_waits_for_it() {
         drop(silence);
     });
 }
+
+#[test]
+fn what_cannot_be_written_down_is_a_problem_until_it_is() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let _daemon = world.daemon_with(&Settings {
+            scan_interval: "100ms",
+            ..Settings::default()
+        });
+        let in_the_way = world.state_dir().join("steering.json");
+        let _ = fs::remove_file(&in_the_way);
+        fs::create_dir(&in_the_way).unwrap();
+        assert_eq!(world.ctl(["pause"]).code, Some(5));
+        let words = ["a restart forgets it", "tried again"];
+        assert_found(&doctor(&world, 1), "reaping", "problem", &words);
+        fs::remove_dir(&in_the_way).unwrap();
+        wait_until("it is written down", || in_the_way.is_file());
+        wait_until("all is well", || world.ctl(["doctor"]).code == Some(0));
+    });
+}

@@ -122,7 +122,8 @@ pub fn state_directory(state: &StateDirectory, standpoint: Standpoint) -> Check 
             format!("chown {} {place}", state.own_uid),
         );
     }
-    if facts.is_open_to_others() {
+    // Sticky or not: what is not there yet, anybody may put there.
+    if facts.mode & 0o022 != 0 {
         return Check::problem(
             STATE_DIRECTORY,
             format!(

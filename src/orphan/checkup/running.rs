@@ -247,6 +247,8 @@ pub struct Reaping {
     pub is_view_obstructed: bool,
     /// The event log could not be written.
     pub is_audit_lost: bool,
+    /// Whether what the owner said last could not be written down.
+    pub is_steering_owed: bool,
     /// On how many workspaces something starts coordinators again and again.
     pub respawning: usize,
 }
@@ -261,6 +263,13 @@ pub fn reaping(found: &Reaping) -> Check {
             REAPING,
             "what was kept or paused cannot be read any more (steering.json): nothing is ended, not even on request",
             "keep again what is to be kept; then: team-agentctl resume",
+        );
+    }
+    if found.is_steering_owed {
+        return Check::problem(
+            REAPING,
+            "what was kept, paused or resumed last is in force, but cannot be written down (steering.json): a restart forgets it",
+            "see what is in the way in the state directory: it is tried again with each scan",
         );
     }
     if let Some(why) = &found.suspended {

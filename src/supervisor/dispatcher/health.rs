@@ -72,6 +72,7 @@ impl Dispatcher {
                 are_keeps_unknown: steering.is_unknown,
                 is_view_obstructed: !self.obstacles.is_empty(),
                 is_audit_lost: self.policy.is_audit_lost(),
+                is_steering_owed: self.is_steering_owed,
                 respawning: self.policy.respawns().waiting().count(),
             },
         }

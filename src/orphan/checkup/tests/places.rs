@@ -65,8 +65,8 @@ fn a_state_directory_that_others_can_change_is_a_problem() {
                 mode: 0o1777,
                 ..OURS
             },
-            Finding::Warning,
-            "look into",
+            Finding::Problem,
+            "others may write into",
         ),
         (FileFacts { uid: 8, ..OURS }, Finding::Problem, "chown 7 /s"),
         (

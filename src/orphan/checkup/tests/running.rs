@@ -234,6 +234,14 @@ fn what_keeps_the_daemon_from_reaping_is_said_with_the_way_out() {
         ),
         (
             Reaping {
+                is_steering_owed: true,
+                ..Reaping::default()
+            },
+            Finding::Problem,
+            "a restart forgets it",
+        ),
+        (
+            Reaping {
                 is_view_obstructed: true,
                 ..on()
             },
