@@ -14,6 +14,7 @@ use team_agentd::control::server::{ListenError, Listener};
 use team_agentd::event_log::{self, Rotation};
 use team_agentd::logging;
 use team_agentd::orphan::event::{Event, Subject};
+use team_agentd::os::allocator;
 use team_agentd::os::checkup::{OwnProgram, identity};
 use team_agentd::os::files::{FileError, Lock, create_private_directory};
 use team_agentd::os::host::{self, environment, own_uid};
@@ -82,9 +83,10 @@ impl DaemonError {
 type Inherited = Result<Option<UnixListener>, InheritError>;
 
 fn main() -> ExitCode {
-    // Before there is any thread: it takes environment variables away.
+    // Both before there is any thread. This one takes environment variables away.
     let inherited = inherited_socket();
     let args = DaemonArgs::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    allocator::keep_little();
     let _logging = logging::start();
     panics::watch();
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -3,6 +3,7 @@
 //! Says what the kernel and the disk say, and signals one exact process through its handle. Decides
 //! nothing: what facts mean is [`crate::orphan`]'s.
 
+pub mod allocator;
 pub mod checkup;
 pub mod clock;
 pub mod evidence;
