@@ -9,6 +9,8 @@ use std::ffi::OsString;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use futures_util::stream::{self, StreamExt};
 
 use super::event::Around;
@@ -26,6 +28,9 @@ use crate::os::view;
 
 /// How many workspaces are probed at the same time.
 const PROBES_AT_ONCE: usize = 8;
+/// How many single processes are looked at at the same time, in waves of whatever size: more threads than
+/// that only take the processors from the one that answers. The time limits begin with the turn.
+const LOOKS_AT_ONCE: usize = 16;
 /// How many probes may hang before no further one is started.
 const HUNG_PROBES_LIMIT: usize = 64;
 
@@ -81,6 +86,17 @@ pub struct Scanner {
     probes: Arc<Mutex<Probes>>,
     listing: Arc<tokio::sync::Mutex<()>>,
     around: Arc<tokio::sync::Mutex<()>>,
+    looks: Looks,
+}
+
+/// Turns at looking at a single process.
+#[derive(Clone, Debug)]
+struct Looks(Arc<Semaphore>);
+
+impl Default for Looks {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(LOOKS_AT_ONCE)))
+    }
 }
 
 impl Scanner {
@@ -149,6 +165,8 @@ impl Scanner {
         memory: &Memory,
         settings: &Arc<Settings>,
     ) -> (Look, Option<ProcessHandle>) {
+        // Nobody closes it.
+        let _turn = self.looks.0.acquire().await;
         let pinned = match on_blocking_pool(settings.probe_timeout, move || facts::pin(pid)).await {
             Some(Ok(pinned)) => pinned,
             Some(Err(PinError::Gone)) => return (Look::Gone, None),
