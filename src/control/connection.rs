@@ -95,6 +95,8 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
                 Some(Ok(line)) => {
                     last_said = Instant::now();
                     place.has_asked();
+                    // However many lines it has sent, the others have their turn after each.
+                    tokio::task::yield_now().await;
                     let count = |turned| place.count(turned);
                     match take(line, &peer, &desk, &turns, in_flight.len(), &mut has_subscribed, count) {
                         Taken::Answered(answer) => answer.to_string(),
