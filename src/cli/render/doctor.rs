@@ -103,6 +103,10 @@ fn conclusion(result: &Value, checks: &[&Value], view: &View) -> String {
         version => format!("of team-agentd {}", shown(version)),
     };
     let found = match (problems, warnings) {
+        // Only where that was looked at, and the exit status says so, too.
+        (0, 0) if checks.is_empty() || result["ok"] != true => {
+            view.paint(ALARM, "how it is was not said")
+        }
         (0, 0) => view.paint(WELL, "all is well"),
         (0, _) => view.paint(DOUBT, count(warnings, "warning")),
         (_, 0) => view.paint(ALARM, count(problems, "problem")),

@@ -128,3 +128,15 @@ fn what_others_named_is_never_shown_raw_and_what_is_missing_is() {
     }
     assert!(doctor(&json!(null), &piped()).contains("0 checks"));
 }
+
+#[test]
+fn without_a_check_nothing_is_well() {
+    for result in [
+        json!({}),
+        json!({"ok": true, "checks": []}),
+        json!({"ok": false, "checks": [{"check": "view", "finding": "ok", "says": "clear"}]}),
+    ] {
+        let text = doctor(&result, &view(false, 80));
+        assert!(!text.contains("all is well"), "{text}");
+    }
+}
