@@ -37,6 +37,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How many threads may block at the same time: probes, the event log, requests for it.
 const BLOCKING_THREADS: usize = 80;
+/// After how many turns of tasks that are ready here one that another thread has made ready has its turn: a
+/// look at a process is done, a record is on disk. Few: however much is asked, scans and kills go on.
+const TURNS_FOR_OTHER_THREADS: u32 = 2;
 /// How many requests may wait for the supervisor before peers have to wait with sending. Few: each peer
 /// waits with one at a time, and has its turn.
 const REQUEST_QUEUE: usize = 16;
@@ -92,6 +95,7 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
+        .global_queue_interval(TURNS_FOR_OTHER_THREADS)
         .build();
     let result = match runtime {
         Ok(runtime) => {

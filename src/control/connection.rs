@@ -22,6 +22,8 @@ use crate::supervisor::feed::Feed;
 use crate::supervisor::request::{Peer, Request};
 use crate::supervisor::run::{Asked, Requests};
 
+/// How many turns the others get before the next line of a peer that has sent several at once.
+const TURNS_BEFORE_THE_NEXT_LINE: usize = 4;
 /// How many requests of one peer may wait for their answers.
 const IN_FLIGHT_LIMIT: usize = 64;
 /// How long a peer may take to read an answer.
@@ -95,8 +97,14 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
                 Some(Ok(line)) => {
                     last_said = Instant::now();
                     place.has_asked();
-                    // However many lines it has sent, the others have their turn after each.
-                    tokio::task::yield_now().await;
+                    // However many lines it has sent, the others have their turns after each.
+                    let turns_of_others = match lines.read_buffer().is_empty() {
+                        true => 1,
+                        false => TURNS_BEFORE_THE_NEXT_LINE,
+                    };
+                    for _ in 0..turns_of_others {
+                        tokio::task::yield_now().await;
+                    }
                     let count = |turned| place.count(turned);
                     match take(line, &peer, &desk, &turns, in_flight.len(), &mut has_subscribed, count) {
                         Taken::Answered(answer) => answer.to_string(),
