@@ -13,7 +13,7 @@ use super::records::Records;
 use crate::support::{Result, call_on};
 
 const MANY: usize = 100;
-const SIGTERM_WAIT: Duration = Duration::from_millis(300);
+const SIGTERM_WAIT: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(ground: &mut Ground, rounds: usize) -> Result<Vec<Row>> {
     ground.configure(&format!(
@@ -32,7 +32,7 @@ pub(crate) fn run(ground: &mut Ground, rounds: usize) -> Result<Vec<Row>> {
         let delays: Vec<Duration> = (0..MANY)
             .map(|number| match number % 2 {
                 0 => Duration::ZERO,
-                _ => SIGTERM_WAIT.mul_f64(ground.dice.between(0, 900) as f64 / 1000.0),
+                _ => SIGTERM_WAIT.mul_f64(ground.dice.between(0, 500) as f64 / 1000.0),
             })
             .collect();
         let ready = Barrier::new(MANY);

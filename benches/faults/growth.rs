@@ -14,6 +14,9 @@ const HEALTHY: usize = 20;
 const BATCH: usize = 25;
 /// One kill for so many scans.
 const SCANS_A_KILL: usize = 10;
+/// Each kill is remembered for a minute: who comes again at once is noticed by that. Before the count begins,
+/// this memory is as full as it gets.
+const REMEMBERED: Duration = Duration::from_secs(75);
 /// How often is looked at what is in use.
 const LOOKS: usize = 10;
 /// What may be more in the end than after the first tenth.
@@ -38,24 +41,18 @@ pub(crate) fn run(ground: &mut Ground, scans: usize) -> Result<Vec<Row>> {
     let mut daemon = ground.daemon()?;
     ground.add_bystanders(HEALTHY)?;
     let batches = (scans / SCANS_A_KILL / BATCH).max(1);
+    let began = Instant::now();
+    while scans >= LONG && began.elapsed() < REMEMBERED {
+        work(ground, &daemon, BATCH * SCANS_A_KILL)?;
+    }
     let mut used = Vec::new();
     let mut killed = 0;
     let mut scanned = 0;
     for batch in 1..=batches {
-        while scanned < scans * batch / batches {
-            let scan = daemon.call("scan", &json!({}))?;
-            if scan["scanned"] != HEALTHY {
-                return Err(format!("{HEALTHY} were to be seen: {scan}").into());
-            }
-            scanned += 1;
-        }
-        let orphans = ground.cast.orphans(BATCH, &[("FORK", "1")])?;
-        let fix = daemon.call("fix", &json!({"confirm": true}))?;
-        let ended = fix["killed"].as_array().map_or(0, Vec::len);
-        if ended != BATCH || !orphans.iter().all(Coordinator::is_gone) {
-            return Err(format!("{BATCH} were to end: {fix}").into());
-        }
-        killed += ended;
+        let many = scans * batch / batches - scanned;
+        work(ground, &daemon, many)?;
+        scanned += many;
+        killed += BATCH;
         if batch * LOOKS / batches != (batch - 1) * LOOKS / batches {
             let now = look(&daemon, scans < LONG)?;
             eprintln!(
@@ -91,6 +88,23 @@ pub(crate) fn run(ground: &mut Ground, scans: usize) -> Result<Vec<Row>> {
         format!("{scanned} scans and {killed} kills, from the first tenth to the end"),
         row,
     )])
+}
+
+/// So many scans, and one fix of several orphans.
+fn work(ground: &mut Ground, daemon: &Daemon, scans: usize) -> Result<()> {
+    for _ in 0..scans {
+        let scan = daemon.call("scan", &json!({}))?;
+        if scan["scanned"] != HEALTHY {
+            return Err(format!("{HEALTHY} were to be seen: {scan}").into());
+        }
+    }
+    let orphans = ground.cast.orphans(BATCH, &[("FORK", "1")])?;
+    let fix = daemon.call("fix", &json!({"confirm": true}))?;
+    let ended = fix["killed"].as_array().map_or(0, Vec::len);
+    if ended != BATCH || !orphans.iter().all(Coordinator::is_gone) {
+        return Err(format!("{BATCH} were to end: {fix}").into());
+    }
+    Ok(())
 }
 
 /// The least within a second, at rest: threads that have nothing to do end after 10 s, and with them goes

@@ -360,10 +360,10 @@ impl Round<'_> {
         // Automatic reaping has had its time with those whose workspace is back.
         self.daemon.call("scan", &json!({}))?;
         let state_dir = self.ground.state_dir();
-        wait_until("every end is recorded", || {
+        wait_until("every end is recorded, and what was cut off", || {
             Records::read(&state_dir).is_ok_and(|records| {
-                let mut due = due();
-                !due.any(|subject| records.is_open(subject.coordinator.pid.as_raw_pid()))
+                let mut all = self.subjects.iter();
+                !all.any(|subject| records.is_open(subject.coordinator.pid.as_raw_pid()))
             })
         })
     }
