@@ -4,7 +4,7 @@
 //! $ cargo bench --bench faults                           # all parts, at full length, the release build
 //! $ cargo bench --bench faults -- kill9 500              # one part, so many rounds
 //! $ cargo bench --bench faults -- flood growth --seed 7  # several, with the chance of an earlier run
-//! $ cargo bench --profile dev --bench faults -- short    # a few seconds each: what .ci/run does
+//! $ cargo bench --profile dev --bench faults -- short    # a few seconds each
 //! ```
 //!
 //! The parts are those of `PARTS` in `faults/run.rs`. Each runs with a daemon of its own in a private pid
