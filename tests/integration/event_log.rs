@@ -232,16 +232,29 @@ fn a_kill_that_a_crash_interrupted_is_recorded_at_the_next_start() {
     });
 }
 
+/// The lines of a log that ended in `tail`, without a newline, before a daemon ran.
+fn lines_after(tail: &str) -> Vec<String> {
+    let world = World::new();
+    fs::create_dir_all(world.state_dir()).unwrap();
+    fs::write(world.event_log().path, tail).unwrap();
+    assert!(world.daemon().stop().success());
+    world.event_log().lines()
+}
+
 #[test]
-fn a_half_written_line_does_not_spoil_the_next_one() {
+fn a_half_written_record_is_taken_off_again() {
     in_private_pid_namespace(|| {
-        let world = World::new();
-        fs::create_dir_all(world.state_dir()).unwrap();
-        fs::write(world.event_log().path, "{\"event\": \"orphan.sig").unwrap();
-        let daemon = world.daemon();
-        assert!(daemon.stop().success());
-        let lines = world.event_log().lines();
-        assert_eq!(lines[0], "{\"event\": \"orphan.sig", "{lines:#?}");
+        let lines = lines_after("{\"event\": \"orphan.sig");
+        let started: Value = serde_json::from_str(&lines[0]).unwrap();
+        assert_eq!(started["event"], "daemon.started", "{lines:#?}");
+    });
+}
+
+#[test]
+fn a_last_line_that_is_no_record_of_ours_is_kept_and_does_not_spoil_the_next_one() {
+    in_private_pid_namespace(|| {
+        let lines = lines_after("a note by hand");
+        assert_eq!(lines[0], "a note by hand", "{lines:#?}");
         let started: Value = serde_json::from_str(&lines[1]).unwrap();
         assert_eq!(started["event"], "daemon.started", "{lines:#?}");
     });
