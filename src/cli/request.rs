@@ -38,34 +38,22 @@ impl Request {
         }
     }
 
-    /// The same scan, with who would end with each orphan.
+    /// The same scan, with who would end with each orphan, were all of them ended.
     pub(super) fn with_members(mut self) -> Self {
         self.params["members"] = true.into();
         self
     }
 
+    /// The same scan, with who would end with the orphans that a fix of these would end.
+    pub(super) fn with_members_of(mut self, selection: &Selection) -> Self {
+        self.params["members"] = params_of(selection);
+        self
+    }
+
     /// A fix that is to be done.
     pub(super) fn fix(selection: &Selection) -> Self {
-        let Selection {
-            workspaces,
-            pids,
-            reasons,
-        } = selection;
-        let mut params = json!({"confirm": true});
-        let (text, bytes): (Vec<&PathBuf>, Vec<&PathBuf>) =
-            workspaces.iter().partition(|path| path.to_str().is_some());
-        let text: Vec<_> = text.into_iter().filter_map(|path| path.to_str()).collect();
-        let bytes: Vec<_> = bytes.into_iter().map(|path| base64(path)).collect();
-        for (name, values) in [
-            ("workspaces", json!(text)),
-            ("workspaces_b64", json!(bytes)),
-            ("pids", json!(pids)),
-            ("reasons", json!(reasons)),
-        ] {
-            if values.as_array().is_some_and(|values| !values.is_empty()) {
-                params[name] = values;
-            }
-        }
+        let mut params = params_of(selection);
+        params["confirm"] = true.into();
         Self {
             method: "fix",
             params,
@@ -176,6 +164,31 @@ impl Request {
     }
 }
 
+/// What a fix is told to end.
+fn params_of(selection: &Selection) -> Value {
+    let Selection {
+        workspaces,
+        pids,
+        reasons,
+    } = selection;
+    let mut params = json!({});
+    let (text, bytes): (Vec<&PathBuf>, Vec<&PathBuf>) =
+        workspaces.iter().partition(|path| path.to_str().is_some());
+    let text: Vec<_> = text.into_iter().filter_map(|path| path.to_str()).collect();
+    let bytes: Vec<_> = bytes.into_iter().map(|path| base64(path)).collect();
+    for (name, values) in [
+        ("workspaces", json!(text)),
+        ("workspaces_b64", json!(bytes)),
+        ("pids", json!(pids)),
+        ("reasons", json!(reasons)),
+    ] {
+        if values.as_array().is_some_and(|values| !values.is_empty()) {
+            params[name] = values;
+        }
+    }
+    params
+}
+
 fn base64(path: &Path) -> String {
     crate::wire::text::base64(path.as_os_str())
 }
@@ -220,6 +233,15 @@ mod tests {
         assert_eq!(
             Request::fix(&Selection::default()).params,
             json!({"confirm": true})
+        );
+        assert_eq!(
+            Request::scan(None).with_members_of(&selection).params["members"],
+            json!({
+                "workspaces": ["/a", "/b"],
+                "workspaces_b64": ["L3f/"],
+                "pids": [7],
+                "reasons": ["workspace_replaced"],
+            })
         );
     }
 

@@ -39,32 +39,14 @@ impl Selection {
         *self == Self::default()
     }
 
-    /// The scan, cut down to the orphans that are selected: what a fix would be about. Who would end with each
-    /// was looked up for the end of all: where that is not what is asked for, it is left out.
+    /// The scan, cut down to the orphans that are selected: what a fix would be about.
     pub(super) fn cut(&self, mut scan: Value) -> Value {
-        let count = |scan: &Value| scan["orphans"].as_array().map(Vec::len);
-        let all = count(&scan);
-        self.cut_down(&mut scan);
-        if count(&scan) != all {
-            for name in ["orphans", "coordinators"] {
-                let entries = scan.get_mut(name).and_then(Value::as_array_mut);
-                for entry in entries.into_iter().flatten() {
-                    if let Some(entry) = entry.as_object_mut() {
-                        entry.remove("members");
-                        entry.remove("left_behind");
-                    }
-                }
-            }
-        }
-        scan
-    }
-
-    fn cut_down(&self, scan: &mut Value) {
         for name in ["orphans", "coordinators"] {
             if let Some(entries) = scan.get_mut(name).and_then(Value::as_array_mut) {
                 entries.retain(|entry| entry["is_orphan"] == true && self.includes(entry));
             }
         }
+        scan
     }
 
     fn includes(&self, entry: &Value) -> bool {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use self::params::{
-    EventsParams, ExplainParams, FixParams, GateParams, KeepParams, NoParams, PauseParams,
-    ScanParams, SubscribeParams, one_path, read, valid_pid,
+    EventsParams, ExplainParams, GateParams, KeepParams, NoParams, PauseParams, ScanParams,
+    SubscribeParams, one_path, read, valid_pid,
 };
 use crate::supervisor::request::{Refusal, Request};
 use crate::wire::results;
@@ -39,6 +39,12 @@ impl RpcError {
 
     fn invalid_params(message: impl Into<String>) -> Self {
         Self::new(-32602, "invalid_params", message)
+    }
+
+    /// The same of what is part of a parameter.
+    fn within(mut self, name: &str) -> Self {
+        self.message = format!("{name}: {}", self.message);
+        self
     }
 
     /// The line is longer than it may be.
@@ -233,18 +239,13 @@ pub fn action(method: &str, params: Value) -> Result<Action, RpcError> {
     let ask = |request| Ok(Action::Ask(request));
     match method {
         "scan" => {
-            let ScanParams {
-                workspace,
-                workspace_b64,
-                members,
-            } = read(params)?;
-            let workspace = one_path("workspace", workspace, workspace_b64)?;
-            ask(Request::Scan { workspace, members })
+            let mut params: ScanParams = read(params)?;
+            let survey = params.survey()?;
+            let workspace = one_path("workspace", params.workspace, params.workspace_b64)?;
+            ask(Request::Scan { workspace, survey })
         }
         "fix" => {
-            let params: FixParams = read(params)?;
-            let confirm = params.confirm;
-            let selection = params.selection()?;
+            let (confirm, selection) = params::fix(params)?;
             if !confirm {
                 return Ok(Action::Reply(results::fix_refused()));
             }

@@ -45,6 +45,16 @@ pub struct Selection {
     pub reasons: Vec<String>,
 }
 
+/// Which orphans it is looked up for who would end with them. Whoever dies as somebody's member is nobody
+/// else's, so that it depends on who else would be ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Survey {
+    /// All of them, were all ended at once.
+    OfAll,
+    /// Those that such a fix would end.
+    OfFix(Selection),
+}
+
 /// A request, checked for its form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -52,8 +62,8 @@ pub enum Request {
     Scan {
         /// Only this workspace.
         workspace: Option<PathBuf>,
-        /// Whether it is looked up who would end with each orphan.
-        members: bool,
+        /// Whether it is looked up who would end with whom.
+        survey: Option<Survey>,
     },
     /// A fresh scan, and the end of the selected orphans.
     Fix {

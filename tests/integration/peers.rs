@@ -14,7 +14,7 @@ use crate::support::{
 /// Long enough for a second request to arrive, on a slow machine too.
 fn with_time_between_the_signals() -> Settings {
     Settings {
-        sigterm_wait: "5s",
+        sigterm_wait: "8s",
         ..Settings::default()
     }
 }

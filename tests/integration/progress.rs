@@ -34,10 +34,17 @@ fn on_a_terminal_a_fix_without_confirm_shows_who_would_die_with_their_children()
         let world = World::new();
         let _daemon = daemon(&world, "30s");
         let (orphan, child) = family(&world, "gone");
-        for words in [&["fix"][..], &["--embedded", "fix"]] {
+        let pid = orphan.pid.to_string();
+        for words in [
+            &["fix"][..],
+            &["fix", "--pid", &pid],
+            &["--embedded", "fix"],
+            &["--embedded", "fix", "--pid", &pid],
+        ] {
             let mut pty = Pty::start(&ctl_command(&world, words), 140, 40);
-            pty.wait_for(&orphan.pid.to_string());
+            pty.wait_for(&pid);
             pty.wait_for(&format!("{child}"));
+            pty.wait_for("1 other process would end with them");
             pty.wait_for("team-agentctl");
             pty.wait_for("--confirm");
             assert_eq!(pty.wait().code(), Some(3));

@@ -80,7 +80,7 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
     ) -> Result<ExitStatus, Failure> {
         let mut scan = None;
         if self.view.terminal.is_terminal && !self.json {
-            match self.scan_with_members().await {
+            match self.preview(selection).await {
                 Ok(result) => scan = Some(selection.cut(result)),
                 Err(failure) => self.output.note(&render::failure(&failure)),
             }
@@ -96,10 +96,11 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
         Ok(ExitStatus::Refused)
     }
 
-    /// A scan with who would end with each orphan; without, of a daemon that does not know of that.
-    async fn scan_with_members(&mut self) -> Result<Value, Failure> {
+    /// A scan with who would end by such a fix; without, of a daemon that does not know of that.
+    async fn preview(&mut self, selection: &Selection) -> Result<Value, Failure> {
         let scan = Request::scan(None);
-        match self.ask(&scan.clone().with_members(), SCANNING).await {
+        let preview = scan.clone().with_members_of(selection);
+        match self.ask(&preview, SCANNING).await {
             Err(failure) if failure.kind == "invalid_params" => self.ask(&scan, SCANNING).await,
             asked => asked,
         }

@@ -17,7 +17,7 @@ use crate::orphan::process::Pid;
 use crate::orphan::steering::Kept;
 use crate::orphan::verdict::{ORPHAN_REASON_KINDS, names_orphans};
 use crate::supervisor::feed::MOST_AT_ONCE;
-use crate::supervisor::request::Selection;
+use crate::supervisor::request::{Selection, Survey};
 
 /// How many records `events` gives unless told otherwise.
 const EVENTS_LIMIT: u64 = 20;
@@ -33,15 +33,43 @@ pub(super) struct NoParams {}
 pub(super) struct ScanParams {
     pub(super) workspace: Option<PathBuf>,
     pub(super) workspace_b64: Option<String>,
-    #[serde(default)]
-    pub(super) members: bool,
+    members: Option<Value>,
+}
+
+impl ScanParams {
+    /// What it is to be looked up for who would end with whom.
+    pub(super) fn survey(&mut self) -> Result<Option<Survey>, RpcError> {
+        match self.members.take() {
+            None | Some(Value::Bool(false)) => Ok(None),
+            Some(Value::Bool(true)) => Ok(Some(Survey::OfAll)),
+            Some(fix @ Value::Object(_)) => read::<SelectionParams>(fix)
+                .and_then(SelectionParams::selection)
+                .map(|selection| Some(Survey::OfFix(selection)))
+                .map_err(|error| error.within("members")),
+            Some(_) => Err(RpcError::invalid_params(
+                "members: true, or an object with what a fix would be told to end",
+            )),
+        }
+    }
+}
+
+/// Whether a fix is confirmed, and what it is about.
+pub(super) fn fix(mut params: Value) -> Result<(bool, Selection), RpcError> {
+    let confirm = params
+        .as_object_mut()
+        .and_then(|params| params.remove("confirm"));
+    let confirm = match confirm {
+        None => false,
+        Some(Value::Bool(confirm)) => confirm,
+        Some(_) => return Err(RpcError::invalid_params("confirm: not true or false")),
+    };
+    let selection = read::<SelectionParams>(params)?.selection()?;
+    Ok((confirm, selection))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct FixParams {
-    #[serde(default)]
-    pub(super) confirm: bool,
+struct SelectionParams {
     workspaces: Option<Vec<PathBuf>>,
     workspaces_b64: Option<Vec<String>>,
     pids: Option<Vec<Pid>>,
@@ -59,8 +87,8 @@ fn given<T>(name: &str, list: Option<Vec<T>>) -> Result<Vec<T>, RpcError> {
     }
 }
 
-impl FixParams {
-    pub(super) fn selection(self) -> Result<Selection, RpcError> {
+impl SelectionParams {
+    fn selection(self) -> Result<Selection, RpcError> {
         let exact = given("workspaces_b64", self.workspaces_b64)?
             .into_iter()
             .map(|text| decoded("workspaces_b64", &text));

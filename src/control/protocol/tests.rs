@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::supervisor::request::{Selection, Survey};
 
 fn error_of(line: &str) -> (Value, i64, &'static str) {
     match parse(line.as_bytes()) {
@@ -147,16 +148,38 @@ fn parameters_reach_the_request_whole() {
 #[test]
 fn members_are_looked_up_only_on_request() {
     let scan = |params: Value| action("scan", params);
-    let of = |members| {
+    let of = |survey| {
         Ok(Action::Ask(Request::Scan {
             workspace: None,
-            members,
+            survey,
         }))
     };
-    assert_eq!(scan(json!({})), of(false));
-    assert_eq!(scan(json!({"members": false})), of(false));
-    assert_eq!(scan(json!({"members": true})), of(true));
-    assert_eq!(scan(json!({"members": 1})).unwrap_err().code, -32602);
+    assert_eq!(scan(json!({})), of(None));
+    assert_eq!(scan(json!({"members": false})), of(None));
+    assert_eq!(scan(json!({"members": true})), of(Some(Survey::OfAll)));
+    let selection = Selection {
+        pids: vec![42],
+        ..Selection::default()
+    };
+    assert_eq!(
+        scan(json!({"members": {"pids": [42]}})),
+        of(Some(Survey::OfFix(selection)))
+    );
+    assert_eq!(
+        scan(json!({"members": {}})),
+        of(Some(Survey::OfFix(Selection::default())))
+    );
+    for (wrong, what) in [
+        (json!(1), "members: "),
+        (json!([]), "members: "),
+        (json!({"pids": []}), "members: pids: "),
+        (json!({"pids": [0]}), "members: pid: "),
+        (json!({"confirm": true}), "members: unknown field"),
+    ] {
+        let error = scan(json!({"members": wrong})).unwrap_err();
+        assert_eq!(error.code, -32602);
+        assert!(error.message.starts_with(what), "{}", error.message);
+    }
 }
 
 #[test]

@@ -6,8 +6,8 @@ use super::Dispatcher;
 use crate::orphan::clock::Now;
 use crate::orphan::registry::Sighting;
 use crate::supervisor::event::{Effect, Ticket};
-use crate::supervisor::request::{Peer, Refusal, Request, Selection};
-use crate::supervisor::selection::of_workspace;
+use crate::supervisor::request::{Peer, Refusal, Request, Selection, Survey};
+use crate::supervisor::selection::{choose, of_workspace};
 use crate::wire::results;
 
 /// What a request waits for a scan with.
@@ -15,8 +15,9 @@ use crate::wire::results;
 pub(super) enum Waiting {
     Scan {
         workspace: Option<std::path::PathBuf>,
-        /// Who wants to know who would end with each orphan, if somebody does.
-        members_for: Option<Peer>,
+        /// Who wants to know who would end with whom, and what it wants to know that of, if somebody
+        /// does.
+        survey_for: Option<(Peer, Survey)>,
     },
     Gate,
     Fix {
@@ -90,9 +91,9 @@ impl Dispatcher {
                 });
                 return;
             }
-            Request::Scan { workspace, members } => Waiting::Scan {
+            Request::Scan { workspace, survey } => Waiting::Scan {
                 workspace,
-                members_for: members.then_some(peer),
+                survey_for: survey.map(|survey| (peer, survey)),
             },
             Request::Gate { fix: false } => Waiting::Gate,
             Request::Gate { fix: true } => Waiting::Fix {
@@ -125,23 +126,30 @@ impl Dispatcher {
         match waiting {
             Waiting::Scan {
                 workspace,
-                members_for,
+                survey_for,
             } => {
                 let seen = of_workspace(self.registry.coordinators(), workspace.as_deref());
                 let seen: Vec<&Sighting> = seen.collect();
                 let scan = results::scan(seen.iter().copied(), self.scan_facts(now));
-                let Some(peer) = members_for else {
+                let Some((peer, survey)) = survey_for else {
                     let answer = Ok(scan);
                     effects.push(Effect::Answer { ticket, answer });
                     return;
                 };
-                let orphans = seen
-                    .into_iter()
-                    .filter(|one| one.verdict.orphan_reason().is_some());
+                let orphans = match survey {
+                    Survey::OfAll => {
+                        let is_orphan = |one: &&Sighting| one.verdict.orphan_reason().is_some();
+                        seen.into_iter().filter(is_orphan).cloned().collect()
+                    }
+                    Survey::OfFix(selection) => {
+                        let min_age = self.settings.reap.ephemeral_min_age;
+                        choose(seen.into_iter(), &selection, min_age, now.wall).targets
+                    }
+                };
                 effects.push(Effect::Survey {
                     ticket,
                     scan,
-                    orphans: orphans.cloned().collect(),
+                    orphans,
                     lineage: peer.lineage,
                     own_pid: self.identity.pid,
                     steering: Arc::clone(&self.orders.borrow().steering),

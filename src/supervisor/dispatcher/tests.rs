@@ -70,6 +70,14 @@ fn orphan(pid: Pid) -> Observation {
         .observed(pid)
 }
 
+fn young_ephemeral(pid: Pid) -> Observation {
+    let mut seen = without_witness()
+        .at("/tmp/team-agent-test-1/ws")
+        .observed(pid);
+    seen.record.started_at = now() - Duration::from_secs(599);
+    seen
+}
+
 fn named(pid: Pid) -> Selection {
     Selection {
         pids: vec![pid],

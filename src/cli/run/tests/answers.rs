@@ -1,11 +1,12 @@
 //! What is printed of an answer, and what the status says of it.
 
 use super::*;
+use crate::cli::selection::Selection;
 use crate::wire::results;
 
 #[test]
 fn a_preview_asks_for_members_and_does_without_where_they_are_not_known_of() {
-    let with = Request::scan(None).with_members();
+    let with = Request::scan(None).with_members_of(&Selection::default());
     let engine = Engine {
         daemon: Some(|| Ok(scan())),
         ..Engine::default()
@@ -14,6 +15,17 @@ fn a_preview_asks_for_members_and_does_without_where_they_are_not_known_of() {
     assert_eq!(outcome.code, 3, "{outcome:#?}");
     assert_eq!(outcome.asked, [("daemon", with.clone())]);
     assert!(outcome.stdout.contains("1 orphan"), "{outcome:#?}");
+    let narrowed = Selection {
+        pids: vec![7],
+        ..Selection::default()
+    };
+    let engine = Engine {
+        daemon: Some(|| Ok(scan())),
+        ..Engine::default()
+    };
+    let outcome = run_with("fix --pid 7", true, engine);
+    let asked = Request::scan(None).with_members_of(&narrowed);
+    assert_eq!(outcome.asked, [("daemon", asked)]);
     // An older daemon refuses what it does not know.
     let engine = Engine {
         daemon: Some(|| {

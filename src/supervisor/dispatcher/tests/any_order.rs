@@ -144,7 +144,7 @@ impl World {
             }
             Step::Scan => Request::Scan {
                 workspace: None,
-                members: false,
+                survey: None,
             },
             Step::Gate => Request::Gate { fix: false },
             Step::Fix => Request::Fix {

@@ -180,13 +180,7 @@ fn a_fix_that_names_a_healthy_pid_or_a_stranger_gets_them_back_as_spared() {
 
 #[test]
 fn the_gate_spares_a_young_ephemeral_one_and_a_fix_that_names_it_does_not() {
-    let young = || {
-        let mut seen = without_witness()
-            .at("/tmp/team-agent-test-1/ws")
-            .observed(10);
-        seen.record.started_at = now() - Duration::from_secs(599);
-        seen
-    };
+    let young = || young_ephemeral(10);
     let mut daemon = Daemon::ready(vec![young()]);
     daemon.ask(1, Request::Gate { fix: true });
     assert_eq!(daemon.scanned(vec![young()]), ["answer 1: ok"]);

@@ -3,13 +3,14 @@
 use serde_json::json;
 
 use super::*;
+use crate::supervisor::request::Survey;
 
 fn scan_for(daemon: &mut Daemon, ticket: Ticket) -> Vec<String> {
     daemon.ask(
         ticket,
         Request::Scan {
             workspace: None,
-            members: false,
+            survey: None,
         },
     )
 }
@@ -41,7 +42,7 @@ fn a_scan_with_members_is_answered_when_they_are_looked_up_and_only_of_its_orpha
     let mut daemon = Daemon::ready(vec![]);
     let request = Request::Scan {
         workspace: None,
-        members: true,
+        survey: Some(Survey::OfAll),
     };
     assert_eq!(daemon.ask(1, request), ["scan"]);
     assert_eq!(scan_for(&mut daemon, 2), [""; 0]);
@@ -51,13 +52,37 @@ fn a_scan_with_members_is_answered_when_they_are_looked_up_and_only_of_its_orpha
     assert!(!daemon.answers.contains_key(&1));
     let members = Request::Scan {
         workspace: None,
-        members: true,
+        survey: Some(Survey::OfAll),
     };
     daemon.ask(3, members);
     assert_eq!(
         daemon.scanned(vec![alive(10), orphan(11), orphan(12)]),
         ["survey [11, 12] for 3"]
     );
+}
+
+#[test]
+fn who_would_end_by_a_fix_is_looked_up_for_those_that_it_would_end() {
+    let mut daemon = Daemon::ready(vec![]);
+    let mut survey_of = |ticket, selection| {
+        let survey = Some(Survey::OfFix(selection));
+        let workspace = None;
+        daemon.ask(ticket, Request::Scan { workspace, survey });
+        let effects = daemon.scanned(vec![alive(10), orphan(11), orphan(12), young_ephemeral(13)]);
+        effects.into_iter().next_back().unwrap()
+    };
+    assert_eq!(
+        survey_of(1, Selection::default()),
+        "survey [11, 12] for 1",
+        "a young ephemeral one would be spared"
+    );
+    let of_pids = |pids: &[Pid]| Selection {
+        pids: pids.to_vec(),
+        ..Selection::default()
+    };
+    assert_eq!(survey_of(2, of_pids(&[10, 12, 99])), "survey [12] for 2");
+    assert_eq!(survey_of(3, of_pids(&[13])), "survey [13] for 3");
+    assert_eq!(survey_of(4, of_pids(&[99])), "survey [] for 4");
 }
 
 #[test]
@@ -148,7 +173,7 @@ fn a_scan_of_one_workspace_answers_with_that_one() {
         1,
         Request::Scan {
             workspace,
-            members: false,
+            survey: None,
         },
     );
     let other = healthy().at("/home/me/other").observed(11);

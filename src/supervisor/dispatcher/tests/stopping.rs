@@ -11,7 +11,7 @@ fn whoever_waits_for_a_scan_is_told_that_it_is_over() {
         1,
         Request::Scan {
             workspace: None,
-            members: false,
+            survey: None,
         },
     );
     daemon.fix(2, Selection::default());

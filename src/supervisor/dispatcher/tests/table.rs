@@ -57,7 +57,7 @@ fn a_request_that_needs_a_scan() {
         [
             Request::Scan {
                 workspace: None,
-                members: false,
+                survey: None,
             },
             Request::Gate { fix: false },
             Request::Gate { fix: true },
