@@ -107,7 +107,7 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
                     }
                     let count = |turned| place.count(turned);
                     match take(line, &peer, &desk, &turns, in_flight.len(), &mut has_subscribed, count) {
-                        Taken::Answered(answer) => answer.to_string(),
+                        Taken::Answered(answer) => one_line(&answer),
                         Taken::Asked(answer) => {
                             in_flight.push(answer);
                             continue;
@@ -151,7 +151,7 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
                 };
                 let count = |turned| place.count(turned);
                 match take(line, &peer, &desk, &turns, in_flight.len(), &mut has_subscribed, count) {
-                    Taken::Answered(answer) => answer.to_string(),
+                    Taken::Answered(answer) => one_line(&answer),
                     Taken::Asked(answer) => {
                         in_flight.push(answer);
                         continue;
@@ -193,9 +193,15 @@ fn unread(error: &std::io::Error, stop: &CancellationToken, place: &Place) {
     }
 }
 
+/// A reply as it is sent. Written at once: what `Display` does piece by piece takes twice as long, and a
+/// reply may have megabytes.
+fn one_line(reply: &Value) -> String {
+    serde_json::to_string(reply).unwrap_or_else(|_| reply.to_string())
+}
+
 /// An error that answers no request.
 fn answered(error: &RpcError) -> String {
-    error.response(&Value::Null).to_string()
+    one_line(&error.response(&Value::Null))
 }
 
 async fn next_of(subscription: &mut Option<Subscription>) -> Option<String> {
@@ -266,7 +272,7 @@ fn take(
                     Ok(result) => response(&id, result),
                     Err(error) => error.response(&id),
                 };
-                Answer::Line(answer.to_string())
+                Answer::Line(one_line(&answer))
             }))
         }
     }
@@ -310,7 +316,7 @@ async fn ask(desk: Desk, peer: Peer, turns: Turns, request: Request) -> Result<V
 async fn subscribe(id: Value, wanted: Subscribe, peer: Peer, desk: Desk, turns: Turns) -> Answer {
     let follower = match desk.feed.follow(wanted.limit).await {
         Ok(follower) => follower,
-        Err(refusal) => return Answer::Refused(RpcError::from(refusal).response(&id).to_string()),
+        Err(refusal) => return Answer::Refused(one_line(&RpcError::from(refusal).response(&id))),
     };
     let result = json!({"events": follower.last, "seq": follower.seq});
     // The daemon stops although somebody subscribes.
@@ -336,7 +342,7 @@ async fn subscribe(id: Value, wanted: Subscribe, peer: Peer, desk: Desk, turns: 
         Box::new(ask_again) as Box<dyn Fn() -> Status + Send>
     });
     let subscription = Box::new(Subscription::new(follower, status));
-    Answer::Subscribed(response(&id, result).to_string(), subscription)
+    Answer::Subscribed(one_line(&response(&id, result)), subscription)
 }
 
 /// As [`send`], of what nobody waits for: the daemon that stops does not wait for who does not read it.

@@ -143,7 +143,10 @@ impl From<Refusal> for RpcError {
 /// `result` as the answer to the request `id`.
 #[must_use]
 pub fn response(id: &Value, result: Value) -> Value {
-    json!({"jsonrpc": "2.0", "id": id, "result": result})
+    let mut response = json!({"jsonrpc": "2.0", "id": id});
+    // Moved, where json! would copy all of it.
+    response["result"] = result;
+    response
 }
 
 /// A call, read from one line.

@@ -156,7 +156,8 @@ impl Keeps {
             // By its name, too: where a link leads may have changed.
             std::iter::once(name).chain(led_to)
         });
-        self.processes.get(&process.pid) == Some(process) || concerns(evidence, paths)
+        self.processes.get(&process.pid) == Some(process)
+            || (!self.paths.is_empty() && concerns(evidence, paths))
     }
 }
 

@@ -54,21 +54,21 @@ pub fn scan<'a>(coordinators: impl Iterator<Item = &'a Sighting>, facts: ScanFac
     let entries: Vec<Value> = coordinators
         .map(|sighting| Value::Object(entry(sighting, facts.now)))
         .collect();
-    let orphans: Vec<&Value> = entries
-        .iter()
-        .filter(|entry| entry["is_orphan"] == true)
-        .collect();
-    json!({
+    let is_orphan = |entry: &&Value| entry["is_orphan"] == true;
+    let orphans = entries.iter().filter(is_orphan).cloned().collect();
+    let mut result = json!({
         "ok": true,
         "scanned": entries.len(),
-        "orphans": orphans,
-        "coordinators": entries,
         "dry_run": true,
         "scanned_at": timestamp(facts.now),
         "action_required": RUN_WITH_CONFIRM,
         "source": facts.source.word(),
         "took_ms": milliseconds(facts.took),
-    })
+    });
+    // Moved, where json! would copy all of them.
+    result["orphans"] = Value::Array(orphans);
+    result["coordinators"] = Value::Array(entries);
+    result
 }
 
 /// A fix's result in the making.

@@ -129,11 +129,10 @@ pub fn status(report: &StatusReport<'_>) -> Value {
     daemon.insert("uptime_s".into(), uptime.as_secs().into());
     put_optional_text(&mut daemon, "socket", identity.socket.as_ref());
     put_optional_text(&mut daemon, "config", identity.config.as_ref());
-    let orphans: Vec<Value> = registry
-        .orphans()
-        .map(|sighting| orphan(sighting, report))
-        .collect();
-    json!({
+    let orphans = registry.orphans().map(|one| orphan(one, report));
+    let coordinators = registry.coordinators().map(|one| in_short(one, report));
+    let history = report.policy.history().map(past);
+    let mut status = json!({
         "daemon": daemon,
         "policy": policy(report),
         "view": {
@@ -147,9 +146,6 @@ pub fn status(report: &StatusReport<'_>) -> Value {
             "scanned": scan.scanned,
             "orphans": scan.orphans,
         })),
-        "orphans": orphans,
-        "coordinators": registry.coordinators().map(|one| in_short(one, report)).collect::<Vec<_>>(),
-        "history": report.policy.history().map(past).collect::<Vec<_>>(),
         "counters": {
             "scans": counters.scans,
             "failed_scans": counters.failed_scans,
@@ -161,7 +157,12 @@ pub fn status(report: &StatusReport<'_>) -> Value {
             "spared": counters.spared,
             "panics": report.panics,
         },
-    })
+    });
+    // Moved, where json! would copy all of them.
+    status["orphans"] = orphans.collect();
+    status["coordinators"] = coordinators.collect();
+    status["history"] = history.collect();
+    status
 }
 
 /// A coordinator in a line: what changes about it, and what it is known by.
