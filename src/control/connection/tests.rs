@@ -1,5 +1,6 @@
 //! What a peer may hold, and for how long. Time goes as fast as nothing happens.
 
+use rustix::io::ioctl_fionread;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -23,8 +24,23 @@ struct Line {
 }
 
 fn connected(peers: &Arc<Peers>) -> Line {
-    let (ours, theirs) = UnixStream::pair().unwrap();
     let (requests, asked) = mpsc::channel(8);
+    let (reader, writer, served) = connected_to(peers, requests);
+    Line {
+        reader: BufReader::new(reader),
+        writer,
+        served,
+        asked,
+        peers: Arc::clone(peers),
+    }
+}
+
+/// The ends of a connection on which these requests go to the supervisor.
+fn connected_to(
+    peers: &Arc<Peers>,
+    requests: mpsc::Sender<Asked>,
+) -> (OwnedReadHalf, OwnedWriteHalf, JoinHandle<()>) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
     // Nobody subscribes here: there is no event log.
     let nowhere = std::path::Path::new("/nowhere");
     let rotation = Rotation {
@@ -47,13 +63,7 @@ fn connected(peers: &Arc<Peers>) -> Line {
     let place = peers.admit().unwrap();
     let served = tokio::spawn(serve(theirs, peer, desk, place));
     let (reader, writer) = ours.into_split();
-    Line {
-        reader: BufReader::new(reader),
-        writer,
-        served,
-        asked,
-        peers: Arc::clone(peers),
-    }
+    (reader, writer, served)
 }
 
 impl Line {
@@ -251,4 +261,40 @@ async fn one_look_of_a_peer_waits_for_the_one_before_it_and_nothing_else_does() 
         .map(|answer| answer["id"].as_u64().unwrap());
     ids.sort_unstable();
     assert_eq!(ids, [2, 3]);
+}
+
+const VERSION: &str = "{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"version\"}\n";
+
+#[tokio::test(start_paused = true)]
+async fn however_many_lines_one_has_sent_the_others_have_their_turns_after_each() {
+    let peers = Peers::new(8);
+    let (mut flood, mut other) = (connected(&peers), connected(&peers));
+    flood.say(VERSION).await;
+    let one_answer = flood.reader.fill_buf().await.unwrap().len();
+    flood.say(&VERSION.repeat(500)).await;
+    other.say(VERSION).await;
+    assert_eq!(other.heard().await.unwrap()["id"], 1);
+    let socket: &UnixStream = flood.reader.get_ref().as_ref();
+    let answered = usize::try_from(ioctl_fionread(socket).unwrap()).unwrap() / one_answer;
+    assert!(answered < 20, "{answered} of 500 were answered first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_what_one_has_asked_one_request_waits_before_those_of_others_and_no_more() {
+    const ROOM: usize = 2;
+    let peers = Peers::new(8);
+    let (requests, mut asked) = mpsc::channel(ROOM);
+    let (_listening, mut many, _) = connected_to(&peers, requests.clone());
+    let (_listening_too, mut other, _) = connected_to(&peers, requests);
+    let scan = "{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"scan\"}\n";
+    many.write_all(scan.repeat(20).as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let doctor = scan.replace("scan", "doctor");
+    other.write_all(doctor.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let mut before = 0;
+    while asked.recv().await.unwrap().request != Request::Doctor {
+        before += 1;
+    }
+    assert_eq!(before, ROOM + 1);
 }
