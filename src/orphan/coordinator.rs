@@ -7,6 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use memchr::memmem;
 use wildmatch::WildMatch;
 
 use super::python::{PythonCommand, PythonTarget, is_python_interpreter};
@@ -68,20 +69,23 @@ pub fn recognise(argv: &[OsString], custom: &[CustomForm]) -> Option<Coordinator
 /// Whether an argument vector, perhaps a lossy one that lost empty elements, might belong to a
 /// coordinator: never false for one that [`recognise`] would accept. Cheap, for a first sieve.
 #[must_use]
-pub fn may_be_coordinator(argv: &[OsString], custom: &[CustomForm]) -> bool {
-    let Some(program) = argv.first() else {
+pub fn may_be_coordinator<'a>(
+    argv: impl IntoIterator<Item = &'a OsStr>,
+    custom: &[CustomForm],
+) -> bool {
+    let mut argv = argv.into_iter().peekable();
+    let Some(program) = argv.peek().map(|program| basename(program)) else {
         return false;
     };
-    let mentions = |argument: &OsString| {
-        let bytes = argument.as_bytes();
-        contains(bytes, b"team_agent") || contains(bytes, b"team-agent")
-    };
+    if custom.iter().any(|form| program_matches(form, program)) {
+        return true;
+    }
     // A program and its interpreter's options come first; prompts and payloads come later, but a
     // fixed window would miss an interpreter with many options.
-    argv.iter().any(mentions)
-        || custom
-            .iter()
-            .any(|form| program_matches(form, basename(program)))
+    argv.any(|argument| {
+        let bytes = argument.as_bytes();
+        memmem::find(bytes, b"team_agent").is_some() || memmem::find(bytes, b"team-agent").is_some()
+    })
 }
 
 fn built_in(
@@ -247,12 +251,6 @@ fn ends_with_path(path: &OsStr, suffix: &str) -> bool {
     path.as_bytes()
         .strip_suffix(suffix.as_bytes())
         .is_some_and(|head| head.is_empty() || head.ends_with(b"/"))
-}
-
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack
-        .windows(needle.len())
-        .any(|window| window == needle)
 }
 
 #[cfg(any(test, fuzzing))]

@@ -14,6 +14,8 @@ pub mod host;
 #[cfg(target_os = "macos")]
 mod libproc;
 pub mod panics;
+#[cfg(target_os = "linux")]
+mod proc_file;
 pub mod processes;
 pub mod programs;
 pub mod service;

@@ -1,12 +1,27 @@
-//! sysinfo → the pids that may belong to coordinators.
+//! Which processes may belong to coordinators.
 //!
-//! A sieve, not a judgement: sysinfo's argv lacks empty elements and may be older than an exec, so
-//! what passes here is read again, exactly and under a handle, before anything is made of it.
+//! A sieve, not a judgement: what passes here is read again, exactly and under a handle, before anything
+//! is made of it. On Linux [`sieve`] finds them at the price of what has changed; everywhere else, and
+//! where `/proc` is another namespace's, sysinfo goes through all there are.
+
+#[cfg(target_os = "linux")]
+mod sieve;
+
+use std::collections::BTreeSet;
+use std::time::Instant;
 
 use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
 
 use crate::orphan::coordinator::{CustomForm, may_be_coordinator};
 use crate::orphan::process::Pid;
+
+#[cfg(target_os = "linux")]
+pub use self::sieve::Seen;
+
+/// Nothing is remembered between two looks: each goes through all processes.
+#[cfg(not(target_os = "linux"))]
+#[derive(Clone, Debug, Default)]
+pub struct Seen;
 
 /// Why the process table could not be listed.
 #[derive(Debug, thiserror::Error)]
@@ -19,13 +34,57 @@ pub enum ListError {
     System(#[from] std::io::Error),
 }
 
-/// The pids of all processes that may be coordinators, in ascending order.
+/// How much of the process table is gone through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sweep {
+    /// All of it.
+    Full,
+    /// Who is new, young or known; all of it, if that was not done for long.
+    WhatChanged,
+}
+
+/// What a look at the process table gave.
+#[derive(Debug)]
+pub struct Candidates {
+    /// The pids of all processes that may be coordinators, in ascending order; of those that are neither
+    /// new nor young nor known perhaps only after a minute.
+    pub pids: Vec<Pid>,
+    /// For the next look, if something was made of this one.
+    pub seen: Seen,
+}
+
+/// Looks for processes that may be coordinators. `known` ones pass in any case; `seen` is what an earlier
+/// look gave, under the same `forms`.
 ///
-/// Blocking: reads the command line of every process.
+/// Blocking: reads command lines.
 ///
 /// # Errors
 /// See [`ListError`].
-pub fn candidates(forms: &[CustomForm]) -> Result<Vec<Pid>, ListError> {
+pub fn candidates(
+    seen: &Seen,
+    sweep: Sweep,
+    known: &BTreeSet<Pid>,
+    forms: &[CustomForm],
+) -> Result<Candidates, ListError> {
+    #[cfg(target_os = "linux")]
+    if sieve::sees_its_own_namespace() {
+        return Ok(sieve::candidates(
+            seen,
+            sweep,
+            known,
+            forms,
+            Instant::now(),
+        )?);
+    }
+    let _ = (seen, sweep, known, Instant::now());
+    Ok(Candidates {
+        pids: all(forms)?,
+        seen: Seen::default(),
+    })
+}
+
+/// Those that sysinfo finds. Its argv lacks empty elements and may be older than an exec.
+fn all(forms: &[CustomForm]) -> Result<Vec<Pid>, ListError> {
     // A fresh table each time: a kept one would hold argvs from before an exec.
     let mut system = System::new()?;
     let wanted = ProcessRefreshKind::nothing()
@@ -37,7 +96,8 @@ pub fn candidates(forms: &[CustomForm]) -> Result<Vec<Pid>, ListError> {
         .values()
         // A zombie's argv is gone, but its threads may live on.
         .filter(|process| {
-            may_be_coordinator(process.cmd(), forms) || process.status() == ProcessStatus::Zombie
+            let argv = process.cmd().iter().map(|argument| argument.as_os_str());
+            may_be_coordinator(argv, forms) || process.status() == ProcessStatus::Zombie
         })
         .map(|process| process.pid().as_u32())
         .collect();
@@ -54,18 +114,7 @@ pub fn candidates(forms: &[CustomForm]) -> Result<Vec<Pid>, ListError> {
 }
 
 #[cfg(target_os = "linux")]
-fn listed() -> std::io::Result<Vec<Pid>> {
-    let mut pids = Vec::new();
-    for entry in std::fs::read_dir("/proc")? {
-        pids.extend(
-            entry?
-                .file_name()
-                .to_str()
-                .and_then(|name| name.parse::<Pid>().ok()),
-        );
-    }
-    Ok(pids)
-}
+use self::sieve::listed;
 
 #[cfg(not(target_os = "linux"))]
 fn listed() -> std::io::Result<Vec<Pid>> {

@@ -32,6 +32,7 @@ use crate::orphan::steering::Steering;
 use crate::orphan::termination::subject;
 use crate::orphan::view::Obstacle;
 use crate::os::panics;
+use crate::os::processes::Sweep;
 use crate::wire::results::{self, Source};
 use crate::wire::status::{self, Counters, Identity, LastScan, StatusReport};
 
@@ -167,6 +168,11 @@ impl Dispatcher {
         self.scan_began = Some(now.moment);
         self.scanned_for.append(&mut self.queued);
         effects.push(Effect::Scan {
+            // Who asks is told of everything there is now.
+            sweep: match self.scanned_for.is_empty() {
+                true => Sweep::WhatChanged,
+                false => Sweep::Full,
+            },
             memories: self.registry.memories(),
             kept: self
                 .policy

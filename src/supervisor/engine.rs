@@ -30,6 +30,7 @@ use crate::orphan::registry::{Observation, Registry, Sighting};
 use crate::orphan::steering::{Kept, Steering};
 use crate::orphan::victims::Lineage;
 use crate::orphan::view::Obstacle;
+use crate::os::processes::Sweep;
 use crate::os::{clock, facts};
 use crate::wire::{company, explain};
 
@@ -74,7 +75,11 @@ impl Engine {
 
     pub(super) fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Scan { memories, kept } => self.scan(memories, kept),
+            Effect::Scan {
+                sweep,
+                memories,
+                kept,
+            } => self.scan(sweep, memories, kept),
             Effect::Terminate(wave) => self.terminate(wave),
             Effect::Record(facts) => self.journal.record(facts),
             Effect::Answer { ticket, answer } => {
@@ -120,7 +125,12 @@ impl Engine {
         }
     }
 
-    fn scan(&self, memories: HashMap<ProcessIdentity, Memory>, kept: Vec<ProcessIdentity>) {
+    fn scan(
+        &self,
+        sweep: Sweep,
+        memories: HashMap<ProcessIdentity, Memory>,
+        kept: Vec<ProcessIdentity>,
+    ) {
         let (scanner, settings, events) = (
             self.scanner.clone(),
             Arc::clone(&self.settings),
@@ -129,7 +139,7 @@ impl Engine {
         tokio::spawn(async move {
             let began = Instant::now();
             let scan = tokio::spawn(async move {
-                let scan = scanner.scan(&settings, &memories).await;
+                let scan = scanner.scan(sweep, &settings, &memories).await;
                 let seen = scan.as_deref().unwrap_or_default().iter();
                 let targets = seen.map(|seen| seen.record.identity.pid).collect();
                 (scan, scanner.look_around(targets, kept).await)

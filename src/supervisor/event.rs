@@ -23,6 +23,7 @@ use crate::orphan::steering::{Kept, Steering};
 use crate::orphan::termination::Termination;
 use crate::orphan::victims::Lineage;
 use crate::orphan::view::Obstacle;
+use crate::os::processes::Sweep;
 
 /// Names one request until it is answered.
 pub type Ticket = u64;
@@ -113,6 +114,8 @@ impl Event {
 pub enum Effect {
     /// Scan now; the answer is [`Event::Scanned`].
     Scan {
+        /// Of whom.
+        sweep: Sweep,
         /// What earlier scans left behind.
         memories: HashMap<ProcessIdentity, Memory>,
         /// Processes that are kept as long as they live.

@@ -4,7 +4,7 @@
 //! Whatever may block runs on the blocking pool, each workspace under its own time limit. A probe
 //! that hangs keeps its thread; the same workspace is not probed again until that one returns.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::orphan::registry::Observation;
 use crate::os::evidence::{gather, timed_out, without_probing, workspace_path};
 use crate::os::facts::{self, PinError, Pinned};
 use crate::os::handle::ProcessHandle;
-use crate::os::processes::{ListError, candidates};
+use crate::os::processes::{Candidates, ListError, Seen, Sweep, candidates};
 use crate::os::view;
 
 /// How many workspaces are probed at the same time.
@@ -87,6 +87,14 @@ pub struct Scanner {
     listing: Arc<tokio::sync::Mutex<()>>,
     around: Arc<tokio::sync::Mutex<()>>,
     looks: Looks,
+    last: Arc<Mutex<Option<Last>>>,
+}
+
+/// The last scan that gave a result.
+#[derive(Debug)]
+struct Last {
+    settings: Arc<Settings>,
+    seen: Seen,
 }
 
 /// Turns at looking at a single process.
@@ -100,16 +108,19 @@ impl Default for Looks {
 }
 
 impl Scanner {
-    /// Looks at every coordinator of the machine.
+    /// Looks at every coordinator of the machine. `memories` are of those that are known.
     ///
     /// # Errors
     /// See [`ScanError`]; single processes never fail a scan.
     pub async fn scan(
         &self,
+        sweep: Sweep,
         settings: &Arc<Settings>,
         memories: &HashMap<ProcessIdentity, Memory>,
     ) -> Result<Vec<Observation>, ScanError> {
-        let found = {
+        let known = memories.keys().map(|identity| identity.pid).collect();
+        let before = self.seen_under(settings);
+        let (found, seen) = {
             // One that hangs keeps its thread: no second one is started beside it.
             let turn = Arc::clone(&self.listing)
                 .try_lock_owned()
@@ -117,7 +128,7 @@ impl Scanner {
             let settings = Arc::clone(settings);
             let listing = tokio::task::spawn_blocking(move || {
                 let _turn = turn;
-                list(&settings)
+                list(&before, sweep, &known, &settings)
             });
             tokio::time::timeout(LISTING_LIMIT, listing)
                 .await
@@ -137,7 +148,19 @@ impl Scanner {
             observations.extend(look?.filter(|seen| settings.covers_evidence(&seen.evidence)));
         }
         observations.sort_by_key(|observation| observation.record.identity);
+        // Only now: whoever was found by a scan that gave no result was not seen.
+        let settings = Arc::clone(settings);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Last { settings, seen });
         Ok(observations)
+    }
+
+    /// What was seen already, if that was under this configuration.
+    fn seen_under(&self, settings: &Arc<Settings>) -> Seen {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref()
+            .filter(|last| Arc::ptr_eq(&last.settings, settings))
+            .map(|last| last.seen.clone())
+            .unwrap_or_default()
     }
 
     /// Looks at what else a scan has to know: what hides something from us, by comparison with these
@@ -353,10 +376,16 @@ fn shortage_in(evidence: &Evidence) -> Option<&'static str> {
         .then_some(errno)
 }
 
-/// Pins and recognises, without touching a workspace.
-fn list(settings: &Settings) -> Result<Vec<(Pinned, Coordinator)>, ScanError> {
+/// Pins and recognises, without touching a workspace; and what the next scan may rely on.
+fn list(
+    before: &Seen,
+    sweep: Sweep,
+    known: &BTreeSet<Pid>,
+    settings: &Settings,
+) -> Result<(Vec<(Pinned, Coordinator)>, Seen), ScanError> {
+    let Candidates { pids, seen } = candidates(before, sweep, known, &settings.forms)?;
     let mut found = Vec::new();
-    for pid in candidates(&settings.forms)? {
+    for pid in pids {
         let pinned = match facts::pin(pid) {
             Ok(pinned) => pinned,
             Err(PinError::Gone) => continue,
@@ -377,7 +406,7 @@ fn list(settings: &Settings) -> Result<Vec<(Pinned, Coordinator)>, ScanError> {
             found.push((pinned, coordinator));
         }
     }
-    Ok(found)
+    Ok((found, seen))
 }
 
 #[cfg(test)]

@@ -429,6 +429,8 @@ fn watch_gives_a_terminal_no_order_that_a_name_holds() {
         wait_until("all are seen", || daemon.scan()["scanned"] == 3);
         let mut pty = Pty::start(&ctl_command(&world, ["watch"]), 200, 40);
         pty.wait_for(MARK);
+        // What has happened may be on the screen before who is there.
+        pty.wait_for("suspected");
         pty.press("g\r");
         pty.wait_for("is a coordinator");
         pty.press("q");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -12,6 +12,7 @@ use super::{command_line, is_shortage, kind};
 use crate::orphan::coordinator::CustomForm;
 use crate::orphan::process::{Pid, PidNamespace, ProcessIdentity, ProcessRecord, RunState};
 use crate::orphan::victims::Row;
+use crate::os::proc_file;
 
 /// The largest argv that is read, in bytes: more than the kernel lets exec pass (6 MiB).
 const ARGV_LIMIT_BYTES: u64 = 8 << 20;
@@ -36,7 +37,7 @@ impl Stat {
 
     /// Of a process, or of one of its threads.
     pub(super) fn read_at(place: &str) -> io::Result<Self> {
-        let text = fs::read(format!("{place}/stat"))?;
+        let text = proc_file::read(format!("{place}/stat"))?;
         Self::parse(&text).ok_or_else(|| malformed("stat"))
     }
 
@@ -76,7 +77,7 @@ struct Status {
 
 impl Status {
     fn read(pid: Pid) -> io::Result<Self> {
-        let text = fs::read(format!("/proc/{pid}/status"))?;
+        let text = proc_file::read(format!("/proc/{pid}/status"))?;
         Self::parse(&String::from_utf8_lossy(&text)).ok_or_else(|| malformed("status"))
     }
 
@@ -182,10 +183,7 @@ pub(super) fn argv(pid: Pid) -> io::Result<Vec<OsString>> {
 }
 
 fn argv_below(place: &str) -> io::Result<Vec<OsString>> {
-    let mut bytes = Vec::with_capacity(512);
-    fs::File::open(format!("{place}/cmdline"))?
-        .take(ARGV_LIMIT_BYTES)
-        .read_to_end(&mut bytes)?;
+    let bytes = proc_file::read_at_most(format!("{place}/cmdline"), ARGV_LIMIT_BYTES)?;
     Ok(split_argv(&bytes))
 }
 
@@ -206,6 +204,10 @@ fn place_of_live_thread(pid: Pid) -> Option<String> {
         .filter(|thread| *thread != pid)
         .map(|thread| format!("/proc/{pid}/task/{thread}"))
         .find(|place| argv_below(place).is_ok_and(|argv| !argv.is_empty()))
+}
+
+pub(super) fn is_zombie(pid: Pid) -> io::Result<bool> {
+    Stat::read(pid).map(|stat| stat.state == 'Z')
 }
 
 pub(super) fn parent_and_start(pid: Pid) -> io::Result<(Pid, u64)> {
@@ -252,7 +254,8 @@ pub(super) fn row(pid: Pid, unique: u64, forms: &[CustomForm]) -> io::Result<Row
 /// The systemd unit or scope of a process: the part of its cgroup path up to the last `.service` or
 /// `.scope`, cgroups(7).
 fn unit(pid: Pid) -> Option<String> {
-    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let text = proc_file::read(format!("/proc/{pid}/cgroup")).ok()?;
+    let text = String::from_utf8(text).ok()?;
     let path = text.lines().find_map(|line| {
         line.strip_prefix("0::")
             .or_else(|| line.split_once(":name=systemd:").map(|(_, path)| path))

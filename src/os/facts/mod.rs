@@ -111,6 +111,15 @@ pub fn argv(pid: Pid) -> io::Result<Vec<OsString>> {
     platform::argv(pid)
 }
 
+/// Whether its main thread has exited and was not reaped: others of its threads may live on.
+///
+/// # Errors
+/// If the process is gone or may not be read.
+#[cfg(target_os = "linux")]
+pub(super) fn is_zombie(pid: Pid) -> io::Result<bool> {
+    linux::is_zombie(pid)
+}
+
 /// One row of the snapshot, read afresh for a pinned process.
 ///
 /// # Errors

@@ -22,6 +22,7 @@ use team_agentd::orphan::registry::{Registry, Sighting};
 use team_agentd::orphan::termination::Termination;
 use team_agentd::orphan::verdict::ORPHAN_REASON_KINDS;
 use team_agentd::orphan::victims::Scope;
+use team_agentd::os::processes::Sweep;
 use team_agentd::supervisor::journal::Journal;
 use team_agentd::supervisor::scan::Scanner;
 use team_agentd::supervisor::settings::Settings;
@@ -256,7 +257,7 @@ impl Ground {
     pub(crate) fn scan(&self) -> Registry {
         let settings = Arc::new(self.settings.clone());
         let nothing = HashMap::new();
-        let scan = self.scanner.scan(&settings, &nothing);
+        let scan = self.scanner.scan(Sweep::Full, &settings, &nothing);
         let observations = self.runtime.block_on(scan).expect("a scan");
         let mut registry = Registry::default();
         registry.observe(observations, &settings.ephemeral, SystemTime::now());

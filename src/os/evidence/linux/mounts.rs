@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::fstab::unescaped;
 use crate::orphan::evidence::Filesystem;
 use crate::orphan::process::Pid;
+use crate::os::proc_file;
 
 /// One mount.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,10 +36,10 @@ impl MountTable {
     /// only what can be reached from its root. The daemon's table fills the gap if it is of the
     /// same mount namespace, where mount ids mean the same.
     pub(super) fn of(pid: Pid, place: &str, root: &Path) -> io::Result<Self> {
-        let text = std::fs::read(format!("{place}/mountinfo"))?;
+        let text = proc_file::read(format!("{place}/mountinfo"))?;
         let mut table = Self::parse(&text);
         if root != Path::new("/") && shares_mount_namespace(pid) {
-            table.add_from_above(Self::parse(&std::fs::read("/proc/self/mountinfo")?), root);
+            table.add_from_above(Self::parse(&proc_file::read("/proc/self/mountinfo")?), root);
         }
         Ok(table)
     }
