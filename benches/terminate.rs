@@ -62,7 +62,12 @@ const SCANS: usize = 50;
 const WARM_UP: usize = 3;
 const REACTIONS: usize = 100;
 const ROUND_TRIPS: usize = 2_000;
-const SLEEPERS: usize = 2_000;
+const SLEEPERS: usize = 5_000;
+const RESCAN_INTERVAL: &str = "200ms";
+/// Without a full sweep in them: that comes once a minute.
+const RESCAN_ROUNDS: usize = 9;
+const RESCAN_ROUND: Duration = Duration::from_secs(2);
+const NOBODY_IS_YOUNG_AFTER: Duration = Duration::from_secs(20);
 
 /// The original's waits, and the daemon's.
 const SIGTERM_WAIT: Duration = Duration::from_secs(3);
@@ -267,6 +272,7 @@ fn scanning(stage: &mut Stage) -> Result<Vec<String>> {
         count_processes().is_ok_and(|count| count > all)
     })?;
     rows.extend(scan_rows(stage)?);
+    rows.extend(rescan_rows(stage)?);
     shell.kill()?;
     shell.wait()?;
     Ok(rows)
@@ -316,6 +322,40 @@ fn scan_rows(stage: &mut Stage) -> Result<Vec<String>> {
         row("CPU", scans.cpu, listings.cpu),
         row("wall", scans.wall, listings.wall),
     ])
+}
+
+/// What a scan costs that the daemon does by itself, again and again, while nothing changes.
+fn rescan_rows(stage: &mut Stage) -> Result<Vec<String>> {
+    let count = count_processes()?;
+    eprintln!("==> rescans of {count} processes");
+    stage.scan_every(Some(RESCAN_INTERVAL))?;
+    // Whoever was started a moment ago is looked at each time.
+    thread::sleep(NOBODY_IS_YOUNG_AFTER);
+    let mut costs = Vec::new();
+    let mut listings = Vec::new();
+    for _ in 0..RESCAN_ROUNDS {
+        let (scans, before) = (stage.scans()?, cpu_of(stage.daemon)?);
+        thread::sleep(RESCAN_ROUND);
+        let spent = cpu_of(stage.daemon)?.saturating_sub(before);
+        let scans = u32::try_from(stage.scans()?.saturating_sub(scans))?;
+        costs.push(spent.checked_div(scans).ok_or("it does not scan")?);
+        let children = cpu_of_children()?;
+        list_with_ps()?;
+        listings.push(cpu_of_children()?.saturating_sub(children));
+    }
+    stage.scan_every(None)?;
+    let (ours, ps) = (median(costs), median(listings));
+    let ratio = ours.as_secs_f64() / ps.as_secs_f64();
+    Ok(vec![format!(
+        "| CPU, {count} processes, again while nothing changes | {ratio:.3} | {} | {} |",
+        ms(ours),
+        ms(ps)
+    )])
+}
+
+/// All that a process has used, whose threads stay.
+fn cpu_of(pid: u32) -> Result<Duration> {
+    Ok(cpu_of_threads(pid)?.into_values().sum())
 }
 
 /// What each look at the process table took.

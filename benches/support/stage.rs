@@ -14,6 +14,8 @@ use super::namespace::programs;
 use super::processes::{memory, wait_until};
 use super::{Result, TTL_S};
 
+/// An interval that is not over before the bench is.
+const NEVER: &str = "1h";
 /// How long the daemon may take to answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
@@ -22,6 +24,7 @@ pub(crate) struct Stage {
     pub(crate) release: PathBuf,
     /// The daemon's pid.
     pub(crate) daemon: u32,
+    config: PathBuf,
     /// Its resident memory in MB, and when it was that.
     pub(crate) resident: Vec<(String, f64)>,
     connection: BufReader<UnixStream>,
@@ -41,7 +44,7 @@ impl Stage {
         let roots = [folder];
         // It scans when it is asked to, and takes no temporary directory for a test's leftovers.
         let text = format!(
-            "[scan]\ninterval = \"1h\"\n[coordinator]\nworkspace_roots = {roots:?}\n\
+            "[scan]\ninterval = \"{NEVER}\"\n[coordinator]\nworkspace_roots = {roots:?}\n\
              [orphan]\nephemeral_roots = []\n\
              [terminate]\nsigterm_wait = \"{}ms\"\nsigkill_wait = \"{}ms\"\n",
             sigterm_wait.as_millis(),
@@ -66,6 +69,7 @@ impl Stage {
             cast: Cast::new(&release, folder, TTL_S)?,
             release,
             daemon: daemon.id(),
+            config,
             resident: Vec::new(),
             connection: BufReader::new(connection),
             survivor: None,
@@ -74,6 +78,24 @@ impl Stage {
         stage.note_memory("after its first scan, no coordinator")?;
         stage.survivor = stage.start(1, &[("FORK", "1")])?.pop();
         Ok(stage)
+    }
+
+    /// Has the daemon scan by itself, so often; and then, for `None`, only when it is asked to again.
+    pub(crate) fn scan_every(&mut self, interval: Option<&str>) -> Result<()> {
+        let text = fs::read_to_string(&self.config)?;
+        let rest = text.split_once("[coordinator]").map(|(_, rest)| rest);
+        let rest = rest.ok_or("the configuration is another one")?;
+        let interval = interval.unwrap_or(NEVER);
+        let text = format!("[scan]\ninterval = \"{interval}\"\n[coordinator]{rest}");
+        fs::write(&self.config, text)?;
+        self.call("reload", &json!({})).map(drop)
+    }
+
+    /// How many scans the daemon has done.
+    pub(crate) fn scans(&mut self) -> Result<u64> {
+        let status = self.call("status", &json!({}))?;
+        let scans = status["counters"]["scans"].as_u64();
+        scans.ok_or_else(|| format!("no count of scans: {status}").into())
     }
 
     /// The result of one request. The connection stays the same all the time.
