@@ -63,6 +63,8 @@ mod progress;
 #[cfg(target_os = "linux")]
 mod reaping;
 #[cfg(target_os = "linux")]
+mod rescanning;
+#[cfg(target_os = "linux")]
 mod unfit_hosts;
 #[cfg(target_os = "linux")]
 mod view;

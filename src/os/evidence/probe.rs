@@ -2,6 +2,7 @@
 //! the same on every platform.
 
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
@@ -130,13 +131,26 @@ pub(super) fn look_elsewhere(
     if cwd_elsewhere && let Some(cwd) = cwd {
         evidence.cwd_pid_file = read_pid_file(cwd, record);
     }
-    if cwd_elsewhere || log_elsewhere {
+    // Whose owner's home is where is asked of whatever keeps the users: seldom at hand.
+    let perhaps_trashed = [&evidence.cwd, &evidence.log]
+        .into_iter()
+        .flatten()
+        .any(|holding| may_be_in_a_trash(&holding.path));
+    if (cwd_elsewhere || log_elsewhere) && perhaps_trashed {
         let points: Vec<PathBuf> = mounts
             .points()
             .map(|point| seen_from_outside(&evidence.root, point))
             .collect();
         evidence.trashes = trashes(record.uid, &points);
     }
+}
+
+/// Whether a path has a part by which every Trash is known.
+fn may_be_in_a_trash(path: &Path) -> bool {
+    path.components().any(|part| {
+        let name = part.as_os_str().as_bytes();
+        name == b"Trash" || name.starts_with(b".Trash")
+    })
 }
 
 /// Reads the pid file in `directory` without following links, without blocking, 32 bytes at most.

@@ -4,7 +4,8 @@
 //! `/proc/loadavg` ends with the one it gave last (proc_loadavg(5)). So whoever was started after some
 //! moment has a pid between what that file said then and what it says now: nothing has to be remembered of
 //! who was there before. Looked at closely is whoever was started since the last look, or so shortly before
-//! it that an exec may still come, and who is known.
+//! it that an exec may still come, and who is known. Where few were started, their pids are tried one after
+//! the other, and nobody else is even listed.
 //!
 //! That misses an old process that execs, a pid that somebody chose (`clone3` with `set_tid`), and somebody
 //! who was started in a time in which the pids have gone round once. A full sweep finds them, within
@@ -15,6 +16,7 @@ use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
+use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -33,6 +35,8 @@ const YOUNG_FOR: Duration = Duration::from_secs(15);
 const HIDES_AT_MOST: Duration = Duration::from_secs(60);
 /// However often is looked, there are not more marks than one for each of these.
 const BETWEEN_MARKS: Duration = Duration::from_secs(1);
+/// So many pids are tried in less time than all are listed in on a busy machine.
+const FEW: u32 = 500;
 /// The longest argv that is read, in bytes; whoever has a longer one is looked at closely.
 const ARGV_LIMIT_BYTES: u64 = 8 << 20;
 
@@ -59,6 +63,12 @@ struct Given {
 }
 
 impl Given {
+    /// All of them, threads' too, if they are few: the others are better looked for in a list.
+    fn few(self) -> Option<RangeInclusive<Pid>> {
+        let many = self.up_to.checked_sub(self.after)?;
+        (many <= FEW).then(|| self.after + 1..=self.up_to)
+    }
+
     fn includes(self, pid: Pid) -> bool {
         let (is_after, is_up_to) = (pid > self.after, pid <= self.up_to);
         if self.after <= self.up_to {
@@ -117,28 +127,32 @@ pub(super) fn candidates(
 ) -> io::Result<Candidates> {
     // First this: whoever is started from now on is new at the next look.
     let before = last_pid();
-    let listed = listed()?;
-    let young = match (sweep, &before, last_pid()) {
-        (Sweep::WhatChanged, Ok(_), Ok(up_to)) => {
-            let after = seen.young_after(now);
-            after.map(|after| Given { after, up_to })
-        }
-        _ => None,
+    let after = match sweep {
+        Sweep::WhatChanged => seen.young_after(now),
+        Sweep::Full => None,
     };
     let mut reader = Reader::default();
-    let mut pids = Vec::new();
-    for pid in listed {
-        let is_candidate = known.contains(&pid)
-            || (young.is_none_or(|young| young.includes(pid)) && reader.may_be(pid, forms)?);
-        if is_candidate {
-            pids.push(pid);
+    let mut pids = known.clone();
+    let is_full = match (after, &before) {
+        (Some(after), Ok(up_to)) => {
+            let up_to = *up_to;
+            reader.sift_young(Given { after, up_to }, forms, &mut pids)?;
+            false
         }
-    }
-    pids.sort_unstable();
+        _ => {
+            for pid in listed()? {
+                if !pids.contains(&pid) && reader.may_be(pid, forms)? {
+                    pids.insert(pid);
+                }
+            }
+            true
+        }
+    };
     let seen = match before {
-        Ok(last_pid) => seen.after_look(now, last_pid, young.is_none()),
+        Ok(last_pid) => seen.after_look(now, last_pid, is_full),
         Err(_) => Seen::default(),
     };
+    let pids = pids.into_iter().collect();
     Ok(Candidates { pids, seen })
 }
 
@@ -183,6 +197,30 @@ struct Reader {
 }
 
 impl Reader {
+    /// Adds those of the young ones that may be coordinators.
+    fn sift_young(
+        &mut self,
+        young: Given,
+        forms: &[CustomForm],
+        pids: &mut BTreeSet<Pid>,
+    ) -> io::Result<()> {
+        let Some(few) = young.few() else {
+            for pid in listed()?.into_iter().filter(|pid| young.includes(*pid)) {
+                if self.may_be(pid, forms)? {
+                    pids.insert(pid);
+                }
+            }
+            return Ok(());
+        };
+        for pid in few {
+            // A thread shows the argv of its process, and is no process.
+            if !pids.contains(&pid) && self.may_be(pid, forms)? && !is_thread(pid) {
+                pids.insert(pid);
+            }
+        }
+        Ok(())
+    }
+
     /// Whether a process may be a coordinator. One whose argv cannot be read may be one; one that is gone
     /// is none.
     ///
@@ -220,6 +258,16 @@ impl Reader {
             .read_to_end(&mut self.argv)
             .map(drop)
     }
+}
+
+/// Whether it is certainly only a thread of another process.
+fn is_thread(pid: Pid) -> bool {
+    // The name comes first and is escaped: no line can be forged.
+    let status = proc_file::read(format!("/proc/{pid}/status")).unwrap_or_default();
+    let mut lines = status.split(|byte| *byte == b'\n');
+    let process = lines.find_map(|line| line.strip_prefix(b"Tgid:"));
+    let process = process.and_then(|process| pid_of(process.trim_ascii()));
+    process.is_some_and(|process| process != pid)
 }
 
 fn is_gone(error: &io::Error) -> bool {

@@ -33,7 +33,7 @@ pub(crate) use stand_in::{
     Recipe, StandIn, delete_workspace, lookalike, stand_in_program, wait_until_made_again,
 };
 pub(crate) use systemd::{SystemdBox, in_a_systemd_box, in_a_systemd_box_named};
-pub(crate) use wait::wait_until;
+pub(crate) use wait::{wait_for, wait_until};
 pub(crate) use world::{Settings, World};
 
 use serde_json::Value;

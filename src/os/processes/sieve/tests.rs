@@ -216,6 +216,47 @@ fn a_full_sweep_lets_through_whatever_sysinfo_does() {
     }
 }
 
+#[test]
+fn a_thread_is_no_process_whether_pids_are_tried_or_listed() {
+    // The name of this very program lets it pass.
+    let own = std::process::id();
+    let seen = candidates(
+        &Seen::default(),
+        Sweep::Full,
+        &BTreeSet::new(),
+        &[],
+        Instant::now(),
+    );
+    let seen = seen.unwrap();
+    assert!(seen.pids.contains(&own));
+    let (tell, told) = std::sync::mpsc::channel::<()>();
+    let (name, named) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        name.send(rustix::thread::gettid().as_raw_nonzero().get())
+            .unwrap();
+        let _ = told.recv();
+    });
+    let thread_pid = Pid::try_from(named.recv().unwrap()).unwrap();
+    assert!(
+        Reader::default().may_be(thread_pid, &[]).unwrap(),
+        "it shows the argv"
+    );
+    assert!(is_thread(thread_pid) && !is_thread(own));
+    for after in [thread_pid - 1, thread_pid.saturating_sub(FEW + 1)] {
+        let young = given(after, thread_pid);
+        let mut pids = BTreeSet::new();
+        Reader::default().sift_young(young, &[], &mut pids).unwrap();
+        assert!(!pids.contains(&thread_pid), "{young:?}");
+    }
+    let mut pids = BTreeSet::new();
+    Reader::default()
+        .sift_young(given(own - 1, own), &[], &mut pids)
+        .unwrap();
+    assert!(pids.contains(&own));
+    drop(tell);
+    thread.join().unwrap();
+}
+
 proptest! {
     #[test]
     fn whoever_was_started_since_is_between_the_marks(

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::os::processes::Sweep;
 use crate::supervisor::request::Survey;
 
 fn scan_for(daemon: &mut Daemon, ticket: Ticket) -> Vec<String> {
@@ -163,6 +164,40 @@ fn each_scan_is_given_what_the_earlier_ones_left_behind() {
     let given = memories(Event::Tick).unwrap();
     let memory = &given[&orphan(10).record.identity];
     assert!(memory.deletion.is_some());
+}
+
+#[test]
+fn who_asks_has_everybody_looked_at_and_the_clock_only_who_may_have_changed() {
+    let mut daemon = Daemon::ready(vec![]);
+    let mut sweep_at = |event| {
+        let effects = daemon.dispatcher.handle_event(event, clock());
+        effects.into_iter().find_map(|effect| match effect {
+            Effect::Scan { sweep, .. } => Some(sweep),
+            _ => None,
+        })
+    };
+    let seen = || Event::Scanned {
+        observations: Ok(vec![]),
+        around: clear(),
+        took: TOOK,
+    };
+    assert_eq!(sweep_at(Event::Tick), Some(Sweep::WhatChanged));
+    let asked = |ticket, request| Event::Asked {
+        ticket,
+        peer: peer(),
+        request,
+    };
+    // It waits for a scan of its own, which is a full one.
+    assert_eq!(sweep_at(asked(1, Request::Gate { fix: false })), None);
+    assert_eq!(sweep_at(seen()), Some(Sweep::Full));
+    sweep_at(seen());
+    assert_eq!(sweep_at(Event::Tick), Some(Sweep::WhatChanged));
+    sweep_at(seen());
+    let selection = Selection::default();
+    assert_eq!(
+        sweep_at(asked(2, Request::Fix { selection })),
+        Some(Sweep::Full)
+    );
 }
 
 #[test]
