@@ -74,6 +74,7 @@ fn whoever_gets_the_pid_of_another_one_is_seen_just_as_soon() {
         for mut old in first.collect::<Vec<_>>() {
             seen_after(&daemon, old.pid, "first", 0);
             old.kill_and_reap();
+            wait_until("it is gone", || !is_seen(&daemon, old.pid));
             let before = scans(&daemon);
             let start = || world.healthy("second").start();
             let mut second = with_pid(old.pid, start, |one| one.pid);
