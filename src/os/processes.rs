@@ -1,7 +1,7 @@
 //! Which processes may belong to coordinators.
 //!
 //! A sieve, not a judgement: what passes here is read again, exactly and under a handle, before anything
-//! is made of it. On Linux [`sieve`] finds them at the price of what has changed; everywhere else, and
+//! is made of it. On Linux `sieve` finds them at the price of what has changed; everywhere else, and
 //! where `/proc` is another namespace's, sysinfo goes through all there are.
 
 #[cfg(target_os = "linux")]
