@@ -89,3 +89,64 @@ impl Notifications {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    /// What is heard of these lines, up to the first that is none.
+    async fn heard(lines: &str) -> (Vec<Notification>, CallError) {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut told = Notifications {
+            stream: BufReader::new(ours),
+            line: Vec::new(),
+        };
+        theirs.write_all(lines.as_bytes()).await.unwrap();
+        drop(theirs);
+        let mut heard = Vec::new();
+        loop {
+            match told.next().await {
+                Ok(one) => heard.push(one),
+                Err(error) => return (heard, error),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_told_is_heard_and_what_another_version_tells_is_passed_over() {
+        let lines = concat!(
+            r#"{"method": "event", "params": {"event": {"event": "daemon.started"}, "seq": 1}}"#,
+            "\n",
+            r#"{"method": "something.new", "params": [1]}"#,
+            "\n",
+            r#"{"method": "lagged", "params": {"missed": 5}}"#,
+            "\n",
+            r#"{"method": "status", "params": {"daemon": {}}}"#,
+            "\n{\"method\": \"event\", \"par",
+        );
+        let (heard, error) = heard(lines).await;
+        assert_eq!(
+            heard,
+            [
+                Notification::Event(json!({"event": "daemon.started"})),
+                Notification::Lagged(5),
+                Notification::Status(json!({"daemon": {}})),
+            ]
+        );
+        assert!(matches!(error, CallError::Lost(_)), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_notification_ends_it() {
+        for line in ["no JSON\n", "[1]\n", "\n"] {
+            let (heard, error) = heard(line).await;
+            assert_eq!(heard, []);
+            assert!(
+                error.to_string().contains("a notification that is none"),
+                "{line:?}: {error}"
+            );
+        }
+    }
+}

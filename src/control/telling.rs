@@ -203,3 +203,6 @@ pub(super) async fn from_here(feed: Feed, terminate: Value, tell: &Tell) {
         }
     });
 }
+
+#[cfg(test)]
+mod tests;

@@ -239,6 +239,41 @@ async fn who_loses_its_place_gets_an_answer_to_what_it_had_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_loses_its_place_gets_an_answer_to_what_it_had_asked_of_the_supervisor() {
+    for _ in 0..20 {
+        let peers = Peers::new(1);
+        let mut line = connected(&peers);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        line.say("{\"jsonrpc\": \"2.0\", \"id\": 7, \"method\": \"scan\"}\n")
+            .await;
+        let _newcomer = peers.admit().unwrap();
+        let asked = line.asked.recv().await.expect("a request");
+        asked.answer.send(Ok(Value::Null)).unwrap();
+        let answer = line.heard().await.expect("an answer");
+        assert_eq!(
+            (&answer["id"], &answer["result"]),
+            (&7.into(), &Value::Null)
+        );
+        assert_eq!(kind_of(line.heard().await.as_ref()), "too_busy");
+        assert!(line.heard().await.is_none(), "and nothing more");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_while_the_supervisor_is_gone_is_told_that_it_stops() {
+    let mut line = connected(&Peers::new(1));
+    line.asked.close();
+    line.say("{\"jsonrpc\": \"2.0\", \"id\": 7, \"method\": \"scan\"}\n")
+        .await;
+    assert_eq!(kind_of(line.heard().await.as_ref()), "shutting_down");
+    let mut line = connected(&Peers::new(1));
+    line.say("{\"jsonrpc\": \"2.0\", \"id\": 7, \"method\": \"scan\"}\n")
+        .await;
+    drop(line.asked.recv().await.expect("a request"));
+    assert_eq!(kind_of(line.heard().await.as_ref()), "shutting_down");
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_look_of_a_peer_waits_for_the_one_before_it_and_nothing_else_does() {
     let mut line = connected(&Peers::new(8));
     let request = |id: u64, rest: &str| format!("{{\"jsonrpc\": \"2.0\", \"id\": {id}, {rest}}}\n");
