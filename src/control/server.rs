@@ -282,3 +282,6 @@ fn admit(stream: UnixStream, connections: &TaskTracker, desk: &Desk, most_at_onc
         }
     };
 }
+
+#[cfg(test)]
+mod tests;
