@@ -20,7 +20,7 @@ pub use self::sieve::Seen;
 
 /// Nothing is remembered between two looks: each goes through all processes.
 #[cfg(not(target_os = "linux"))]
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {}
 
 /// Why the process table could not be listed.

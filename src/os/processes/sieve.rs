@@ -41,7 +41,7 @@ const FEW: u32 = 500;
 const ARGV_LIMIT_BYTES: u64 = 8 << 20;
 
 /// What is remembered between two looks: the same for any number of processes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     /// Which pid was given last, at some moments: one at least [`YOUNG_FOR`] ago, and those since.
     marks: VecDeque<Mark>,

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use super::*;
 use crate::config::Config;
 use crate::orphan::process::ProcessRecord;
+use crate::os::host::own_uid;
 
 fn coordinator() -> Coordinator {
     Coordinator {
@@ -15,10 +16,9 @@ fn coordinator() -> Coordinator {
 
 /// Whether a look that began with these facts gives evidence.
 async fn is_evidence(handle: &ProcessHandle, record: ProcessRecord) -> bool {
-    let own_uid = nix::unistd::geteuid().as_raw();
     let mut config = Config::default();
     config.coordinator.workspace_roots = vec!["/nowhere".into()];
-    let settings = Settings::new(&config, &|_| None, own_uid);
+    let settings = Settings::new(&config, &|_| None, own_uid());
     Scanner::default()
         .observe(handle, record, coordinator(), None, &settings)
         .await
@@ -56,4 +56,28 @@ async fn evidence_about_a_process_that_exited_is_dropped() {
     assert_eq!(facts::argv(child.id()).unwrap(), record.argv);
     assert!(!is_evidence(&handle, record).await);
     child.wait().unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_was_seen_under_another_configuration_is_looked_at_again() {
+    let settings = || {
+        let mut config = Config::default();
+        config.coordinator.workspace_roots = vec!["/nowhere".into()];
+        Arc::new(Settings::new(&config, &|_| None, own_uid()))
+    };
+    let (settings, other) = (settings(), settings());
+    let scanner = Scanner::default();
+    let nobody = HashMap::new();
+    assert_eq!(scanner.seen_under(&settings), Seen::default());
+    // One that gives no result has seen nobody.
+    let hangs = scanner.listing.lock().await;
+    let failed = scanner.scan(Sweep::WhatChanged, &settings, &nobody).await;
+    assert!(matches!(failed, Err(ScanError::ListingHangs)));
+    drop(hangs);
+    assert_eq!(scanner.seen_under(&settings), Seen::default());
+    let found = scanner.scan(Sweep::WhatChanged, &settings, &nobody).await;
+    assert!(found.unwrap().is_empty());
+    assert_ne!(scanner.seen_under(&settings), Seen::default());
+    assert_eq!(scanner.seen_under(&other), Seen::default());
 }
