@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::codec::FramedRead;
 use tokio_util::sync::CancellationToken;
 
@@ -78,6 +78,8 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
     let mut is_stopping = false;
     let mut is_displaced = false;
     let mut last_said = Instant::now();
+    let mut patience = interval_at(last_said + LINE_TIME_LIMIT, LINE_TIME_LIMIT);
+    patience.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while is_reading || !in_flight.is_empty() || (is_stopping && subscription.is_some()) {
         let waits = !in_flight.is_empty() || subscription.is_some();
         place.set_waiting(waits);
@@ -158,9 +160,9 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
                     }
                 }
             }
-            // What it says in between is no event here: looked at again, at the latest, after as long as
-            // a line may take.
-            () = tokio::time::sleep(LINE_TIME_LIMIT), if is_reading => {
+            // What it says in between is no event here: looked at again after as long as a line may take,
+            // whatever else happens meanwhile.
+            _ = patience.tick(), if is_reading => {
                 let is_slow = lines.decoder().begun().is_some_and(|begun| begun.elapsed() >= LINE_TIME_LIMIT);
                 let (turned, error) = if is_slow {
                     (Turned::LineTooSlow, RpcError::line_too_slow(LINE_TIME_LIMIT))

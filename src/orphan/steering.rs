@@ -149,6 +149,15 @@ impl Keeps {
         Ok(())
     }
 
+    /// Whether something was kept by exactly this name.
+    #[must_use]
+    pub fn names(&self, what: &Kept) -> bool {
+        match what {
+            Kept::Process(pid) => self.processes.contains_key(pid),
+            Kept::Path(path) => self.paths.contains_key(path),
+        }
+    }
+
     /// Whether this coordinator is kept, itself or by its workspace.
     #[must_use]
     pub fn hold(&self, process: &ProcessIdentity, evidence: &Evidence) -> bool {

@@ -45,7 +45,7 @@ pub(super) struct Engine {
     pub(super) settings: Arc<Settings>,
     pub(super) scanner: Scanner,
     pub(super) journal: Journal,
-    pub(super) steering_file: mpsc::UnboundedSender<steering_file::Entry>,
+    pub(super) steering_file: steering_file::Writer,
     pub(super) load_config: Option<LoadConfig>,
     pub(super) state_dir: PathBuf,
     pub(super) keep_segments: u32,
@@ -55,6 +55,7 @@ pub(super) struct Engine {
     pub(super) explanations: Turns,
     pub(super) doctor: Doctor,
     pub(super) surveys: Turns,
+    pub(super) identifications: Turns,
     pub(super) waiting: HashMap<Ticket, oneshot::Sender<Answer>>,
     pub(super) next_ticket: Ticket,
     /// Those under way.
@@ -109,10 +110,7 @@ impl Engine {
                 is_kept,
             } => self.identify(ticket, what, is_kept),
             Effect::Keep { steering, answer } => {
-                // Its writer lives as long as this.
-                let _ = self
-                    .steering_file
-                    .send(steering_file::Entry { steering, answer });
+                self.steering_file.write(steering, answer);
             }
             Effect::TryAudit => self.try_audit(),
             Effect::SayView(obstacles) => say_view(&obstacles),
@@ -167,19 +165,27 @@ impl Engine {
     fn identify(&self, ticket: Ticket, what: Kept, is_kept: bool) {
         let events = self.events.clone();
         let limit = self.settings.probe_timeout;
+        let turn = self.identifications.clone().next();
         tokio::spawn(async move {
             let asked = what.clone();
-            let found = on_blocking_pool(limit, move || find(&asked)).await;
-            let late = || {
-                Err(Refusal::Internal(
-                    "it could not be looked up in time".to_owned(),
-                ))
+            let look = async {
+                let turn = turn.await?;
+                let found = on_blocking_pool(limit, move || {
+                    // Held until it has an answer: one that hangs keeps its thread, and its turn.
+                    let _turn = turn;
+                    find(&asked)
+                });
+                let late = "it could not be looked up in time";
+                found
+                    .await
+                    .unwrap_or_else(|| Err(Refusal::Internal(late.to_owned())))
             };
+            let found = look.await;
             let _ = events.send(Event::Identified {
                 ticket,
                 what,
                 is_kept,
-                found: found.unwrap_or_else(late),
+                found,
             });
         });
     }
@@ -211,11 +217,19 @@ impl Engine {
         let (load, events) = (self.load_config.clone(), self.events.clone());
         let turn = Arc::clone(&self.config_turn);
         tokio::spawn(async move {
-            // One after the other: the last word is the last that was asked for.
-            let _turn = turn.lock_owned().await;
-            let loaded = match load {
-                Some(LoadConfig(load)) => on_blocking_pool(CONFIG_LIMIT, move || load()).await,
-                None => Some(Err("there is nothing to reload here".to_owned())),
+            // One after the other: the last word is the last that was asked for. One that hangs keeps its
+            // thread, and the turn, and those that wait for that give up.
+            let turn = tokio::time::timeout(CONFIG_LIMIT, turn.lock_owned()).await;
+            let loaded = match (load, turn) {
+                (Some(LoadConfig(load)), Ok(turn)) => {
+                    let load = move || {
+                        let _turn = turn;
+                        load()
+                    };
+                    on_blocking_pool(CONFIG_LIMIT, load).await
+                }
+                (Some(_), Err(_)) => None,
+                (None, _) => Some(Err("there is nothing to reload here".to_owned())),
             };
             let result = loaded
                 .unwrap_or_else(|| Err("the file gave no answer in time".to_owned()))

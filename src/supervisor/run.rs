@@ -101,7 +101,7 @@ impl Supervisor {
         let mut dispatcher =
             Dispatcher::new(self.identity, Arc::clone(&self.settings), self.steering);
         let mut engine = Engine {
-            steering_file: steering_file::start_writer(self.state_dir.clone(), events.clone()),
+            steering_file: steering_file::start_writer(&self.state_dir, events.clone()),
             settings: self.settings,
             scanner: Scanner::default(),
             journal: self.journal,
@@ -114,6 +114,7 @@ impl Supervisor {
             explanations: Turns::of_explanations(),
             doctor: Doctor::new(self.premises),
             surveys: Turns::of_surveys(),
+            identifications: Turns::of_identifications(),
             waiting: HashMap::new(),
             next_ticket: 0,
             waves: JoinSet::new(),

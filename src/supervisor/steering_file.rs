@@ -1,11 +1,13 @@
 //! Where what the owner said is kept over a restart: one small file of the state directory.
 
 use crate::text::in_line;
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
 
 use super::event::{Event, Ticket};
 use crate::orphan::event::{Event as Fact, HeldBy};
@@ -14,6 +16,9 @@ use crate::os::files::{open_regular, replace};
 use crate::os::host::boot_id;
 use crate::wire;
 
+/// How long whoever has said something waits for the disk.
+const WRITE_LIMIT: Duration = Duration::from_secs(5);
+const NO_ANSWER: &str = "the disk gave no answer in time";
 const NAME: &str = "steering.json";
 /// What cannot be understood is left there, for its owner.
 const SET_ASIDE: &str = "steering.json.bad";
@@ -103,38 +108,86 @@ fn read(path: &Path) -> Result<Steering, String> {
         .map_err(|problem| format!("{}: {problem}", in_line(path)))
 }
 
-/// What is to be kept, and who waits for it.
-#[derive(Debug)]
-pub struct Entry {
-    /// All of what the owner said.
-    pub steering: std::sync::Arc<Steering>,
-    /// Who is told when it is on disk, and what.
-    pub answer: Option<(Ticket, Value)>,
+/// Who is told when what the owner said is on disk, and what.
+type Waiting = (Ticket, Value);
+
+/// What is to be written next: all of what the owner said last, and who waits for it.
+#[derive(Debug, Default)]
+struct Next {
+    steering: Option<Arc<Steering>>,
+    waiting: Vec<Waiting>,
 }
 
-/// Starts the one writer of the file. Each entry comes back as [`Event::Kept`].
-#[must_use]
-pub fn start_writer(
-    state_dir: PathBuf,
-    events: mpsc::UnboundedSender<Event>,
-) -> mpsc::UnboundedSender<Entry> {
-    let (entries, mut incoming) = mpsc::unbounded_channel::<Entry>();
-    tokio::task::spawn(async move {
-        while let Some(Entry { steering, answer }) = incoming.recv().await {
-            let path = state_dir.join(NAME);
-            let written = tokio::task::spawn_blocking(move || write(&path, &steering));
-            let written = written.await.unwrap_or_else(|lost| Err(lost.to_string()));
-            if let Err(problem) = &written {
+/// The way to the writer of the file. What was said meanwhile takes the place of what it has not begun
+/// with yet: however much is said while a disk takes its time, only the last of it waits.
+#[derive(Clone, Debug, Default)]
+pub struct Writer {
+    next: Arc<Mutex<Next>>,
+    said: Arc<Notify>,
+}
+
+impl Writer {
+    /// Has this written. It comes back as [`Event::Kept`] for whoever waits for it.
+    pub fn write(&self, steering: Arc<Steering>, answer: Option<Waiting>) {
+        let mut next = self.next();
+        next.steering = Some(steering);
+        next.waiting.extend(answer);
+        drop(next);
+        self.said.notify_one();
+    }
+
+    fn next(&self) -> MutexGuard<'_, Next> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what was said, one after the other, for as long as there is somebody to tell.
+    async fn run<W>(self, write: W, events: mpsc::UnboundedSender<Event>)
+    where
+        W: Fn(&Steering) -> Result<(), String> + Clone + Send + 'static,
+    {
+        let tell = |waiting: Vec<Waiting>, result: Result<(), String>| {
+            if let Err(problem) = &result {
                 tracing::error!(%problem, "what the owner said is not kept over a restart");
             }
-            // The supervisor outlives its writer.
-            let _ = events.send(Event::Kept {
-                answer,
-                result: written,
-            });
+            // The supervisor itself learns of it in any case.
+            let nobody = waiting.is_empty().then_some(None);
+            for answer in waiting.into_iter().map(Some).chain(nobody) {
+                let result = result.clone();
+                let _ = events.send(Event::Kept { answer, result });
+            }
+        };
+        while !events.is_closed() {
+            let Next { steering, waiting } = std::mem::take(&mut *self.next());
+            let Some(steering) = steering else {
+                self.said.notified().await;
+                continue;
+            };
+            let mut waiting = waiting;
+            let write = write.clone();
+            let mut writing = tokio::task::spawn_blocking(move || write(&steering));
+            let written = loop {
+                if let Ok(written) = timeout(WRITE_LIMIT, &mut writing).await {
+                    break written.unwrap_or_else(|lost| Err(lost.to_string()));
+                }
+                // Nothing else is begun while it hangs, and nobody is kept waiting.
+                waiting.append(&mut self.next().waiting);
+                if !waiting.is_empty() {
+                    tell(std::mem::take(&mut waiting), Err(NO_ANSWER.to_owned()));
+                }
+            };
+            tell(waiting, written);
         }
-    });
-    entries
+    }
+}
+
+/// Starts the one writer of the file.
+#[must_use]
+pub fn start_writer(state_dir: &Path, events: mpsc::UnboundedSender<Event>) -> Writer {
+    let writer = Writer::default();
+    let path = state_dir.join(NAME);
+    let write = move |steering: &Steering| write(&path, steering);
+    tokio::task::spawn(writer.clone().run(write, events));
+    writer
 }
 
 #[cfg(test)]
@@ -210,15 +263,14 @@ mod tests {
     async fn what_is_written_is_read_and_the_answer_comes_after_it() {
         let dir = tempfile::tempdir().unwrap();
         let (events, mut incoming) = mpsc::unbounded_channel();
-        let entries = start_writer(dir.path().to_path_buf(), events);
+        let writer = start_writer(dir.path(), events);
         let mut steering = Steering::default();
         let led_to = ["/data/ws".into()].into();
         steering.keeps.paths.insert("/home/me/ws".into(), led_to);
-        let entry = |steering: &Steering, ticket| Entry {
-            steering: std::sync::Arc::new(steering.clone()),
-            answer: Some((ticket, Value::Null)),
+        let say = |ticket| {
+            writer.write(Arc::new(steering.clone()), Some((ticket, Value::Null)));
         };
-        entries.send(entry(&steering, 1)).unwrap();
+        say(1);
         let Some(Event::Kept {
             answer: Some((1, _)),
             result: Ok(()),
@@ -228,7 +280,7 @@ mod tests {
         };
         assert_eq!(load(dir.path()), steering);
         fs::remove_dir_all(dir.path()).unwrap();
-        entries.send(entry(&steering, 2)).unwrap();
+        say(2);
         let Some(Event::Kept {
             answer: Some((2, _)),
             result: Err(_),
@@ -236,5 +288,61 @@ mod tests {
         else {
             panic!("no error");
         };
+    }
+
+    /// What comes back of these until nobody of them waits any more: who was told, and whether it is written.
+    async fn told(
+        incoming: &mut mpsc::UnboundedReceiver<Event>,
+        many: usize,
+    ) -> Vec<(Ticket, bool)> {
+        let mut told = Vec::new();
+        while told.len() < many {
+            if let Some(Event::Kept {
+                answer: Some((ticket, _)),
+                result,
+            }) = incoming.recv().await
+            {
+                told.push((ticket, result.is_ok()));
+            }
+        }
+        told
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_that_hangs_keeps_nobody_waiting_and_gets_the_last_of_what_was_said_meanwhile() {
+        let (events, mut incoming) = mpsc::unbounded_channel();
+        let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+        let may_go_on = Arc::new(Mutex::new(may_go_on));
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let disk = Arc::clone(&written);
+        let write = move |steering: &Steering| {
+            // Until the other end is dropped.
+            let _ = may_go_on.lock().unwrap().recv();
+            disk.lock().unwrap().push(steering.keeps.paths.len());
+            Ok(())
+        };
+        let writer = Writer::default();
+        tokio::spawn(writer.clone().run(write, events));
+        let mut steering = Steering::default();
+        for ticket in 1..=50 {
+            let path = format!("/kept/{ticket}").into();
+            steering.keeps.add_path(path, Vec::new()).unwrap();
+            writer.write(Arc::new(steering.clone()), Some((ticket, Value::Null)));
+            tokio::task::yield_now().await;
+        }
+        tokio::time::advance(WRITE_LIMIT).await;
+        let in_vain = told(&mut incoming, 50).await;
+        assert!(
+            in_vain.iter().all(|(_, is_written)| !is_written),
+            "{in_vain:?}"
+        );
+        writer.write(Arc::new(steering), Some((51, Value::Null)));
+        drop(go_on);
+        assert_eq!(told(&mut incoming, 1).await, [(51, true)]);
+        assert_eq!(
+            *written.lock().unwrap(),
+            [1, 50],
+            "the first, and the last that was said"
+        );
     }
 }

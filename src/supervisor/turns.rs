@@ -14,6 +14,8 @@ const EVENT_READS: usize = 4;
 const EXPLANATIONS: usize = 4;
 /// How many may look up who would end with an orphan. Each looks at every process there is.
 const SURVEYS: usize = 2;
+/// How many may look up what is to be kept: each path may lie on a disk that gives no answer.
+const IDENTIFICATIONS: usize = 2;
 /// How long a turn is waited for. Those before it may be held up by a disk.
 const TURN_LIMIT: Duration = Duration::from_secs(10);
 
@@ -35,6 +37,10 @@ impl Turns {
 
     pub(super) fn of_surveys() -> Self {
         Self::new("looks at who would end", SURVEYS)
+    }
+
+    pub(super) fn of_identifications() -> Self {
+        Self::new("looks for what is to be kept", IDENTIFICATIONS)
     }
 
     fn new(what: &'static str, at_once: usize) -> Self {

@@ -128,6 +128,19 @@ fn a_disk_that_hangs_below_the_event_log_holds_the_daemon_and_nobody_who_asks() 
         });
         assert!(pids(&daemon.scan()["orphans"]).contains(&held.pid));
         assert!(held.is_alive());
+        // What the owner says is in force, and is perhaps forgotten at a restart.
+        let mut connection = daemon.connect();
+        connection.request("keep", &json!({"path": "/elsewhere"}));
+        let answer = connection.read().expect("an answer");
+        assert_eq!(
+            answer["error"]["data"]["kind"], "state_unwritable",
+            "{answer:#}"
+        );
+        let status = daemon.call("status", &json!({}));
+        assert_eq!(
+            status["policy"]["kept"]["paths"][0]["path"], "/elsewhere",
+            "{status:#}"
+        );
 
         let fix = daemon.fix();
         let killed = entry_of(&fix["killed"], held.pid);
@@ -146,6 +159,34 @@ fn a_disk_that_hangs_below_the_event_log_holds_the_daemon_and_nobody_who_asks() 
         assert_eq!(log.story_of(held.pid), [&tried[..], &done].concat());
         assert_eq!(log.story_of(next.pid), [&tried[..1], &done].concat());
         survivors.assert_alive();
+    });
+}
+
+#[test]
+fn however_much_is_kept_on_a_disk_that_hangs_scans_and_kills_go_on() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = world.daemon();
+        let orphan = world.orphan("gone").start();
+        let silent = world.directory("silent");
+        let Some(_silence) = Silence::over(&silent) else {
+            return skip("FUSE mounts");
+        };
+        let mut connection = daemon.connect();
+        let keep = json!({"path": silent.join("workspace")});
+        for _ in 0..40 {
+            connection.request("keep", &keep);
+        }
+        // They have come when this is answered.
+        connection.request("version", &json!({}));
+        connection.read().expect("an answer");
+        let threads = || {
+            let tasks = fs::read_dir(format!("/proc/{}/task", daemon.pid()));
+            tasks.unwrap().count()
+        };
+        assert_eq!(daemon.fix()["killed"][0]["pid"], orphan.pid);
+        assert!(orphan.has_exited());
+        assert!(threads() < 30, "{} threads", threads());
     });
 }
 

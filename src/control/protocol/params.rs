@@ -19,8 +19,10 @@ use crate::orphan::verdict::{ORPHAN_REASON_KINDS, names_orphans};
 use crate::supervisor::feed::MOST_AT_ONCE;
 use crate::supervisor::request::{Selection, Survey};
 
-/// How many records `events` gives unless told otherwise.
+/// How many records `events` gives unless told otherwise …
 const EVENTS_LIMIT: u64 = 20;
+/// … and at most: the newest of those that fit. Megabytes more would be in the way of everybody else.
+const EVENTS_MOST: u64 = 10_000;
 /// The longest path that Linux takes: limits.h's `PATH_MAX`, more than macOS takes.
 const PATH_MAX: usize = 4096;
 
@@ -152,7 +154,8 @@ impl EventsParams {
                 })
             })
             .transpose()?;
-        let limit = usize::try_from(self.limit.unwrap_or(EVENTS_LIMIT)).unwrap_or(usize::MAX);
+        let limit = self.limit.unwrap_or(EVENTS_LIMIT).min(EVENTS_MOST);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         Ok(Query {
             limit: Some(limit),
             all: self.all,

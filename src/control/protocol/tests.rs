@@ -183,6 +183,17 @@ fn members_are_looked_up_only_on_request() {
 }
 
 #[test]
+fn no_more_events_are_given_at_once_than_are_in_nobodys_way() {
+    let limit = |params: Value| match action("events", params) {
+        Ok(Action::Ask(Request::Events(query))) => query.limit,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(limit(json!({})), Some(20));
+    assert_eq!(limit(json!({"limit": 10_000})), Some(10_000));
+    assert_eq!(limit(json!({"limit": u64::MAX, "all": true})), Some(10_000));
+}
+
+#[test]
 fn a_subscription_begins_with_so_many_and_not_with_more() {
     let wanted = |params: Value| action("subscribe", params);
     let of = |limit, status| Ok(Action::Subscribe(Subscribe { limit, status }));

@@ -83,6 +83,11 @@ impl Dispatcher {
                 });
                 return;
             }
+            // By that very name it is known at once, also where the disk below gives no answer.
+            Request::Unkeep { what } if self.policy.steering().keeps.names(&what) => {
+                self.unkept(ticket, &what, effects);
+                return;
+            }
             Request::Unkeep { what } => {
                 effects.push(Effect::Identify {
                     ticket,

@@ -169,6 +169,16 @@ impl Dispatcher {
         }
     }
 
+    /// What was kept by this name is so no more.
+    pub(super) fn unkept(&mut self, ticket: Ticket, what: &Kept, effects: &mut Vec<Effect>) {
+        let keeps = self.policy.keeps_mut();
+        match what {
+            Kept::Process(pid) => drop(keeps.processes.remove(pid)),
+            Kept::Path(path) => drop(keeps.paths.remove(path)),
+        }
+        self.steered(Some((ticket, results::kept(what, false))), effects);
+    }
+
     /// What was said was written down, or could not be: then it is tried again with each scan.
     pub(super) fn kept(
         &mut self,
