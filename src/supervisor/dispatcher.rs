@@ -9,7 +9,7 @@ mod fixing;
 mod health;
 mod reaping;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +36,9 @@ use crate::os::processes::Sweep;
 use crate::wire::results::{self, Source};
 use crate::wire::status::{self, Counters, Identity, LastScan, StatusReport};
 
+/// How many of those that waited for a scan are served before others have their turn.
+const SERVED_AT_ONCE: usize = 8;
+
 /// The state of the daemon.
 #[derive(Debug)]
 pub struct Dispatcher {
@@ -53,6 +56,8 @@ pub struct Dispatcher {
     scan_lag: Duration,
     /// Waits for the scan that runs.
     scanned_for: Vec<(Ticket, Waiting)>,
+    /// For whom a scan has ended.
+    due: VecDeque<(Ticket, Waiting)>,
     /// Came while a scan ran: waits for the next, which sees the world after the request.
     queued: Vec<(Ticket, Waiting)>,
     ending: BTreeSet<ProcessIdentity>,
@@ -97,6 +102,7 @@ impl Dispatcher {
             scan_began: None,
             scan_lag: Duration::ZERO,
             scanned_for: Vec::new(),
+            due: VecDeque::new(),
             queued: Vec::new(),
             ending: BTreeSet::new(),
             unsaid: BTreeMap::new(),
@@ -137,6 +143,7 @@ impl Dispatcher {
                 found,
             } => self.identified(ticket, &what, is_kept, found, &mut effects),
             Event::Kept { answer, result } => self.kept(answer, result, &mut effects),
+            Event::GoOn => self.serve_some(now, &mut effects),
             Event::AuditIsBack => self.policy.audit_is_back(),
             Event::Reloaded { ticket, result } => {
                 self.reloaded(ticket, result, now, &mut effects);
@@ -216,9 +223,8 @@ impl Dispatcher {
                     orphans: self.registry.orphans().count(),
                 });
                 self.be_patient(now, effects);
-                for (ticket, waiting) in std::mem::take(&mut self.scanned_for) {
-                    self.serve(ticket, waiting, now, effects);
-                }
+                self.due.extend(self.scanned_for.drain(..));
+                self.serve_some(now, effects);
                 self.reap(now, effects);
             }
             Err(error) => {
@@ -249,6 +255,20 @@ impl Dispatcher {
         }
         if !self.queued.is_empty() {
             self.scan_if_idle(now, effects);
+        }
+    }
+
+    /// Serves the next of those for whom a scan has ended. Each answer tells of every coordinator: were all
+    /// of them made at once, nobody else would have a turn meanwhile.
+    fn serve_some(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        for _ in 0..SERVED_AT_ONCE {
+            let Some((ticket, waiting)) = self.due.pop_front() else {
+                return;
+            };
+            self.serve(ticket, waiting, now, effects);
+        }
+        if !self.due.is_empty() {
+            effects.push(Effect::GoOn);
         }
     }
 
@@ -369,7 +389,9 @@ impl Dispatcher {
             return;
         }
         self.stopping = Some(cause);
-        let waiting = self.scanned_for.drain(..).chain(self.queued.drain(..));
+        let waiting = self.due.drain(..);
+        let waiting = waiting.chain(self.scanned_for.drain(..));
+        let waiting = waiting.chain(self.queued.drain(..));
         effects.extend(waiting.map(|(ticket, _)| Effect::Answer {
             ticket,
             answer: Err(Refusal::ShuttingDown),

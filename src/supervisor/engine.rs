@@ -81,6 +81,9 @@ impl Engine {
                 memories,
                 kept,
             } => self.scan(sweep, memories, kept),
+            Effect::GoOn => {
+                let _ = self.events.send(Event::GoOn);
+            }
             Effect::Terminate(wave) => self.terminate(wave),
             Effect::Record(facts) => self.journal.record(facts),
             Effect::Answer { ticket, answer } => {

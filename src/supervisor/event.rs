@@ -69,6 +69,8 @@ pub enum Event {
         /// What went wrong, if anything did.
         result: Result<(), String>,
     },
+    /// It is somebody else's turn no longer: go on with what [`Effect::GoOn`] left.
+    GoOn,
     /// The event log, which could not be written, can be again.
     AuditIsBack,
     /// The owner's signal to read the configuration again.
@@ -94,7 +96,7 @@ impl Event {
     /// the end is told, changes nothing yet.
     pub(super) fn may_change_the_state(&self) -> bool {
         match self {
-            Self::Tick | Self::ReloadAsked => false,
+            Self::Tick | Self::ReloadAsked | Self::GoOn => false,
             Self::Asked { request, .. } => {
                 matches!(request, Request::Pause { .. } | Request::Resume)
             }
@@ -121,6 +123,8 @@ pub enum Effect {
         /// Processes that are kept as long as they live.
         kept: Vec<ProcessIdentity>,
     },
+    /// Let others have their turn, and then go on, with [`Event::GoOn`].
+    GoOn,
     /// Start ending orphans; each answers with [`Event::Ended`].
     Terminate(Wave),
     /// Write down what happened.

@@ -188,6 +188,7 @@ impl Daemon {
             Effect::TryAudit => "try to record".to_owned(),
             Effect::SayView(obstacles) => format!("say {} obstacles", obstacles.len()),
             Effect::SayRespawn { workspace, .. } => format!("say {workspace:?} is respawned"),
+            Effect::GoOn => "go on".to_owned(),
             Effect::Ready => "ready".to_owned(),
             Effect::Exit => "exit".to_owned(),
         }

@@ -87,6 +87,46 @@ fn who_would_end_by_a_fix_is_looked_up_for_those_that_it_would_end() {
 }
 
 #[test]
+fn however_many_wait_for_a_scan_others_have_their_turn_between_their_answers() {
+    let mut daemon = Daemon::ready(vec![]);
+    scan_for(&mut daemon, 0);
+    let later = 1..=20;
+    for ticket in later.clone() {
+        scan_for(&mut daemon, ticket);
+    }
+    daemon.scanned(vec![]);
+    let mut effects = daemon.scanned(vec![alive(10)]);
+    let mut rounds = Vec::new();
+    while effects.last().is_some_and(|last| last == "go on") {
+        rounds.push(effects.len() - 1);
+        let ticket = 90 + rounds.len() as Ticket;
+        let answered = format!("answer {ticket}: ok");
+        assert_eq!(daemon.ask(ticket, Request::Status), [answered]);
+        effects = daemon.take(Event::GoOn);
+    }
+    rounds.push(effects.len());
+    assert_eq!(rounds, [8, 8, 4]);
+    assert!(
+        later
+            .into_iter()
+            .all(|ticket| daemon.answers.contains_key(&ticket))
+    );
+    // Who waits when it stops hears of that.
+    for ticket in 31..=50 {
+        scan_for(&mut daemon, ticket);
+    }
+    daemon.scanned(vec![]);
+    daemon.scanned(vec![]);
+    let stop = Event::Stop {
+        cause: "SIGTERM".to_owned(),
+    };
+    let effects = daemon.take(stop);
+    let told = effects.iter().filter(|one| one.ends_with("shutting down"));
+    assert!(told.count() > 10, "{effects:?}");
+    assert_eq!(daemon.take(Event::GoOn), [""; 0]);
+}
+
+#[test]
 fn a_request_that_comes_during_a_scan_waits_for_the_next() {
     let mut daemon = Daemon::scanning(vec![]);
     assert_eq!(scan_for(&mut daemon, 1), [""; 0]);
