@@ -160,6 +160,7 @@ mod tests {
             },
             now: Timestamp::UNIX_EPOCH,
             zone: TimeZone::UTC,
+            program: crate::cli::render::PROGRAM.to_owned(),
         }
     }
 

@@ -21,10 +21,10 @@ use super::failure::Failure;
 use super::follow;
 use super::manual;
 use super::output::Output;
-use super::render::{self, View};
+use super::render::{self, PROGRAM, View};
 use super::request::Request;
 use super::safe_text::escape;
-use super::selection::{absolute, fix_after_scan};
+use super::selection::{absolute, fix_after_scan, shell_word};
 use super::service::{self, RealPrograms, Surroundings, Trouble};
 use super::terminal::Terminal;
 use super::usage;
@@ -39,6 +39,7 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>, terminal: Termin
         terminal,
         now: Timestamp::now(),
         zone: TimeZone::system(),
+        program: PROGRAM.to_owned(),
     };
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     status_of(arguments, RealEngines, view, &mut Output::standard())
@@ -79,6 +80,10 @@ async fn status_of<O: Write, E: Write>(
         (false, true) => UseDaemon::Always,
         (false, false) => UseDaemon::IfThere,
     };
+    let view = View {
+        program: program(socket.as_deref(), use_daemon),
+        ..view
+    };
     let mut session = Session {
         engines,
         output,
@@ -91,6 +96,21 @@ async fn status_of<O: Write, E: Write>(
         Ok(status) => status,
         Err(failure) => session.failed(&failure, &failure.to_json()),
     }
+}
+
+/// How this program is called again, to ask whom it is told to ask.
+fn program(socket: Option<&Path>, use_daemon: UseDaemon) -> String {
+    let mut program = PROGRAM.to_owned();
+    if let Some(socket) = socket {
+        let socket = std::path::absolute(socket).unwrap_or_else(|_| socket.to_path_buf());
+        program += &format!(" --socket {}", shell_word(socket.as_os_str()));
+    }
+    match use_daemon {
+        UseDaemon::IfThere => {}
+        UseDaemon::Always => program += " --require-daemon",
+        UseDaemon::Never => program += " --embedded",
+    }
+    program
 }
 
 /// Answers what is no command: a question for help, or a mistake.

@@ -141,7 +141,7 @@ fn exact(entry: &Value, name: &str) -> Option<PathBuf> {
 }
 
 /// `word` as a shell reads it back, and safe to show.
-fn shell_word(word: &OsStr) -> String {
+pub(super) fn shell_word(word: &OsStr) -> String {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+=:@%,".contains(byte);
     match word.to_str() {
         Some(text) if !text.is_empty() && text.as_bytes().iter().all(is_plain) => text.to_owned(),

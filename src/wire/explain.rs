@@ -48,7 +48,7 @@ pub fn stranger(record: &ProcessRecord) -> Value {
             "result": "no",
             "evidence": {"argv": argv(&record.argv)},
         }],
-        "would": format!("never be touched: not a coordinator: {program} has none of the known forms"),
+        "would": format!("never be ended for itself: not a coordinator: {program} has none of the known forms"),
     })
 }
 
@@ -59,7 +59,7 @@ pub fn unreadable(pid: Pid, why: &str) -> Value {
         "pid": pid,
         "is_coordinator": false,
         "rules": [{"rule": "is_coordinator", "result": "unreadable", "evidence": {"error": why}}],
-        "would": "never be touched: it cannot be looked into",
+        "would": "never be ended for itself: it cannot be looked into",
     })
 }
 

@@ -56,6 +56,7 @@ impl Live {
             },
             now: Timestamp::now(),
             zone: view.zone.clone(),
+            program: crate::cli::render::PROGRAM.to_owned(),
         };
         let picture = lines(model, &view, rows.into()).join("\n");
         bar.set_message(picture);

@@ -88,7 +88,11 @@ pub(super) async fn alongside<O: Write, E: Write>(
         }
     }
     // Whatever was told too late is in the result.
-    for line in progress.model.finish(&result) {
+    let named = match about {
+        About::All => &[][..],
+        About::These(pids) => pids,
+    };
+    for line in progress.model.finish(&result, named) {
         progress.log(Timestamp::now(), &line);
     }
     Ok(result)

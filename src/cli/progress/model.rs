@@ -116,18 +116,26 @@ impl Model {
         !self.is_told || self.kills.is_empty() && self.untold(result).next().is_none()
     }
 
-    /// Takes in a fix's result. What was not told of its orphans comes in words.
-    pub(super) fn finish(&mut self, result: &Value) -> Vec<String> {
+    /// Takes in a fix's result. What was not told of its orphans comes in words; of those it spared from the
+    /// beginning, too, but for the `named`, of whom the report tells.
+    pub(super) fn finish(&mut self, result: &Value, named: &[Pid]) -> Vec<String> {
         if !self.is_told {
             return Vec::new();
         }
-        let untold: Vec<Value> = self.untold(result).cloned().collect();
+        let is_named = |entry: &Value| named.iter().any(|pid| entry["pid"] == *pid);
+        let mut untold: Vec<Value> = self.untold(result).cloned().collect();
+        for spared in list(result, "spared") {
+            let is_told = self.ended.iter().any(|ended| spared["pid"] == ended.pid);
+            if !is_told && !is_named(spared) && !untold.contains(spared) {
+                untold.push(spared.clone());
+            }
+        }
         let lines = untold.iter().filter_map(|entry| self.end(entry)).collect();
         self.kills = Kills::default();
         lines
     }
 
-    /// Whoever was spared before it began is not this module's.
+    /// Whoever was spared before it began is not waited for: there may be no record of that.
     fn untold<'a>(&'a self, result: &'a Value) -> impl Iterator<Item = &'a Value> {
         let is_under_way = |entry: &&Value| {
             let pid = entry["pid"].as_u64();

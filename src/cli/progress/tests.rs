@@ -19,6 +19,7 @@ fn view(width: usize, now: &str) -> View {
         },
         now: now.parse().unwrap(),
         zone: TimeZone::UTC,
+        program: crate::cli::render::PROGRAM.to_owned(),
     }
 }
 
@@ -203,19 +204,24 @@ fn what_was_not_told_in_time_is_in_the_result() {
     let mut model = told();
     assert!(!model.has_told(&result));
     assert_eq!(
-        model.clone().finish(&result),
-        ["pid 1 gone after 5 ms, by SIGTERM  /a"]
+        model.clone().finish(&result, &[2]),
+        ["pid 1 gone after 5 ms, by SIGTERM  /a"],
+        "the report tells of whom was named"
     );
-    // Who got a signal had an end that is worth a line.
+    assert_eq!(
+        model.clone().finish(&result, &[])[1],
+        "pid 2 spared: workspace_returned  /b"
+    );
+    // Who got a signal is waited for.
     let mut spared = signal("SIGTERM", "01");
     spared["pid"] = 2.into();
     model.take(&spared).unwrap();
-    let lines = model.clone().finish(&result);
+    let lines = model.clone().finish(&result, &[]);
     assert_eq!(lines.len(), 2, "{lines:#?}");
-    assert!(model.finish(&result).len() == 2 && model.finish(&result).is_empty());
+    assert!(model.finish(&result, &[]).len() == 2 && model.finish(&result, &[]).is_empty());
     // Of whom nothing is told at all, nothing is added.
     let mut silent = Model::new(OWN, &About::These(Vec::new()));
-    assert!(silent.has_told(&result) && silent.finish(&result).is_empty());
+    assert!(silent.has_told(&result) && silent.finish(&result, &[]).is_empty());
 }
 
 /// A fix that is told all this, and answers then.

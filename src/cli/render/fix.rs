@@ -68,7 +68,16 @@ fn outcomes(result: &Value, view: &View) -> Vec<String> {
         .flat_map(|entry| outcome(entry, view))
         .collect();
     if lines.is_empty() {
-        return vec!["nothing to end: all is tidy".to_owned()];
+        return vec![match list(result, "orphans").len() {
+            0 => "nothing to end: all is tidy".to_owned(),
+            others => format!(
+                "nothing to end: {} there, but none that this fix selects",
+                match others {
+                    1 => "an orphan is".to_owned(),
+                    many => format!("{many} orphans are"),
+                }
+            ),
+        }];
     }
     lines.push(String::new());
     let mut sums = Vec::new();

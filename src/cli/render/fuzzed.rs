@@ -17,6 +17,7 @@ fn view(is_terminal: bool, width: usize) -> View {
         terminal: Terminal { is_terminal, width },
         now: Timestamp::UNIX_EPOCH,
         zone: TimeZone::UTC,
+        program: crate::cli::render::PROGRAM.to_owned(),
     }
 }
 

@@ -63,4 +63,17 @@ pub struct View {
     pub now: Timestamp,
     /// In which times of day are given.
     pub zone: TimeZone,
+    /// How this program is called again, to ask whom it asked now.
+    pub program: String,
+}
+
+/// How this program is called, as it stands in a command that is to be typed.
+pub const PROGRAM: &str = "team-agentctl";
+
+impl View {
+    /// A command of this program, to be typed, as it asks whom this one has asked.
+    #[must_use]
+    pub fn to_type(&self, command: &str) -> String {
+        command.replacen(PROGRAM, &self.program, 1)
+    }
 }

@@ -38,7 +38,7 @@ pub fn refusal(
     let mut lines = preview
         .map(|preview| selected(preview, view))
         .unwrap_or_default();
-    if preview.is_some_and(|preview| list(preview.scan, "orphans").is_empty()) {
+    if preview.is_some_and(|preview| !orphans_of(preview).any(|(_, is_ended)| is_ended)) {
         lines.push(format!(
             "{refused} without --confirm; but there is nothing to end"
         ));
@@ -46,6 +46,7 @@ pub fn refusal(
         lines.push(format!(
             "{refused}: without --confirm nothing is signalled. To end them, type"
         ));
+        let command = view.to_type(command);
         lines.push(format!("  {}", view.paint(HEADING, command)));
     }
     lines.join("\n")
@@ -56,6 +57,17 @@ fn count_of_processes(many: usize) -> String {
         1 => "1 other process".to_owned(),
         many => format!("{many} other processes"),
     }
+}
+
+/// The orphans that the fix selects, and whether each would be ended, as far as that is known: who would end with
+/// them was looked up for those alone.
+fn orphans_of<'a>(preview: &Preview<'a>) -> impl Iterator<Item = (&'a Value, bool)> {
+    let orphans = list(preview.scan, "orphans");
+    let is_known = orphans.iter().any(|one| one.get("members").is_some());
+    orphans.iter().map(move |one| {
+        let is_ended = one.get("members").is_some() && one["would_spare"].is_null();
+        (one, is_ended || !is_known)
+    })
 }
 
 fn selected(preview: &Preview<'_>, view: &View) -> Vec<String> {
@@ -69,15 +81,21 @@ fn selected(preview: &Preview<'_>, view: &View) -> Vec<String> {
     if !orphans.is_empty() {
         lines.extend(coordinator_table(orphans, view));
         lines.push(String::new());
-        let memory = total_memory(orphans).map(|memory| format!(", holding {memory}"));
-        let members = orphans.iter().map(|orphan| list(orphan, "members").len());
+        let ended = orphans_of(preview).filter(|(_, is_ended)| *is_ended);
+        let ended: Vec<Value> = ended.map(|(orphan, _)| orphan.clone()).collect();
+        let memory = total_memory(&ended).map(|memory| format!(", holding {memory}"));
+        let members = ended.iter().map(|orphan| list(orphan, "members").len());
         let with_them = match members.sum() {
             0 => String::new(),
             many => format!("; {} would end with them", count_of_processes(many)),
         };
+        let spared = match orphans.len() - ended.len() {
+            0 => String::new(),
+            many => format!("; {many} would be spared"),
+        };
         lines.push(format!(
-            "{}{}{with_them}",
-            count(orphans.len(), "orphan"),
+            "{}{}{with_them}{spared}",
+            count(ended.len(), "orphan"),
             memory.unwrap_or_default()
         ));
     }

@@ -94,6 +94,7 @@ pub(super) fn painted(lines: Vec<String>, view: &View) -> Vec<String> {
 fn what_to_type(result: &Value, view: &View, next: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut suggest = |what: &str, command: &str| {
+        let command = view.to_type(command);
         lines.push(format!("  {what:<14}{}", view.paint(HEADING, command)));
     };
     let orphans = list(result, "orphans");

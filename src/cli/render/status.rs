@@ -195,7 +195,7 @@ fn turned_away(peers: &Value) -> Option<String> {
             format!("{} {}", shown(times), shown(&word))
         })
         .collect();
-    (!words.is_empty()).then(|| format!("  {:<12}{}", "turned away:", words.join(", ")))
+    (!words.is_empty()).then(|| format!("  {:<12} {}", "turned away:", words.join(", ")))
 }
 
 /// Where something starts coordinators again and again, and who that is.

@@ -35,6 +35,7 @@ impl Look {
             },
             now: self.now,
             zone: self.zone.clone(),
+            program: crate::cli::render::PROGRAM.to_owned(),
         }
     }
 

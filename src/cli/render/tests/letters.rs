@@ -113,7 +113,7 @@ fn a_stranger_is_explained_too() {
         "pid": 7,
         "is_coordinator": false,
         "rules": [{"rule": "is_coordinator", "result": "no", "evidence": {"argv": ["vim", "x\ny"]}}],
-        "would": "never be touched: not a coordinator: argv of \"vim\" has none of the known forms",
+        "would": "never be ended for itself: not a coordinator: argv of \"vim\" has none of the known forms",
     });
     assert_eq!(
         explain(&result, &piped()),
@@ -122,7 +122,7 @@ fn a_stranger_is_explained_too() {
          What was checked\n  \
            is_coordinator  no\n\n\
          What would happen\n  \
-           it would never be touched: not a coordinator: argv of \"vim\" has none of the known forms"
+           it would never be ended for itself: not a coordinator: argv of \"vim\" has none of the known forms"
     );
 }
 

@@ -20,6 +20,7 @@ fn view(is_terminal: bool, width: usize) -> View {
         terminal: Terminal { is_terminal, width },
         now: "2026-05-26T12:05:00Z".parse::<Timestamp>().unwrap(),
         zone: TimeZone::fixed(offset(2)),
+        program: crate::cli::render::PROGRAM.to_owned(),
     }
 }
 

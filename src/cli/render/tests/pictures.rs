@@ -124,7 +124,7 @@ fn letters() {
             "result": "no",
             "evidence": {"argv": ["vim", "coordinator.py", "--workspace", "/home/me/projects/shop"]},
         }],
-        "would": "never be touched: not a coordinator: argv of \"vim\" has none of the known forms",
+        "would": "never be ended for itself: not a coordinator: argv of \"vim\" has none of the known forms",
     });
     assert_picture("explain-stranger", |view| explain(&stranger, view));
 }

@@ -131,9 +131,51 @@ fn on_a_terminal_a_refusal_shows_first_what_would_die() {
         "{outcome:#?}"
     );
     assert!(
-        outcome.stdout.contains("team-agentctl fix --confirm"),
+        outcome
+            .stdout
+            .contains("team-agentctl --require-daemon fix --confirm"),
         "{outcome:#?}"
     );
+}
+
+#[test]
+fn a_command_to_be_typed_asks_whom_this_one_has_asked() {
+    for (line, next) in [
+        ("fix", "team-agentctl fix --confirm"),
+        (
+            "--socket /run/my/s fix --pid 7",
+            "team-agentctl --socket /run/my/s fix --confirm --pid 7",
+        ),
+        (
+            "--require-daemon --socket /s scan",
+            "team-agentctl --socket /s --require-daemon fix --confirm",
+        ),
+        (
+            "--require-daemon scan",
+            "team-agentctl --require-daemon explain 7",
+        ),
+        (
+            "--socket /s doctor --gate orphans --fix",
+            "team-agentctl --socket /s doctor --gate orphans --fix --confirm",
+        ),
+    ] {
+        let engine = Engine {
+            daemon: Some(|| Ok(scan())),
+            ..Engine::default()
+        };
+        let outcome = run_with(line, true, engine);
+        assert!(outcome.stdout.contains(next), "{line}: {outcome:#?}");
+    }
+    let outcome = run_with(
+        "--embedded fix",
+        true,
+        Engine {
+            embedded: Some(|| Ok(scan())),
+            ..Engine::default()
+        },
+    );
+    let next = "team-agentctl --embedded fix --confirm";
+    assert!(outcome.stdout.contains(next), "{outcome:#?}");
 }
 
 #[test]

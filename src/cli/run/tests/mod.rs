@@ -86,6 +86,7 @@ fn perform(
         },
         now: "2026-05-26T12:00:00Z".parse().unwrap(),
         zone: TimeZone::UTC,
+        program: crate::cli::render::PROGRAM.to_owned(),
     };
     let words = std::iter::once("team-agentctl").chain(line.split_whitespace());
     let mut output = Output::new(stdout, stderr);

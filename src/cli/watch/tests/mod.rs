@@ -27,6 +27,7 @@ fn view() -> View {
         },
         now: now(),
         zone: TimeZone::UTC,
+        program: crate::cli::render::PROGRAM.to_owned(),
     }
 }
 
