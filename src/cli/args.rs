@@ -497,7 +497,7 @@ Without a daemon, scan, fix, doctor and explain do the same work in this process
 Exit status:
   0  done
   1  the gate failed, an orphan could not be ended, a --pid was spared, or doctor found a problem
-  2  the command line, or the configuration, is wrong
+  2  the command line is wrong; with config and service, the configuration
   3  refused: --confirm is needed
   4  no daemon
   5  the daemon, or the engine in this process, answered with an error

@@ -97,10 +97,15 @@ impl Feed {
         changes.mark_unchanged();
         // First this, so that nothing falls between what is read and what comes.
         let mut published = self.announcements.subscribe().ok_or_else(gone)?;
-        let seq = self.announcements.settled().await.ok_or_else(gone)?;
+        // Its writer is gone, or a disk holds it up.
+        let unsettled = || match self.announcements.subscribe() {
+            None => gone(),
+            Some(_) => Refusal::Internal("the event log gave no answer in time".to_owned()),
+        };
+        let seq = self.announcements.settled().await.ok_or_else(unsettled)?;
         let mut last = self.read(limit).await?;
         // Whatever the reading found is published by then.
-        self.announcements.settled().await.ok_or_else(gone)?;
+        self.announcements.settled().await.ok_or_else(unsettled)?;
         let mut pending = VecDeque::new();
         loop {
             match published.try_recv() {

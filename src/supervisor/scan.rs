@@ -83,7 +83,9 @@ pub enum Look {
 /// Scans, and remembers which probes hang.
 #[derive(Clone, Debug, Default)]
 pub struct Scanner {
-    probes: Arc<Mutex<Probes>>,
+    probes: Arc<Mutex<Probes<ProcessIdentity>>>,
+    /// Looks at one process that may hang on its memory map.
+    pins: Arc<Mutex<Probes<Pid>>>,
     listing: Arc<tokio::sync::Mutex<()>>,
     around: Arc<tokio::sync::Mutex<()>>,
     looks: Looks,
@@ -190,7 +192,10 @@ impl Scanner {
     ) -> (Look, Option<ProcessHandle>) {
         // Nobody closes it.
         let _turn = self.looks.0.acquire().await;
-        let pinned = match on_blocking_pool(settings.probe_timeout, move || facts::pin(pid)).await {
+        let pin = within(&self.pins, pid, settings.probe_timeout, move || {
+            facts::pin(pid)
+        });
+        let pinned = match pin.await {
             Some(Ok(pinned)) => pinned,
             Some(Err(PinError::Gone)) => return (Look::Gone, None),
             Some(Err(error)) => return (Look::Unreadable(error), None),
@@ -264,12 +269,8 @@ impl Scanner {
             WorkspaceArgument::Given(workspace) => Some(workspace.clone()),
             _ => None,
         };
-        let entry = ProbeEntry::begin(&self.probes, record.identity)?;
-        let number = entry.number;
         let subject = record.clone();
-        let probe = on_blocking_pool(limit, move || {
-            // Held for as long as the probe runs, however long nobody waits for it any more.
-            let _entry = entry;
+        let probe = within(&self.probes, record.identity, limit, move || {
             let evidence = match (known, workspace) {
                 (Some(known), _) => known,
                 (None, Some(workspace)) => gather(&subject, &workspace, remembered),
@@ -277,22 +278,24 @@ impl Scanner {
             };
             Some((evidence, facts::argv(subject.identity.pid)))
         });
-        let answer = probe.await;
-        if answer.is_none() {
-            let mut all = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some((_, waiting)) = all.running.get_mut(&number) {
-                *waiting = Waiting::NotAnyMore;
-            }
-        }
-        answer.flatten()
+        probe.await.flatten()
     }
 }
 
 /// The probes under way, and which of them nobody waits for any more.
-#[derive(Debug, Default)]
-struct Probes {
+#[derive(Debug)]
+struct Probes<K> {
     last_number: u64,
-    running: HashMap<u64, (ProcessIdentity, Waiting)>,
+    running: HashMap<u64, (K, Waiting)>,
+}
+
+impl<K> Default for Probes<K> {
+    fn default() -> Self {
+        Self {
+            last_number: 0,
+            running: HashMap::new(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -301,33 +304,61 @@ enum Waiting {
     NotAnyMore,
 }
 
-impl Probes {
-    fn hang(&self) -> impl Iterator<Item = &ProcessIdentity> {
+impl<K> Probes<K> {
+    fn hang(&self) -> impl Iterator<Item = &K> {
         self.running
             .values()
             .filter(|(_, waiting)| *waiting == Waiting::NotAnyMore)
-            .map(|(identity, _)| identity)
+            .map(|(what, _)| what)
     }
 }
 
+/// Runs a probe of `what` where it may block. No answer in time is `None`, and so is an earlier one that
+/// hangs: it keeps its thread, and nobody gives it company.
+async fn within<K, T>(
+    probes: &Arc<Mutex<Probes<K>>>,
+    what: K,
+    limit: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T>
+where
+    K: Copy + PartialEq + Send + 'static,
+    T: Send + 'static,
+{
+    let entry = ProbeEntry::begin(probes, what)?;
+    let number = entry.number;
+    let answer = on_blocking_pool(limit, move || {
+        // Held for as long as the probe runs, however long nobody waits for it any more.
+        let _entry = entry;
+        work()
+    })
+    .await;
+    if answer.is_none() {
+        let mut all = probes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, waiting)) = all.running.get_mut(&number) {
+            *waiting = Waiting::NotAnyMore;
+        }
+    }
+    answer
+}
+
 /// One probe's entry among those under way; gone when the probe returns, whoever waits for it.
-struct ProbeEntry {
-    probes: Arc<Mutex<Probes>>,
+struct ProbeEntry<K> {
+    probes: Arc<Mutex<Probes<K>>>,
     number: u64,
 }
 
-impl ProbeEntry {
+impl<K: Copy + PartialEq> ProbeEntry<K> {
     /// None if an earlier probe of this process hangs, or too many hang altogether. One that is
     /// only under way, for a scan while a kill checks again, say, stands in nobody's way.
-    fn begin(probes: &Arc<Mutex<Probes>>, identity: ProcessIdentity) -> Option<Self> {
+    fn begin(probes: &Arc<Mutex<Probes<K>>>, what: K) -> Option<Self> {
         let mut all = probes.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.hang().any(|hanging| *hanging == identity) || all.hang().count() >= HUNG_PROBES_LIMIT
-        {
+        if all.hang().any(|hanging| *hanging == what) || all.hang().count() >= HUNG_PROBES_LIMIT {
             return None;
         }
         all.last_number += 1;
         let number = all.last_number;
-        all.running.insert(number, (identity, Waiting::ForIt));
+        all.running.insert(number, (what, Waiting::ForIt));
         Some(Self {
             probes: Arc::clone(probes),
             number,
@@ -335,7 +366,7 @@ impl ProbeEntry {
     }
 }
 
-impl Drop for ProbeEntry {
+impl<K> Drop for ProbeEntry<K> {
     fn drop(&mut self) {
         let mut all = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
         all.running.remove(&self.number);

@@ -136,6 +136,9 @@ fn a_disk_that_hangs_below_the_event_log_holds_the_daemon_and_nobody_who_asks() 
             answer["error"]["data"]["kind"], "state_unwritable",
             "{answer:#}"
         );
+        connection.request("subscribe", &json!({}));
+        let answer = connection.read().expect("an answer");
+        assert_eq!(answer["error"]["data"]["kind"], "internal", "{answer:#}");
         let status = daemon.call("status", &json!({}));
         assert_eq!(
             status["policy"]["kept"]["paths"][0]["path"], "/elsewhere",

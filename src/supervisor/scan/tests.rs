@@ -81,3 +81,41 @@ async fn what_was_seen_under_another_configuration_is_looked_at_again() {
     assert_ne!(scanner.seen_under(&settings), Seen::default());
     assert_eq!(scanner.seen_under(&other), Seen::default());
 }
+
+#[tokio::test]
+async fn one_that_hangs_keeps_one_thread_however_often_it_is_looked_at() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::channel;
+    const SOON: Duration = Duration::from_millis(20);
+    let probes = Arc::default();
+    let begun = Arc::new(AtomicUsize::new(0));
+    let (go_on, may_go_on) = channel::<()>();
+    let count = Arc::clone(&begun);
+    let hanging = move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        // Until the other end is dropped.
+        may_go_on.recv().is_ok()
+    };
+    assert_eq!(within(&probes, 7, SOON, hanging).await, None);
+    for _ in 0..10 {
+        let count = Arc::clone(&begun);
+        let again = move || count.fetch_add(1, Ordering::SeqCst);
+        assert_eq!(within(&probes, 7, SOON, again).await, None);
+    }
+    assert_eq!(begun.load(Ordering::SeqCst), 1);
+    let patience = Duration::from_secs(60);
+    assert_eq!(
+        within(&probes, 8, patience, || "another").await,
+        Some("another")
+    );
+    drop(go_on);
+    // As soon as that thread is back it is looked at again.
+    let give_up = std::time::Instant::now() + patience;
+    while within(&probes, 7, patience, || ()).await.is_none() {
+        assert!(
+            std::time::Instant::now() < give_up,
+            "it is never looked at again"
+        );
+        tokio::task::yield_now().await;
+    }
+}
