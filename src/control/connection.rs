@@ -18,6 +18,7 @@ use super::lines::{Line, LineDecoder};
 use super::peers::{Peers, Place, Turned};
 use super::protocol::{Action, Call, RpcError, Subscribe, parse, response};
 use super::subscription::{Status, Subscription};
+use crate::os::files::has_hung_up;
 use crate::supervisor::feed::Feed;
 use crate::supervisor::request::{Peer, Request};
 use crate::supervisor::run::{Asked, Requests};
@@ -34,6 +35,9 @@ const LAST_WORDS_LIMIT: Duration = Duration::from_millis(250);
 const IDLE_LIMIT: Duration = Duration::from_secs(600);
 /// How long it may take to finish a line that it has begun.
 const LINE_TIME_LIMIT: Duration = Duration::from_secs(30);
+
+/// How often is looked whether somebody who says nothing any more is still there.
+const HANG_UP_CHECKS: Duration = Duration::from_secs(1);
 
 /// Whom a peer's requests go to.
 #[derive(Clone, Debug)]
@@ -77,6 +81,7 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
     let mut is_reading = true;
     let mut is_stopping = false;
     let mut is_displaced = false;
+    let mut has_left = false;
     let mut last_said = Instant::now();
     let mut patience = interval_at(last_said + LINE_TIME_LIMIT, LINE_TIME_LIMIT);
     patience.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -159,6 +164,14 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
                         continue;
                     }
                 }
+            }
+            // Half a connection may be closed by somebody who wants its answers; who is gone needs no place.
+            () = tokio::time::sleep(HANG_UP_CHECKS), if !is_reading && !has_left => {
+                has_left = has_hung_up(writer.as_ref());
+                if has_left {
+                    place.leave();
+                }
+                continue;
             }
             // What it says in between is no event here: looked at again after as long as a line may take,
             // whatever else happens meanwhile.

@@ -205,6 +205,11 @@ impl Place {
         self.displaced.cancelled().await;
     }
 
+    /// Gives it up: what this peer waits for goes on without a place.
+    pub fn leave(&self) {
+        self.peers.state().places.remove(&self.number);
+    }
+
     /// Counts this peer, or something that it asked for, as turned away.
     pub fn count(&self, turned: Turned) {
         self.peers.count(turned);
@@ -213,7 +218,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.peers.state().places.remove(&self.number);
+        self.leave();
     }
 }
 

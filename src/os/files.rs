@@ -4,8 +4,11 @@ use crate::text::in_line;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::host::own_uid;
 
@@ -170,6 +173,17 @@ fn create_beside(path: &Path) -> Result<(File, PathBuf), FileError> {
             Err(error) => return Err(system("create", &new)(error)),
         }
     }
+}
+
+/// Whether nobody is at the other end of this socket any more: who has closed only half of it is.
+#[must_use]
+pub fn has_hung_up(socket: impl AsFd) -> bool {
+    let mut ends = [PollFd::new(&socket, PollFlags::empty())];
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    poll(&mut ends, Some(&now)).is_ok() && ends[0].revents().contains(PollFlags::HUP)
 }
 
 /// Removes a socket that nobody listens on any more. Call it only with the lock beside it held.

@@ -260,6 +260,29 @@ async fn who_loses_its_place_gets_an_answer_to_what_it_had_asked_of_the_supervis
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_gone_leaves_its_place_and_not_its_request_and_who_waits_for_its_answers_stays() {
+    for is_gone in [false, true] {
+        let peers = Peers::new(1);
+        let mut line = connected(&peers);
+        line.say("{\"jsonrpc\": \"2.0\", \"id\": 7, \"method\": \"scan\"}\n")
+            .await;
+        let asked = line.asked.recv().await.expect("a request");
+        let reader = (!is_gone).then_some(line.reader);
+        // Half of it is closed by that, and all of it if nobody reads.
+        drop(line.writer);
+        tokio::time::sleep(HANG_UP_CHECKS * 3).await;
+        assert_eq!(peers.admit().is_some(), is_gone);
+        assert_eq!(asked.answer.send(Ok("done".into())), Ok(()));
+        if let Some(mut reader) = reader {
+            let mut answer = String::new();
+            reader.read_line(&mut answer).await.unwrap();
+            assert!(answer.contains("done"), "{answer}");
+        }
+        line.served.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_asks_while_the_supervisor_is_gone_is_told_that_it_stops() {
     let mut line = connected(&Peers::new(1));
     line.asked.close();
