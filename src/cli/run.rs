@@ -21,7 +21,7 @@ use super::failure::Failure;
 use super::follow;
 use super::manual;
 use super::output::Output;
-use super::render::{self, PROGRAM, View};
+use super::render::{self, PROGRAM, ScanAsked, View};
 use super::request::Request;
 use super::safe_text::escape;
 use super::selection::{absolute, fix_after_scan, shell_word};
@@ -180,7 +180,11 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
                     request = request.with_members();
                 }
                 let next = fix_after_scan(workspace.as_deref());
-                self.scan(&request, &next).await
+                let asked = ScanAsked {
+                    workspace: workspace.as_deref(),
+                    next: &next,
+                };
+                self.scan(&request, &asked).await
             }
             Command::Fix(args) => self.fix(args).await,
             Command::Doctor(args) => self.doctor(&args).await,
@@ -252,9 +256,13 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
         }
     }
 
-    async fn scan(&mut self, request: &Request, next: &str) -> Result<ExitStatus, Failure> {
+    async fn scan(
+        &mut self,
+        request: &Request,
+        asked: &ScanAsked<'_>,
+    ) -> Result<ExitStatus, Failure> {
         let result = self.ask(request, SCANNING).await?;
-        let text = |view: &View| render::scan(&result, view, next);
+        let text = |view: &View| render::scan(&result, view, asked);
         self.print(&result, text)?;
         Ok(ExitStatus::of_scan(&result))
     }

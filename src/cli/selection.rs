@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::args::FixArgs;
 use super::failure::Failure;
+use super::list;
 use super::safe_text::escape;
 use crate::orphan::evidence::normalised;
 use crate::orphan::process::Pid;
@@ -39,11 +40,18 @@ impl Selection {
         *self == Self::default()
     }
 
-    /// The scan, cut down to the orphans that are selected: what a fix would be about.
+    /// The scan, cut down to the orphans that are selected: what a fix would be about. Who was asked has
+    /// chosen them, and said so by what would become of them; one that could not has them chosen here.
     pub(super) fn cut(&self, mut scan: Value) -> Value {
+        let is_chosen = |entry: &Value| entry.get("members").is_some();
+        let is_known = list(&scan, "orphans").iter().any(is_chosen);
+        let is_selected = |entry: &Value| match is_known {
+            true => is_chosen(entry),
+            false => self.includes(entry),
+        };
         for name in ["orphans", "coordinators"] {
             if let Some(entries) = scan.get_mut(name).and_then(Value::as_array_mut) {
-                entries.retain(|entry| entry["is_orphan"] == true && self.includes(entry));
+                entries.retain(|entry| entry["is_orphan"] == true && is_selected(entry));
             }
         }
         scan
@@ -69,15 +77,6 @@ impl Selection {
                     .reasons
                     .iter()
                     .any(|named| named == reason || named == kind))
-    }
-
-    /// Whether ephemeral orphans are named so clearly that their age does not matter.
-    pub(super) fn insists(&self) -> bool {
-        !self.pids.is_empty()
-            || self
-                .reasons
-                .iter()
-                .any(|reason| reason.starts_with("ephemeral_tempdir_pattern"))
     }
 
     /// The command that ends what is selected, to be typed as it is.
@@ -229,6 +228,22 @@ mod tests {
         assert_eq!(cut(of(&[], &[], &["ephemeral_tempdir_pattern:y-"])), [0; 0]);
         assert_eq!(cut(of(&["/a".into()], &[2], &[])), [0; 0]);
         assert_eq!(Selection::default().cut(json!([1])), json!([1]));
+        // Whom a fix would end, and spare, is the engine's to say: it also follows links.
+        let mut scan = scan.clone();
+        for name in ["orphans", "coordinators"] {
+            scan[name][1]["members"] = json!([]);
+            scan[name][2]["members"] = json!([]);
+            scan[name][3]["members"] = json!(null);
+        }
+        let cut = of(&["/a/link".into()], &[], &[]).cut(scan);
+        let pids = |name: &str| -> Vec<u64> {
+            let entries = cut[name].as_array().unwrap().iter();
+            entries.filter_map(|entry| entry["pid"].as_u64()).collect()
+        };
+        assert_eq!(
+            (pids("orphans"), pids("coordinators")),
+            (vec![2, 4], vec![2, 4])
+        );
     }
 
     #[test]

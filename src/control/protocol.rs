@@ -245,7 +245,8 @@ pub fn action(method: &str, params: Value) -> Result<Action, RpcError> {
             let mut params: ScanParams = read(params)?;
             let survey = params.survey()?;
             let workspace = one_path("workspace", params.workspace, params.workspace_b64)?;
-            ask(Request::Scan { workspace, survey })
+            let workspaces = workspace.into_iter().collect();
+            ask(Request::Scan { workspaces, survey })
         }
         "fix" => {
             let (confirm, selection) = params::fix(params)?;

@@ -28,7 +28,7 @@ use crate::orphan::policy::respawn::Respawn;
 use crate::orphan::process::{Pid, ProcessIdentity};
 use crate::orphan::registry::{Observation, Registry, Sighting};
 use crate::orphan::steering::{Kept, Steering};
-use crate::orphan::victims::Lineage;
+use crate::orphan::victims::{Company, Lineage};
 use crate::orphan::view::Obstacle;
 use crate::os::processes::Sweep;
 use crate::os::{clock, facts};
@@ -56,6 +56,7 @@ pub(super) struct Engine {
     pub(super) doctor: Doctor,
     pub(super) surveys: Turns,
     pub(super) identifications: Turns,
+    pub(super) ways: Turns,
     pub(super) waiting: HashMap<Ticket, oneshot::Sender<Answer>>,
     pub(super) next_ticket: Ticket,
     /// Those under way.
@@ -63,15 +64,46 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    pub(super) fn take(&mut self, asked: Asked) -> Event {
+    /// What somebody asks for: known at once, or as soon as it is known where its paths lead.
+    pub(super) fn take(&mut self, asked: Asked) -> Option<Event> {
+        let Asked {
+            peer,
+            mut request,
+            answer,
+        } = asked;
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        self.waiting.insert(ticket, asked.answer);
-        Event::Asked {
+        self.waiting.insert(ticket, answer);
+        let told = move |request| Event::Asked {
             ticket,
-            peer: asked.peer,
-            request: asked.request,
+            peer,
+            request,
+        };
+        if request.workspaces_mut().is_empty() {
+            return Some(told(request));
         }
+        let events = self.events.clone();
+        let limit = self.settings.probe_timeout;
+        let turn = self.ways.clone().next();
+        tokio::spawn(async move {
+            let as_typed = request.clone();
+            let look = async {
+                let turn = turn.await.ok()?;
+                let follow = move || {
+                    // One that hangs keeps its thread, and its turn.
+                    let _turn = turn;
+                    for workspaces in request.workspaces_mut() {
+                        *workspaces = with_real_paths(workspaces);
+                    }
+                    request
+                };
+                on_blocking_pool(limit, follow).await
+            };
+            let followed = tokio::time::timeout(limit, look).await.ok().flatten();
+            // By its name a workspace is found all the same, unless another one was typed.
+            let _ = events.send(told(followed.unwrap_or(as_typed)));
+        });
+        None
     }
 
     pub(super) fn perform(&mut self, effect: Effect) {
@@ -106,7 +138,11 @@ impl Engine {
                 lineage,
                 own_pid,
                 steering,
-            } => self.survey(ticket, scan, orphans, own_pid, lineage, steering),
+                spared,
+            } => {
+                let around = (own_pid, lineage, steering);
+                self.survey(ticket, scan, orphans, spared, around);
+            }
             Effect::Identify {
                 ticket,
                 what,
@@ -351,9 +387,8 @@ impl Engine {
         ticket: Ticket,
         mut scan: serde_json::Value,
         orphans: Vec<Sighting>,
-        own_pid: Pid,
-        peer: Arc<Lineage>,
-        steering: Arc<Steering>,
+        spared: Vec<(Pid, String)>,
+        (own_pid, peer, steering): (Pid, Arc<Lineage>, Arc<Steering>),
     ) {
         let Some(answer) = self.waiting.remove(&ticket) else {
             return;
@@ -376,7 +411,12 @@ impl Engine {
             // What was not found out in time is not known of any of them.
             let found = found.iter().map(Option::as_ref);
             let found = found.chain(std::iter::repeat(None));
-            company::add(&mut scan, pids.into_iter().zip(found));
+            let spared = spared
+                .into_iter()
+                .map(|(pid, why)| (pid, Company::of_spared(why)));
+            let spared: Vec<_> = spared.collect();
+            let spared = spared.iter().map(|(pid, company)| (*pid, Some(company)));
+            company::add(&mut scan, pids.into_iter().zip(found).chain(spared));
             let _ = answer.send(Ok(scan));
         });
     }

@@ -155,8 +155,10 @@ pub enum Effect {
         ticket: Ticket,
         /// That scan's result.
         scan: Value,
-        /// The orphans in it.
+        /// The orphans in it that would be ended.
         orphans: Vec<Sighting>,
+        /// Those that would be spared, and why, in a stable word.
+        spared: Vec<(Pid, String)>,
         /// Whoever asks, with all that is above them: protected, like the daemon.
         lineage: Arc<Lineage>,
         /// The daemon's own pid.

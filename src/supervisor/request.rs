@@ -60,8 +60,8 @@ pub enum Survey {
 pub enum Request {
     /// A fresh scan.
     Scan {
-        /// Only this workspace.
-        workspace: Option<PathBuf>,
+        /// Only these workspaces; all, if there are none.
+        workspaces: Vec<PathBuf>,
         /// Whether it is looked up who would end with whom.
         survey: Option<Survey>,
     },
@@ -105,6 +105,25 @@ pub enum Request {
     Reload,
     /// How the daemon itself is.
     Doctor,
+}
+
+impl Request {
+    /// The paths by which workspaces are selected in it.
+    pub fn workspaces_mut(&mut self) -> Vec<&mut Vec<PathBuf>> {
+        let lists = match self {
+            Self::Scan { workspaces, survey } => {
+                let of_survey = match survey {
+                    Some(Survey::OfFix(selection)) => Some(&mut selection.workspaces),
+                    Some(Survey::OfAll) | None => None,
+                };
+                [Some(workspaces), of_survey]
+            }
+            Self::Fix { selection } => [Some(&mut selection.workspaces), None],
+            _ => [None, None],
+        };
+        let given = lists.into_iter().flatten();
+        given.filter(|paths| !paths.is_empty()).collect()
+    }
 }
 
 /// Why there is no result.

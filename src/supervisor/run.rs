@@ -115,6 +115,7 @@ impl Supervisor {
             doctor: Doctor::new(self.premises),
             surveys: Turns::of_surveys(),
             identifications: Turns::of_identifications(),
+            ways: Turns::of_ways(),
             waiting: HashMap::new(),
             next_ticket: 0,
             waves: JoinSet::new(),
@@ -129,7 +130,10 @@ impl Supervisor {
             let event = tokio::select! {
                 _ = next_tick(&mut ticks) => Event::Tick,
                 asked = requests.recv(), if may_be_asked => match asked {
-                    Some(asked) => engine.take(asked),
+                    Some(asked) => match engine.take(asked) {
+                        Some(event) => event,
+                        None => continue,
+                    },
                     None => {
                         may_be_asked = false;
                         if ticks.is_some() {

@@ -1,7 +1,7 @@
 //! Which orphans a fix is about, and why the others are spared. Pure.
 
 use std::collections::{BTreeSet, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::request::{Peer, Selection};
@@ -153,13 +153,13 @@ pub fn choose<'a>(
     choice
 }
 
-/// The coordinators of one workspace, or all.
-pub fn of_workspace<'a>(
+/// The coordinators of these workspaces; all, if there are none.
+pub fn of_workspaces<'a>(
     coordinators: impl Iterator<Item = &'a Sighting>,
-    workspace: Option<&'a Path>,
+    workspaces: Vec<PathBuf>,
 ) -> impl Iterator<Item = &'a Sighting> {
     let selection = Selection {
-        workspaces: workspace.map(Path::to_path_buf).into_iter().collect(),
+        workspaces,
         ..Selection::default()
     };
     coordinators.filter(move |sighting| selection.includes(sighting))

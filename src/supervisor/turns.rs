@@ -16,6 +16,8 @@ const EXPLANATIONS: usize = 4;
 const SURVEYS: usize = 2;
 /// How many may look up what is to be kept: each path may lie on a disk that gives no answer.
 const IDENTIFICATIONS: usize = 2;
+/// How many may look where the paths lead by which workspaces are named.
+const WAYS: usize = 2;
 /// How long a turn is waited for. Those before it may be held up by a disk.
 const TURN_LIMIT: Duration = Duration::from_secs(10);
 
@@ -41,6 +43,10 @@ impl Turns {
 
     pub(super) fn of_identifications() -> Self {
         Self::new("looks for what is to be kept", IDENTIFICATIONS)
+    }
+
+    pub(super) fn of_ways() -> Self {
+        Self::new("looks for a workspace", WAYS)
     }
 
     fn new(what: &'static str, at_once: usize) -> Self {

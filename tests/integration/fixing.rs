@@ -1,5 +1,7 @@
 //! `fix`: what it needs, whom it takes, and what it says afterwards.
 
+use std::os::unix::fs::symlink;
+
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -195,6 +197,56 @@ fn only_the_named_pids_workspaces_and_reasons_are_ended() {
             .json_with(0);
         assert_eq!(pids(&by_path["killed"]), [orphans[3].pid], "{by_path:#}");
         assert!(orphans[4].is_alive());
+        survivors.assert_alive();
+    });
+}
+
+#[test]
+fn a_workspace_is_found_by_every_path_that_leads_to_it() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let survivors = world.survivors();
+        let healthy = world.healthy("all/shop").start();
+        symlink(world.path("all"), world.path("link")).unwrap();
+        for is_embedded in [false, true] {
+            let daemon = (!is_embedded).then(|| world.daemon());
+            let orphan = world.orphan("all/gone").start();
+            let mut other = world.orphan("all/other").start();
+            let ask = |words: &[&str], name: &str| {
+                let workspace = world.path(name);
+                let embedded: &[&str] = if is_embedded { &["--embedded"] } else { &[] };
+                let words = ["--json"].iter().chain(embedded).chain(words);
+                let last = ["--workspace", workspace.to_str().unwrap()];
+                world.ctl(words.copied().chain(last))
+            };
+            for name in ["all/shop", "link/shop", "link/../all/./shop"] {
+                let scan = ask(&["scan"], name).json_with(0);
+                assert_eq!(
+                    pids(&scan["coordinators"]),
+                    [healthy.pid],
+                    "{name}: {scan:#}"
+                );
+            }
+            let scan = ask(&["scan"], "link/gone").json();
+            assert_eq!(pids(&scan["orphans"]), [orphan.pid], "{scan:#}");
+            let members = json!({"workspaces": [world.path("link/gone")]});
+            if let Some(daemon) = &daemon {
+                let scan = daemon.call("scan", &json!({"members": members}));
+                let chosen = scan["orphans"].as_array().unwrap().iter();
+                let chosen: Vec<_> = chosen.filter(|one| one.get("members").is_some()).collect();
+                assert_eq!(chosen.len(), 1, "{scan:#}");
+                assert_eq!(chosen[0]["pid"], orphan.pid);
+            }
+            let nobody = ask(&["fix", "--confirm"], "link/elsewhere").json();
+            assert_eq!(pids(&nobody["killed"]), [0; 0], "{nobody:#}");
+            let fix = ask(&["fix", "--confirm"], "link/gone").json_with(0);
+            assert_eq!(pids(&fix["killed"]), [orphan.pid], "{fix:#}");
+            assert!(orphan.has_exited() && other.is_alive());
+            if let Some(daemon) = daemon {
+                daemon.stop();
+            }
+            other.kill_and_reap();
+        }
         survivors.assert_alive();
     });
 }

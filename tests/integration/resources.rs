@@ -166,7 +166,7 @@ fn a_disk_that_hangs_below_the_event_log_holds_the_daemon_and_nobody_who_asks() 
 }
 
 #[test]
-fn however_much_is_kept_on_a_disk_that_hangs_scans_and_kills_go_on() {
+fn however_much_is_kept_or_looked_for_on_a_disk_that_hangs_scans_and_kills_go_on() {
     in_private_pid_namespace(|| {
         let world = World::new();
         let daemon = world.daemon();
@@ -176,9 +176,10 @@ fn however_much_is_kept_on_a_disk_that_hangs_scans_and_kills_go_on() {
             return skip("FUSE mounts");
         };
         let mut connection = daemon.connect();
-        let keep = json!({"path": silent.join("workspace")});
-        for _ in 0..40 {
-            connection.request("keep", &keep);
+        let workspace = silent.join("workspace");
+        for _ in 0..20 {
+            connection.request("keep", &json!({"path": workspace}));
+            connection.request("scan", &json!({"workspace": workspace}));
         }
         // They have come when this is answered.
         connection.request("version", &json!({}));
@@ -190,6 +191,9 @@ fn however_much_is_kept_on_a_disk_that_hangs_scans_and_kills_go_on() {
         assert_eq!(daemon.fix()["killed"][0]["pid"], orphan.pid);
         assert!(orphan.has_exited());
         assert!(threads() < 30, "{} threads", threads());
+        // By its name it is looked for all the same.
+        let here = daemon.call("scan", &json!({"workspace": workspace}));
+        assert_eq!(here["scanned"], 0, "{here:#}");
     });
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::View;
 use super::field::{shown, text};
 use super::paint::of_word;
-use super::{fix, scan};
+use super::{ScanAsked, fix, scan};
 
 /// The command that ends what a gate found, to be typed.
 pub const GATE_FIX: &str = "team-agentctl doctor --gate orphans --fix --confirm";
@@ -14,7 +14,11 @@ pub const GATE_FIX: &str = "team-agentctl doctor --gate orphans --fix --confirm"
 #[must_use]
 pub fn gate(result: &Value, view: &View) -> String {
     let before = if result["dry_run"] == true {
-        scan(result, view, GATE_FIX)
+        let asked = ScanAsked {
+            workspace: None,
+            next: GATE_FIX,
+        };
+        scan(result, view, &asked)
     } else {
         fix(result, view)
     };

@@ -49,7 +49,7 @@ pub use failure::failure;
 pub use fix::{endings, fix, remarks};
 pub use gate::{GATE_FIX, gate};
 pub use refusal::{Preview, refusal};
-pub use scan::scan;
+pub use scan::{Asked as ScanAsked, scan};
 pub use service::service;
 pub use status::{policy, reloaded, status};
 pub use steering::{kept, paused, resumed};

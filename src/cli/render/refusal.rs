@@ -16,8 +16,6 @@ pub struct Preview<'a> {
     pub scan: &'a Value,
     /// The processes named in the request.
     pub named: &'a [Pid],
-    /// Whether the request names ephemeral orphans so clearly that their age does not matter.
-    pub insists: bool,
 }
 
 /// The text of a refusal; `command` does what was refused.
@@ -71,11 +69,7 @@ fn orphans_of<'a>(preview: &Preview<'a>) -> impl Iterator<Item = (&'a Value, boo
 }
 
 fn selected(preview: &Preview<'_>, view: &View) -> Vec<String> {
-    let Preview {
-        scan,
-        named,
-        insists,
-    } = preview;
+    let Preview { scan, named } = preview;
     let orphans = list(scan, "orphans");
     let mut lines = Vec::new();
     if !orphans.is_empty() {
@@ -98,17 +92,6 @@ fn selected(preview: &Preview<'_>, view: &View) -> Vec<String> {
             count(ended.len(), "orphan"),
             memory.unwrap_or_default()
         ));
-    }
-    let is_ephemeral = |orphan: &Value| {
-        orphan["reason"]
-            .as_str()
-            .is_some_and(|reason| reason.starts_with("ephemeral_tempdir_pattern"))
-    };
-    if !insists && orphans.iter().any(is_ephemeral) {
-        lines.push(
-            "of the ephemeral ones, young ones will be spared: --pid or --reason can name them"
-                .to_owned(),
-        );
     }
     let is_listed = |pid: &Pid| orphans.iter().any(|orphan| orphan["pid"] == *pid);
     lines.extend(

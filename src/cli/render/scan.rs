@@ -1,5 +1,7 @@
 //! What a scan found.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use super::View;
@@ -9,30 +11,48 @@ use super::paint::{HEADING, of_word};
 use super::report::{head, report};
 use super::table::{self, Row};
 use crate::cli::list;
+use crate::cli::safe_text::escape;
 
-/// The text of a scan; `next` is the command that ends what it found.
+/// What somebody wanted to know of a scan.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// The workspace that it was about, if it was about one.
+    pub workspace: Option<&'a Path>,
+    /// The command that ends what it found.
+    pub next: &'a str,
+}
+
+/// The text of a scan.
 #[must_use]
-pub fn scan(result: &Value, view: &View, next: &str) -> String {
+pub fn scan(result: &Value, view: &View, asked: &Asked<'_>) -> String {
     if !view.terminal.is_terminal {
         return report(result).join("\n");
     }
     let mut lines = head(result);
     lines.push(String::new());
-    lines.extend(found(result, view));
-    lines.extend(what_to_type(result, view, next));
+    lines.extend(found(result, view, asked.workspace));
+    lines.extend(what_to_type(result, view, asked.next));
     lines.join("\n")
 }
 
 /// All coordinators as a table, and what they come to.
-fn found(result: &Value, view: &View) -> Vec<String> {
+fn found(result: &Value, view: &View, workspace: Option<&Path>) -> Vec<String> {
     let orphans = list(result, "orphans");
     let coordinators = match list(result, "coordinators") {
         // The original tool lists no others.
         [] => orphans,
         all => all,
     };
-    if coordinators.is_empty() {
-        return vec!["no coordinators are running: all is tidy".to_owned()];
+    match workspace {
+        _ if !coordinators.is_empty() => {}
+        Some(workspace) => {
+            let workspace = workspace.to_string_lossy();
+            return vec![format!(
+                "no coordinator of {} is running",
+                escape(&workspace)
+            )];
+        }
+        None => return vec!["no coordinators are running: all is tidy".to_owned()],
     }
     let mut lines = coordinator_table(coordinators, view);
     lines.push(String::new());

@@ -10,7 +10,7 @@ use crate::cli::args::{DoctorArgs, FixArgs};
 use crate::cli::engines::Engines;
 use crate::cli::failure::Failure;
 use crate::cli::progress::{self, About};
-use crate::cli::render::{self, Preview};
+use crate::cli::render::{self, Preview, ScanAsked};
 use crate::cli::request::Request;
 use crate::cli::selection::Selection;
 use crate::control::client::ConnectError;
@@ -49,8 +49,11 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
             return if args.confirm {
                 self.fix_confirmed(&everything).await
             } else {
-                let next = "team-agentctl doctor --cleanup-orphans --confirm";
-                self.scan(&Request::scan(None), next).await
+                let asked = ScanAsked {
+                    workspace: None,
+                    next: "team-agentctl doctor --cleanup-orphans --confirm",
+                };
+                self.scan(&Request::scan(None), &asked).await
             };
         }
         if args.fix && !args.confirm {
@@ -88,7 +91,6 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
         let preview = scan.as_ref().map(|scan| Preview {
             scan,
             named: &selection.pids,
-            insists: selection.insists(),
         });
         self.print(refusal, |view| {
             render::refusal(refusal, preview.as_ref(), view, command)

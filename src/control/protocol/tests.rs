@@ -150,7 +150,7 @@ fn members_are_looked_up_only_on_request() {
     let scan = |params: Value| action("scan", params);
     let of = |survey| {
         Ok(Action::Ask(Request::Scan {
-            workspace: None,
+            workspaces: Vec::new(),
             survey,
         }))
     };

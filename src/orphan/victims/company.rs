@@ -17,6 +17,17 @@ pub struct Company {
     pub left_behind: Vec<LeftBehind>,
 }
 
+impl Company {
+    /// Of an orphan that would not be ended, for this reason.
+    #[must_use]
+    pub fn of_spared(why: String) -> Self {
+        Self {
+            spared: Some(why),
+            ..Self::default()
+        }
+    }
+}
+
 /// A process that would end with an orphan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Companion {
@@ -49,10 +60,7 @@ pub fn companies(
     let mut all: Vec<Option<Company>> = orphans
         .map(|orphan| match orphan {
             Surroundings::Unseen => None,
-            Surroundings::Spared(why) => Some(Company {
-                spared: Some(why),
-                ..Company::default()
-            }),
+            Surroundings::Spared(why) => Some(Company::of_spared(why)),
             Surroundings::Seen(pid, snapshot) => {
                 let Victims {
                     members,

@@ -1,5 +1,6 @@
 //! Requests: what is answered at once, what waits for a scan, and the answers after one.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Dispatcher;
@@ -7,14 +8,14 @@ use crate::orphan::clock::Now;
 use crate::orphan::registry::Sighting;
 use crate::supervisor::event::{Effect, Ticket};
 use crate::supervisor::request::{Peer, Refusal, Request, Selection, Survey};
-use crate::supervisor::selection::{choose, of_workspace};
+use crate::supervisor::selection::{Choice, Spared, choose, of_workspaces};
 use crate::wire::results;
 
 /// What a request waits for a scan with.
 #[derive(Debug)]
 pub(super) enum Waiting {
     Scan {
-        workspace: Option<std::path::PathBuf>,
+        workspaces: Vec<PathBuf>,
         /// Who wants to know who would end with whom, and what it wants to know that of, if somebody
         /// does.
         survey_for: Option<(Peer, Survey)>,
@@ -96,8 +97,8 @@ impl Dispatcher {
                 });
                 return;
             }
-            Request::Scan { workspace, survey } => Waiting::Scan {
-                workspace,
+            Request::Scan { workspaces, survey } => Waiting::Scan {
+                workspaces,
                 survey_for: survey.map(|survey| (peer, survey)),
             },
             Request::Gate { fix: false } => Waiting::Gate,
@@ -130,10 +131,10 @@ impl Dispatcher {
     ) {
         match waiting {
             Waiting::Scan {
-                workspace,
+                workspaces,
                 survey_for,
             } => {
-                let seen = of_workspace(self.registry.coordinators(), workspace.as_deref());
+                let seen = of_workspaces(self.registry.coordinators(), workspaces);
                 let seen: Vec<&Sighting> = seen.collect();
                 let scan = results::scan(seen.iter().copied(), self.scan_facts(now));
                 let Some((peer, survey)) = survey_for else {
@@ -141,20 +142,27 @@ impl Dispatcher {
                     effects.push(Effect::Answer { ticket, answer });
                     return;
                 };
-                let orphans = match survey {
-                    Survey::OfAll => {
-                        let is_orphan = |one: &&Sighting| one.verdict.orphan_reason().is_some();
-                        seen.into_iter().filter(is_orphan).cloned().collect()
-                    }
+                let is_orphan = |one: &&Sighting| one.verdict.orphan_reason().is_some();
+                let orphans = seen.into_iter().filter(is_orphan);
+                let Choice { targets, spared } = match survey {
+                    Survey::OfAll => Choice {
+                        targets: orphans.cloned().collect(),
+                        spared: Vec::new(),
+                    },
                     Survey::OfFix(selection) => {
                         let min_age = self.settings.reap.ephemeral_min_age;
-                        choose(seen.into_iter(), &selection, min_age, now.wall).targets
+                        choose(orphans, &selection, min_age, now.wall)
                     }
+                };
+                let of_spared = |one| match one {
+                    Spared::Coordinator { sighting, why } => Some((sighting.identity().pid, why)),
+                    Spared::NotACoordinator(_) => None,
                 };
                 effects.push(Effect::Survey {
                     ticket,
                     scan,
-                    orphans,
+                    orphans: targets,
+                    spared: spared.into_iter().filter_map(of_spared).collect(),
                     lineage: peer.lineage,
                     own_pid: self.identity.pid,
                     steering: Arc::clone(&self.orders.borrow().steering),

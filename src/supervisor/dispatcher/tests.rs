@@ -175,10 +175,17 @@ impl Daemon {
             Effect::LoadConfig { ticket } => format!("load configuration for {ticket:?}"),
             Effect::Use(_) => "use configuration".to_owned(),
             Effect::Survey {
-                ticket, orphans, ..
+                ticket,
+                orphans,
+                spared,
+                ..
             } => {
                 let pids: Vec<Pid> = orphans.iter().map(|one| one.identity().pid).collect();
-                format!("survey {pids:?} for {ticket}")
+                let spared: String = spared
+                    .iter()
+                    .map(|(pid, why)| format!(", {pid} is {why}"))
+                    .collect();
+                format!("survey {pids:?} for {ticket}{spared}")
             }
             Effect::Identify { ticket, what, .. } => format!("identify {what} for {ticket}"),
             Effect::Keep { answer, .. } => match answer {

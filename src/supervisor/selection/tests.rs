@@ -233,12 +233,14 @@ fn all_lists_that_are_not_empty_must_match() {
 #[test]
 fn a_scan_of_one_workspace_shows_all_of_its_coordinators() {
     let all = [alive(10), gone(11), missing_at(ELSEWHERE, 12), unknown(13)];
-    let of = |workspace: Option<&str>| -> Vec<Pid> {
-        of_workspace(all.iter(), workspace.map(Path::new))
+    let of = |workspaces: &[&str]| -> Vec<Pid> {
+        let workspaces = workspaces.iter().map(PathBuf::from).collect();
+        of_workspaces(all.iter(), workspaces)
             .map(|one| one.identity().pid)
             .collect()
     };
-    assert_eq!(of(None), [10, 11, 12, 13]);
-    assert_eq!(of(Some(WORKSPACE)), [10, 11, 13]);
-    assert_eq!(of(Some("/nowhere")), [0; 0]);
+    assert_eq!(of(&[]), [10, 11, 12, 13]);
+    assert_eq!(of(&[WORKSPACE]), [10, 11, 13]);
+    assert_eq!(of(&["/nowhere", ELSEWHERE]), [12]);
+    assert_eq!(of(&["/nowhere"]), [0; 0]);
 }

@@ -12,6 +12,10 @@ use crate::cli::args::{ForceArgs, ServiceCommand};
 use crate::wire::results;
 
 const NEXT: &str = "team-agentctl fix --confirm";
+const ALL: ScanAsked<'_> = ScanAsked {
+    workspace: None,
+    next: NEXT,
+};
 const WIDTHS: [usize; 3] = [60, 80, 140];
 
 /// Compares what is shown with the picture of that name.
@@ -69,11 +73,11 @@ fn in_marks(text: &str) -> String {
 
 #[test]
 fn scans_and_fixes() {
-    assert_picture("scan", |view| scan(&samples::scan(), view, NEXT));
+    assert_picture("scan", |view| scan(&samples::scan(), view, &ALL));
     let with_members = samples::scan_with_members();
-    assert_picture("scan-members", |view| scan(&with_members, view, NEXT));
+    assert_picture("scan-members", |view| scan(&with_members, view, &ALL));
     let nothing = samples::empty_scan();
-    assert_picture("scan-nothing", |view| scan(&nothing, view, NEXT));
+    assert_picture("scan-nothing", |view| scan(&nothing, view, &ALL));
     assert_picture("fix", |view| fix(&samples::fix(), view));
     let mut nothing = samples::empty_scan();
     nothing["dry_run"] = false.into();
@@ -84,7 +88,6 @@ fn scans_and_fixes() {
         let preview = Preview {
             scan: &scan,
             named: &[],
-            insists: false,
         };
         refusal(&refused, Some(&preview), view, NEXT)
     });

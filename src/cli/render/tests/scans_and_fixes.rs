@@ -1,17 +1,23 @@
 //! Usual results of scans and fixes, to the letter.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
-use super::super::{GATE_FIX, Preview, fix, gate, refusal, remarks, scan};
+use super::super::{GATE_FIX, Preview, ScanAsked, fix, gate, refusal, remarks, scan};
 use super::{assert_lines, lines_on_terminal, piped, samples, view};
 use crate::wire::results;
 
 const NEXT: &str = "team-agentctl fix --confirm";
+const ALL: ScanAsked<'_> = ScanAsked {
+    workspace: None,
+    next: NEXT,
+};
 
 #[test]
 fn a_scan_through_a_pipe_is_the_report_of_the_original_tool() {
     assert_eq!(
-        scan(&samples::scan(), &piped(), NEXT),
+        scan(&samples::scan(), &piped(), &ALL),
         "Coordinator orphan scan @ 2026-05-26T12:03:12.123456+00:00\n  \
            scanned: 4 coordinator processes\n  \
            orphans: 2\n  \
@@ -42,7 +48,7 @@ fn a_fix_through_a_pipe_is_the_report_of_the_original_tool() {
 
 #[test]
 fn a_scan_on_a_terminal_is_a_table_that_fits() {
-    let on = |width| lines_on_terminal(width, |view| scan(&samples::scan(), view, NEXT));
+    let on = |width| lines_on_terminal(width, |view| scan(&samples::scan(), view, &ALL));
     let head = [
         "Coordinator orphan scan @ 2026-05-26T12:03:12.123456+00:00",
         "  scanned: 4 coordinator processes",
@@ -106,14 +112,23 @@ fn a_scan_on_a_terminal_is_a_table_that_fits() {
 
 #[test]
 fn nothing_found_is_said_in_one_friendly_line() {
-    let lines = lines_on_terminal(80, |view| scan(&samples::empty_scan(), view, NEXT));
+    let lines = lines_on_terminal(80, |view| scan(&samples::empty_scan(), view, &ALL));
     assert_lines(
         &lines[4..],
         &["", "no coordinators are running: all is tidy"],
     );
+    let asked = ScanAsked {
+        workspace: Some(Path::new("/home/me/sh\u{1b}op")),
+        next: NEXT,
+    };
+    let lines = lines_on_terminal(80, |view| scan(&samples::empty_scan(), view, &asked));
+    assert_lines(
+        &lines[4..],
+        &["", "no coordinator of /home/me/sh\\x1bop is running"],
+    );
     let mut healthy = samples::empty_scan();
     healthy["coordinators"] = json!([samples::entry(31, "alive", "/w", "workspace_alive")]);
-    let lines = lines_on_terminal(80, |view| scan(&healthy, view, NEXT));
+    let lines = lines_on_terminal(80, |view| scan(&healthy, view, &ALL));
     assert_lines(
         &lines[5..],
         &[
@@ -127,12 +142,12 @@ fn nothing_found_is_said_in_one_friendly_line() {
 
 #[test]
 fn verdicts_have_colours_on_a_terminal_and_none_in_a_pipe() {
-    let coloured = scan(&samples::scan(), &view(true, 80), NEXT);
+    let coloured = scan(&samples::scan(), &view(true, 80), &ALL);
     assert!(
         coloured.contains("\n\u{1b}[1m\u{1b}[31morphan\u{1b}[0m   4242"),
         "{coloured:?}"
     );
-    assert!(!scan(&samples::scan(), &piped(), NEXT).contains('\u{1b}'));
+    assert!(!scan(&samples::scan(), &piped(), &ALL).contains('\u{1b}'));
 }
 
 #[test]
@@ -237,7 +252,7 @@ fn a_gate_ends_with_whether_it_passed() {
         text,
         format!(
             "{}\n  gate: orphans failed (re-run with --gate orphans --fix --confirm)",
-            scan(&samples::scan(), &piped(), "")
+            scan(&samples::scan(), &piped(), &ALL)
         )
     );
     let passed = samples::gate(samples::empty_scan(), true);
@@ -272,11 +287,7 @@ fn a_refusal_is_short_in_a_pipe_and_shows_what_it_is_about_on_a_terminal() {
         "refused: nothing was signalled (re-run with --gate orphans --fix --confirm)"
     );
     let about = |scan: &Value, named: &[u32]| {
-        let preview = Preview {
-            scan,
-            named,
-            insists: !named.is_empty(),
-        };
+        let preview = Preview { scan, named };
         lines_on_terminal(140, |view| refusal(&refused, Some(&preview), view, NEXT))
     };
     assert_lines(
@@ -287,7 +298,6 @@ fn a_refusal_is_short_in_a_pipe_and_shows_what_it_is_about_on_a_terminal() {
             "orphan   4243  2h 5m   29 MB  /tmp/team-agent-watcher-dedupe-x7k2p9/workspace  ephemeral_tempdir_pattern:team-agent-watcher-dedupe-",
             "",
             "2 orphans, holding 58 MB",
-            "of the ephemeral ones, young ones will be spared: --pid or --reason can name them",
             "",
             "refused: without --confirm nothing is signalled. To end them, type",
             "  team-agentctl fix --confirm",
@@ -321,6 +331,22 @@ fn a_refusal_is_short_in_a_pipe_and_shows_what_it_is_about_on_a_terminal() {
             "",
             "1 orphan, holding 29 MB; 10 other processes would end with them",
             "",
+        ],
+    );
+    let mut young = samples::scan_with_members();
+    let orphans = young["orphans"].as_array_mut().unwrap();
+    orphans.remove(0);
+    orphans[0]["members"] = json!([]);
+    orphans[0]["would_spare"] = "younger_than_ephemeral_min_age".into();
+    assert_lines(
+        &about(&young, &[])[1..],
+        &[
+            "orphan   4243  2h 5m   29 MB  /tmp/team-agent-watcher-dedupe-x7k2p9/workspace  ephemeral_tempdir_pattern:team-agent-watcher-dedupe-",
+            "         would be spared: it is young, and a test may still be using it: --pid ends it all the same (younger_than_ephemeral_min_age)",
+            "",
+            "0 orphans; 1 would be spared",
+            "",
+            "refused without --confirm; but there is nothing to end",
         ],
     );
     for name in ["members", "left_behind", "would_spare"] {

@@ -7,22 +7,27 @@ use serde_json::{Map, Value, json};
 
 use super::super::failure::failure;
 use super::super::{
-    Preview, View, config, events, explain, fix, gate, refusal, reloaded, remarks, scan, status,
+    Preview, ScanAsked, View, config, events, explain, fix, gate, refusal, reloaded, remarks, scan,
+    status,
 };
 use super::{piped, samples, view};
 use crate::cli::ExitStatus;
 use crate::cli::failure::Failure;
 use crate::cli::safe_text::is_unsafe;
 
+const ALL: ScanAsked<'_> = ScanAsked {
+    workspace: None,
+    next: "next",
+};
+
 /// Every rendering of one result.
 fn every_rendering(result: &Value, view: &View) -> Vec<String> {
     let preview = Preview {
         scan: result,
         named: &[7],
-        insists: false,
     };
     let mut texts = vec![
-        scan(result, view, "next"),
+        scan(result, view, &ALL),
         fix(result, view),
         gate(result, view),
         refusal(result, Some(&preview), view, "next"),
@@ -132,7 +137,7 @@ fn a_hostile_name_adds_no_line_to_a_report() {
             }
         }
         for render in [
-            |result: &Value| scan(result, &piped(), ""),
+            |result: &Value| scan(result, &piped(), &ALL),
             |result: &Value| fix(result, &piped()),
             |result: &Value| events(result, &piped()),
         ] {
@@ -166,7 +171,7 @@ fn a_failure_is_shown_without_what_is_hostile_in_it() {
 fn what_is_missing_is_shown_as_a_question_mark() {
     let orphan = json!({"orphans": [{}], "dry_run": true});
     assert_eq!(
-        scan(&orphan, &piped(), ""),
+        scan(&orphan, &piped(), &ALL),
         "Coordinator orphan scan @ ?\n  scanned: ? coordinator processes\n  orphans: 1\n  \
          mode: DRY-RUN (no SIGTERM sent; re-run with --confirm)\n    PID ? etime=? workspace=? reason=?"
     );

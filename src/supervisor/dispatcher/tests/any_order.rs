@@ -143,7 +143,7 @@ impl World {
                 });
             }
             Step::Scan => Request::Scan {
-                workspace: None,
+                workspaces: Vec::new(),
                 survey: None,
             },
             Step::Gate => Request::Gate { fix: false },

@@ -10,7 +10,7 @@ fn scan_for(daemon: &mut Daemon, ticket: Ticket) -> Vec<String> {
     daemon.ask(
         ticket,
         Request::Scan {
-            workspace: None,
+            workspaces: Vec::new(),
             survey: None,
         },
     )
@@ -42,7 +42,7 @@ fn requests_that_come_while_idle_are_served_by_the_scan_they_start() {
 fn a_scan_with_members_is_answered_when_they_are_looked_up_and_only_of_its_orphans() {
     let mut daemon = Daemon::ready(vec![]);
     let request = Request::Scan {
-        workspace: None,
+        workspaces: Vec::new(),
         survey: Some(Survey::OfAll),
     };
     assert_eq!(daemon.ask(1, request), ["scan"]);
@@ -52,7 +52,7 @@ fn a_scan_with_members_is_answered_when_they_are_looked_up_and_only_of_its_orpha
     assert_eq!(effects, ["record orphan.detected 12", "answer 2: ok"]);
     assert!(!daemon.answers.contains_key(&1));
     let members = Request::Scan {
-        workspace: None,
+        workspaces: Vec::new(),
         survey: Some(Survey::OfAll),
     };
     daemon.ask(3, members);
@@ -67,15 +67,14 @@ fn who_would_end_by_a_fix_is_looked_up_for_those_that_it_would_end() {
     let mut daemon = Daemon::ready(vec![]);
     let mut survey_of = |ticket, selection| {
         let survey = Some(Survey::OfFix(selection));
-        let workspace = None;
-        daemon.ask(ticket, Request::Scan { workspace, survey });
+        let workspaces = Vec::new();
+        daemon.ask(ticket, Request::Scan { workspaces, survey });
         let effects = daemon.scanned(vec![alive(10), orphan(11), orphan(12), young_ephemeral(13)]);
         effects.into_iter().next_back().unwrap()
     };
     assert_eq!(
         survey_of(1, Selection::default()),
-        "survey [11, 12] for 1",
-        "a young ephemeral one would be spared"
+        "survey [11, 12] for 1, 13 is younger_than_ephemeral_min_age"
     );
     let of_pids = |pids: &[Pid]| Selection {
         pids: pids.to_vec(),
@@ -84,6 +83,15 @@ fn who_would_end_by_a_fix_is_looked_up_for_those_that_it_would_end() {
     assert_eq!(survey_of(2, of_pids(&[10, 12, 99])), "survey [12] for 2");
     assert_eq!(survey_of(3, of_pids(&[13])), "survey [13] for 3");
     assert_eq!(survey_of(4, of_pids(&[99])), "survey [] for 4");
+    let of_others = Selection {
+        pids: vec![12],
+        reasons: vec!["ephemeral_tempdir_pattern".to_owned()],
+        ..Selection::default()
+    };
+    assert_eq!(
+        survey_of(5, of_others),
+        "survey [] for 5, 12 is not_selected"
+    );
 }
 
 #[test]
@@ -243,11 +251,11 @@ fn who_asks_has_everybody_looked_at_and_the_clock_only_who_may_have_changed() {
 #[test]
 fn a_scan_of_one_workspace_answers_with_that_one() {
     let mut daemon = Daemon::ready(vec![]);
-    let workspace = Some("/home/me/other".into());
+    let workspaces = vec!["/home/me/other".into()];
     daemon.ask(
         1,
         Request::Scan {
-            workspace,
+            workspaces,
             survey: None,
         },
     );

@@ -10,7 +10,7 @@ fn whoever_waits_for_a_scan_is_told_that_it_is_over() {
     daemon.ask(
         1,
         Request::Scan {
-            workspace: None,
+            workspaces: Vec::new(),
             survey: None,
         },
     );

@@ -56,7 +56,7 @@ fn a_request_that_needs_a_scan() {
     let requests = || {
         [
             Request::Scan {
-                workspace: None,
+                workspaces: Vec::new(),
                 survey: None,
             },
             Request::Gate { fix: false },
