@@ -2,12 +2,15 @@
 //!
 //! Must not know which command it was, nor how it is printed.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::ExitStatus;
 use crate::config::ConfigError;
 use crate::control::client::{CallError, ConnectError};
 use crate::control::embedded::EmbeddedError;
+use crate::text::in_line;
 
 /// How a daemon is started.
 const START_ONE: &str =
@@ -61,6 +64,16 @@ impl Failure {
         Self::new(ExitStatus::Usage, "config", error)
     }
 
+    /// A file cannot be written.
+    #[must_use]
+    pub fn unwritable(path: &Path, error: &std::io::Error) -> Self {
+        Self::new(
+            ExitStatus::EngineError,
+            "unwritable",
+            format!("failed to write {}: {error}", in_line(path)),
+        )
+    }
+
     /// The result cannot be printed.
     #[must_use]
     pub fn output(error: &std::io::Error) -> Self {
@@ -104,7 +117,11 @@ impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         match error {
             CallError::Answer { kind, message, .. } => {
-                Self::new(ExitStatus::EngineError, &kind, message)
+                let failure = Self::new(ExitStatus::EngineError, &kind, message);
+                match kind.as_str() {
+                    "line_too_long" => failure.with_remedy("name fewer at once"),
+                    _ => failure,
+                }
             }
             CallError::Lost(source) => Self::new(
                 ExitStatus::EngineError,
@@ -202,6 +219,11 @@ mod tests {
             (Failure::config(&missing()), 2, "config"),
             (Failure::usage("no"), 2, "usage"),
             (Failure::output(&denied()), 5, "output"),
+            (
+                Failure::unwritable(Path::new("/p"), &denied()),
+                5,
+                "unwritable",
+            ),
         ] {
             let failure: Failure = failure;
             assert_eq!(
@@ -210,6 +232,16 @@ mod tests {
             );
             assert!(!failure.message.is_empty());
         }
+    }
+
+    #[test]
+    fn a_request_that_is_too_long_can_be_made_shorter() {
+        let failure = Failure::from(CallError::Answer {
+            code: -32600,
+            kind: "line_too_long".to_owned(),
+            message: "a request is at most 65536 bytes long".to_owned(),
+        });
+        assert_eq!(failure.remedy.as_deref(), Some("name fewer at once"));
     }
 
     #[test]

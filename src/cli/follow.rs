@@ -7,14 +7,17 @@
 //! Must not know what an event looks like.
 
 use std::collections::{HashSet, VecDeque};
+use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::pin::pin;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
 
 use super::args::EventsArgs;
 use super::failure::Failure;
@@ -27,7 +30,7 @@ use crate::control::client::{CallError, Client, ConnectError};
 use crate::control::notifications::{Notification, Notifications};
 use crate::orphan::process::Pid;
 
-/// How long until the daemon is looked for again.
+/// How long until the daemon is looked for again, and whoever reads.
 const PAUSE: Duration = Duration::from_millis(500);
 /// How many records are remembered as seen: more than can be under way at the same time.
 const REMEMBERED: usize = 8192;
@@ -96,7 +99,10 @@ impl<O: Write, E: Write> Following<'_, O, E> {
 
     async fn go_on(&mut self, mut told: Notifications) -> Result<(), Failure> {
         loop {
-            let flow = match told.next().await {
+            let Some(news) = while_read(self.output, told.next()).await else {
+                return Ok(());
+            };
+            let flow = match news {
                 Ok(Notification::Event(event)) => self.take(&event)?,
                 Ok(Notification::Lagged(_)) => match self.catch_up().await {
                     Err(Interrupted::Failed(failure)) => return Err(failure),
@@ -131,7 +137,10 @@ impl<O: Write, E: Write> Following<'_, O, E> {
             match caught_up {
                 Ok(flow) => return Ok(flow),
                 Err(Interrupted::Failed(failure)) => return Err(failure),
-                Err(Interrupted::Lost) => tokio::time::sleep(PAUSE).await,
+                Err(Interrupted::Lost) if self.output.is_abandoned() => {
+                    return Ok(ControlFlow::Break(()));
+                }
+                Err(Interrupted::Lost) => sleep(PAUSE).await,
             }
         }
     }
@@ -180,6 +189,20 @@ impl<O: Write, E: Write> Following<'_, O, E> {
         let printed = self.output.part(&text);
         printed.map_err(|error| Failure::output(&error))
     }
+}
+
+/// What is awaited; nothing, if meanwhile nobody reads the output any more.
+async fn while_read<T, O: Write, E: Write>(
+    output: &Output<O, E>,
+    awaited: impl Future<Output = T>,
+) -> Option<T> {
+    let mut awaited = pin!(awaited);
+    while !output.is_abandoned() {
+        if let Ok(came) = timeout(PAUSE, &mut awaited).await {
+            return Some(came);
+        }
+    }
+    None
 }
 
 /// Why something was not done to its end.

@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use serde_json::Value;
 
 use super::safe_text::json_line;
+use crate::os::files::has_hung_up;
 use crate::os::host::environment;
 
 /// Standard output and standard error, or what stands in for them.
@@ -16,6 +17,8 @@ pub(super) struct Output<O, E> {
     stdout: O,
     stderr: E,
     is_live: bool,
+    /// Whether these are the real ones.
+    is_standard: bool,
 }
 
 impl Output<anstream::Stdout, anstream::Stderr> {
@@ -23,6 +26,7 @@ impl Output<anstream::Stdout, anstream::Stderr> {
     pub(super) fn standard() -> Self {
         Self {
             is_live: can_be_drawn_on(&io::stderr()),
+            is_standard: true,
             ..Self::new(anstream::stdout(), anstream::stderr())
         }
     }
@@ -34,7 +38,13 @@ impl<O: Write, E: Write> Output<O, E> {
             stdout,
             stderr,
             is_live: false,
+            is_standard: false,
         }
+    }
+
+    /// Whether nobody reads standard output any more.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.is_standard && has_hung_up(io::stdout())
     }
 
     /// Whether standard error is a terminal on which things are drawn again and again, rather than added.

@@ -15,8 +15,8 @@ use crate::text::{escape, in_line};
 pub enum ConfigError {
     /// The file does not exist (or is a symlink that leads nowhere).
     #[error(
-        "{}: no such file (create it, correct --config or $TEAM_AGENTD_CONFIG, \
-         or leave both out to run with the defaults)",
+        "{}: no such file (create it, or correct what names it: the command line, or \
+         $TEAM_AGENTD_CONFIG; without both the defaults hold)",
         in_line(path)
     )]
     Missing {

@@ -844,8 +844,8 @@ fn a_file_that_cannot_be_loaded_is_named() {
     assert_eq!(
         Config::load(&file).unwrap_err().to_string(),
         format!(
-            "{shown}: no such file (create it, correct --config or $TEAM_AGENTD_CONFIG, or leave \
-             both out to run with the defaults)"
+            "{shown}: no such file (create it, or correct what names it: the command line, or \
+             $TEAM_AGENTD_CONFIG; without both the defaults hold)"
         )
     );
     fs::create_dir(&file).unwrap();

@@ -8,10 +8,11 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::places::{Surroundings, state_lock};
 use super::protocol::{Action, RpcError, action};
-use super::telling::{self, Tell};
+use super::telling::{self, Tell, Word};
 use crate::config::{self, Config, ConfigError};
 use crate::event_log::Rotation;
 use crate::os::facts::lineage;
@@ -27,6 +28,9 @@ use crate::supervisor::settings::Settings;
 use crate::supervisor::steering_file;
 use crate::wire::results::Source;
 use crate::wire::status::{self, Ending, Identity};
+
+/// What is said to who wants this to stop.
+const STOPPING: &str = "stopping: what is under way is finished first; once more ends this at once";
 
 /// Why the embedded engine gave no result.
 #[derive(Debug, thiserror::Error)]
@@ -161,7 +165,7 @@ pub async fn call(
         changes,
         premises: Premises::default(),
     };
-    let answer = ask(supervisor, request).await;
+    let answer = ask(supervisor, request, tell.cloned()).await;
     if let Some(writer) = writer {
         // The last records are still on their way; the journal's handles are gone by now.
         let _ = tokio::task::spawn_blocking(move || writer.join()).await;
@@ -194,7 +198,11 @@ fn watching(mut settings: Settings) -> Settings {
     settings
 }
 
-async fn ask(supervisor: Supervisor, request: Request) -> crate::supervisor::request::Answer {
+async fn ask(
+    supervisor: Supervisor,
+    request: Request,
+    tell: Option<Tell>,
+) -> crate::supervisor::request::Answer {
     let (requests, incoming) = mpsc::channel(1);
     let (answer, answered) = oneshot::channel();
     let peer = Peer {
@@ -214,13 +222,21 @@ async fn ask(supervisor: Supervisor, request: Request) -> crate::supervisor::req
     );
     // Once signals went out, Ctrl-C ends nothing halfway: what is under way is finished first.
     let signals = kills.then(SignalStream::listen).and_then(Result::ok);
-    if let Some(mut signals) = signals {
-        tokio::spawn(async move {
-            while let Some(Signalled::Stop(name)) = signals.next().await {
+    let _listening = signals.map(|mut signals| {
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            let mut is_told = false;
+            while let Some(signalled) = signals.next().await {
+                let Signalled::Stop(name) = signalled else {
+                    continue;
+                };
+                if let Some(tell) = tell.as_ref().filter(|_| !is_told) {
+                    tell.say(Word::Notice(STOPPING.to_owned()));
+                    is_told = true;
+                }
                 let _ = commands.send(Command::Stop(name.to_owned())).await;
             }
-        });
-    }
+        }))
+    });
     // The channel has room for this one, and the supervisor has not begun.
     let _ = requests.try_send(asked);
     let run = supervisor.run(incoming, commanded);

@@ -175,15 +175,17 @@ fn create_beside(path: &Path) -> Result<(File, PathBuf), FileError> {
     }
 }
 
-/// Whether nobody is at the other end of this socket any more: who has closed only half of it is.
+/// Whether nobody is at the other end of this socket, pipe or terminal any more: who has closed only half of a
+/// socket is (poll(2): `POLLHUP`, and `POLLERR` for a pipe that nobody reads).
 #[must_use]
-pub fn has_hung_up(socket: impl AsFd) -> bool {
-    let mut ends = [PollFd::new(&socket, PollFlags::empty())];
+pub fn has_hung_up(stream: impl AsFd) -> bool {
+    let mut ends = [PollFd::new(&stream, PollFlags::empty())];
     let now = Timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    poll(&mut ends, Some(&now)).is_ok() && ends[0].revents().contains(PollFlags::HUP)
+    let gone = PollFlags::HUP | PollFlags::ERR;
+    poll(&mut ends, Some(&now)).is_ok() && ends[0].revents().intersects(gone)
 }
 
 /// Removes a socket that nobody listens on any more. Call it only with the lock beside it held.

@@ -110,12 +110,51 @@ fn who_does_not_wait_for_the_end_is_told_that_the_daemon_goes_on() {
             assert_eq!(pty.wait().signal(), Some(ending.as_raw()));
             pty.wait_for("the daemon goes on");
             pty.wait_until("the picture is gone", |screen| {
-                !screen.contains("under way:") && !screen.contains("SIGKILL in")
+                !screen.contains("Ending orphans") && !screen.contains("SIGKILL in")
             });
             pty.wait_until_given_back();
             wait_until("the daemon has ended it", || orphan.has_exited());
         }
         assert_eq!(daemon.call("status", &json!({}))["counters"]["failed"], 0);
+    });
+}
+
+#[test]
+fn who_does_not_wait_where_no_daemon_goes_on_is_told_that_it_ends_first_what_is_under_way() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let settings = Settings {
+            sigterm_wait: "1500ms",
+            ..Settings::default()
+        };
+        world.configure(&settings);
+        let words = ["--embedded", "fix", "--confirm"];
+        let (orphan, _) = family(&world, "gone");
+        let mut pty = Pty::start(&ctl_command(&world, words), 120, 40);
+        pty.wait_for("SIGKILL in");
+        pty.press("\u{3}");
+        pty.wait_for("stopping: what is under way is finished first");
+        assert_eq!(pty.wait().code(), Some(0));
+        pty.wait_until("only the report is left", |screen| {
+            screen.contains("by SIGKILL") && !screen.contains("Ending orphans")
+        });
+        assert!(orphan.has_exited());
+
+        // Through a pipe it is a line of the log; a SIGHUP is nothing to stop for.
+        let (orphan, _) = family(&world, "gone-too");
+        let mut command = ctl_command(&world, words);
+        let client = command.stdin(Stdio::null());
+        let client = client.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let client = client.spawn().unwrap();
+        world.event_log().wait_for_signal(orphan.pid, "SIGTERM");
+        signal(client.id(), Signal::HUP);
+        signal(client.id(), Signal::INT);
+        let done = client.wait_with_output().unwrap();
+        let log = String::from_utf8(done.stderr).unwrap();
+        assert_eq!(done.status.code(), Some(0), "{log}");
+        let said = log.lines().filter(|line| line.starts_with("stopping: "));
+        assert_eq!(said.count(), 1, "{log}");
+        assert!(orphan.has_exited());
     });
 }
 
@@ -316,7 +355,7 @@ fn in_the_background_it_leaves_the_terminal_alone() {
         pty.wait_for("by SIGKILL");
         let raw = String::from_utf8(pty.raw()).unwrap();
         assert!(
-            !raw.contains("under way") && !raw.contains("\u{1b}[1A"),
+            !raw.contains("under way") && !raw.contains("\u{1b}[J"),
             "{raw:?}"
         );
     });

@@ -201,25 +201,33 @@ fn it_can_be_suspended_and_goes_on() {
     in_private_pid_namespace(|| {
         let world = World::new();
         let _daemon = world.daemon_with(&watchful());
-        for by_key in [true, false] {
-            let mut pty = Pty::start_as_job(&ctl_command(&world, ["watch"]), 80, 24);
-            pty.wait_for("q quit");
-            if by_key {
-                pty.press("\u{1a}");
-            } else {
-                signal(pty.pid(), Signal::TSTP);
+        let mut pty = Pty::start_as_job(&ctl_command(&world, ["watch"]), 80, 24);
+        pty.wait_for("q quit");
+        // As often as it takes, and by whatever means.
+        let by_key = None;
+        for stopping in [by_key, Some(Signal::TSTP), Some(Signal::STOP), by_key] {
+            match stopping {
+                None => pty.press("\u{1a}"),
+                Some(stopping) => signal(pty.pid(), stopping),
             }
             wait_until("it is stopped", || state(pty.pid()) == Some('T'));
-            pty.wait_until_given_back();
+            if stopping == Some(Signal::STOP) {
+                // It could not give it back.
+                pty.take_back();
+            } else {
+                pty.wait_until_given_back();
+            }
             pty.bring_back();
-            wait_until("it has the screen again", || pty.is_taken());
+            wait_until("it has the screen again", || pty.is_taken() && pty.is_raw());
             pty.wait_for("q quit");
             pty.press("?");
             pty.wait_for("this help");
-            pty.press("xq");
-            assert_eq!(pty.wait().code(), Some(0));
-            pty.wait_until_given_back();
+            pty.press("x");
+            pty.wait_until("the help is gone", |screen| !screen.contains("this help"));
         }
+        pty.press("q");
+        assert_eq!(pty.wait().code(), Some(0));
+        pty.wait_until_given_back();
     });
 }
 

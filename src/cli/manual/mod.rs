@@ -11,7 +11,6 @@ mod configuration;
 #[cfg(test)]
 mod tests;
 
-use crate::text::in_line;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -72,12 +71,7 @@ pub(super) fn write_all(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
         let folder = path.parent().unwrap_or(directory);
         fs::create_dir_all(folder)
             .and_then(|()| fs::write(&path, page(name)))
-            .map_err(|error| {
-                Failure::service(
-                    "unwritable",
-                    format!("failed to write {}: {error}", in_line(&path)),
-                )
-            })?;
+            .map_err(|error| Failure::unwritable(&path, &error))?;
         written.push(path);
     }
     Ok(written)

@@ -1,10 +1,13 @@
 //! The lines on a terminal: drawn over and over below what stands there, and taken away in the end. The
 //! terminal's settings stay as they are, so that nothing has to be given back but these lines.
 
-use std::io::stderr;
+use std::io::{self, Write, stderr};
 
 use anstream::{AutoStream, ColorChoice};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use crossterm::cursor::{MoveToColumn, MoveToPreviousLine};
+use crossterm::queue;
+use crossterm::style::Print;
+use crossterm::terminal::{Clear, ClearType};
 use jiff::Timestamp;
 
 use super::lines::lines;
@@ -15,14 +18,11 @@ use crate::os::host::{is_in_the_foreground, terminal_of_standard_error};
 use crate::os::signals::{TerminalSignal, TerminalSignals, stop_here};
 use crate::wire::results::Source;
 
-/// At most so many pictures in a second.
-const PICTURES_PER_SECOND: u8 = 20;
-
 /// A part of a terminal. Dropping it clears that part.
 pub(super) struct Live {
     source: Source,
-    /// What is drawn; nothing while the terminal is somebody else's.
-    bar: Option<ProgressBar>,
+    /// What stands there; nothing while the terminal is somebody else's.
+    drawn: Vec<String>,
     signals: TerminalSignals,
     has_colours: bool,
 }
@@ -34,20 +34,18 @@ impl Live {
         let signals = TerminalSignals::listen_once().ok()?;
         Some(Self {
             source,
-            bar: None,
+            drawn: Vec::new(),
             signals,
             has_colours: AutoStream::choice(&stderr()) != ColorChoice::Never,
         })
     }
 
     pub(super) fn draw(&mut self, model: &Model, view: &View) {
-        // In the background the terminal is somebody else's, what stands there too.
-        match (is_in_the_foreground(), &self.bar) {
-            (true, None) => self.bar = new_bar(),
-            (false, Some(_)) => self.forget(),
-            _ => {}
+        if !is_in_the_foreground() {
+            // The terminal is somebody else's, what stands there too.
+            self.drawn.clear();
+            return;
         }
-        let Some(bar) = &self.bar else { return };
         let (width, rows) = terminal_of_standard_error().unwrap_or((80, 24));
         let view = View {
             terminal: Terminal {
@@ -58,23 +56,25 @@ impl Live {
             zone: view.zone.clone(),
             program: crate::cli::render::PROGRAM.to_owned(),
         };
-        let picture = lines(model, &view, rows.into()).join("\n");
-        bar.set_message(picture);
-    }
-
-    /// Leaves what is drawn where it stands.
-    fn forget(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.set_draw_target(ProgressDrawTarget::hidden());
+        let picture = lines(model, &view, rows.into());
+        if picture != self.drawn {
+            // A terminal that cannot be written to shows nothing.
+            let _ = replace(&self.drawn, &picture);
+            self.drawn = picture;
         }
     }
 
     /// Does this with nothing drawn.
-    pub(super) fn suspended(&self, act: impl FnOnce()) {
-        match &self.bar {
-            Some(bar) => bar.suspend(act),
-            None => act(),
+    pub(super) fn suspended(&mut self, act: impl FnOnce()) {
+        self.clear();
+        act();
+    }
+
+    fn clear(&mut self) {
+        if is_in_the_foreground() && !self.drawn.is_empty() {
+            let _ = replace(&self.drawn, &[]);
         }
+        self.drawn.clear();
     }
 
     /// Where the kills happen.
@@ -100,19 +100,28 @@ impl Live {
     }
 }
 
-fn new_bar() -> Option<ProgressBar> {
-    let style = ProgressStyle::with_template("{msg}").ok()?;
-    let target = ProgressDrawTarget::stderr_with_hz(PICTURES_PER_SECOND);
-    Some(ProgressBar::with_draw_target(None, target).with_style(style))
+/// Draws these lines where those stand, in one piece. The cursor stays on the line below: what a key writes
+/// there is wiped with them.
+fn replace(before: &[String], lines: &[String]) -> io::Result<()> {
+    let mut picture = Vec::new();
+    match u16::try_from(before.len()) {
+        Ok(up @ 1..) => queue!(picture, MoveToPreviousLine(up))?,
+        _ => queue!(picture, MoveToColumn(0))?,
+    }
+    for line in lines {
+        queue!(
+            picture,
+            Print(line),
+            Clear(ClearType::UntilNewLine),
+            Print("\n")
+        )?;
+    }
+    queue!(picture, Clear(ClearType::FromCursorDown))?;
+    stderr().write_all(&picture)
 }
 
 impl Drop for Live {
     fn drop(&mut self) {
-        if is_in_the_foreground()
-            && let Some(bar) = &self.bar
-        {
-            bar.finish_and_clear();
-        }
-        self.forget();
+        self.clear();
     }
 }

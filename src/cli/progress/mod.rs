@@ -128,7 +128,7 @@ impl<O: Write, E: Write> Progress<'_, O, E> {
             Word::Notice(text) => {
                 let text = escape(&text);
                 let mut say = || self.output.note(&text);
-                match &self.live {
+                match &mut self.live {
                     Some(live) => live.suspended(say),
                     None => say(),
                 }
@@ -145,15 +145,11 @@ impl<O: Write, E: Write> Progress<'_, O, E> {
     }
 
     /// A signal is to end this. The daemon goes on by itself; the engine in this process hears of the
-    /// signal, too, and finishes what is under way.
+    /// signal, too, says so, and finishes what is under way.
     fn end_by(&mut self, number: i32) {
         let Some(live) = &self.live else { return };
         match live.source() {
-            Source::Embedded if !is_quit(number) => {
-                let text =
-                    "stopping: what is under way is finished first; once more ends this at once";
-                live.suspended(|| self.output.note(text));
-            }
+            Source::Embedded if !is_quit(number) => {}
             source => {
                 self.live = None;
                 if source == Source::Daemon {

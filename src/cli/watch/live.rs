@@ -136,7 +136,11 @@ impl Live {
                         }
                     }
                 }
-                Next::TakeAgain => self.screen.take_again()?,
+                Next::TakeAgain => {
+                    // Whoever had it may have changed what is taken for taken.
+                    self.screen.give_back();
+                    self.screen.take_again()?;
+                }
                 Next::Suspend => self.suspend()?,
                 Next::Leave(signal) => return Ok(signal),
             }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use nix::pty::{Winsize, openpty};
-use nix::sys::termios::{Termios, tcgetattr};
+use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
 use super::wait::wait_for;
 
@@ -79,15 +79,17 @@ impl Pty {
     pub(crate) fn start_as_job(command: &Command, columns: u16, rows: u16) -> Self {
         const SHELL: &str = r#"
             trap go=1 USR1
-            "$@"
-            ended=$?
-            while [ -n "$(jobs -ps)" ]; do
+            # No loop: bash leaves those in which a job is stopped.
+            go_on() {
+                # By SIGSTOP or SIGTSTP.
+                if [ $1 -ne 147 ] && [ $1 -ne 148 ]; then exit $1; fi
                 while [ -z "$go" ]; do sleep 0.05; done
                 go=
                 fg %1 > /dev/null
-                ended=$?
-            done
-            exit $ended"#;
+                go_on $?
+            }
+            "$@"
+            go_on $?"#;
         let shell = super::process::through(&["bash", "-mc", SHELL, "bash"], command);
         let mut pty = Self::start(&shell, columns, rows);
         pty.job = Some(super::wait::wait_for("the program starts", || {
@@ -153,6 +155,17 @@ impl Pty {
     pub(crate) fn is_taken(&self) -> bool {
         let screen = self.screen.lock().unwrap();
         screen.screen().alternate_screen() && screen.screen().bracketed_paste()
+    }
+
+    /// Makes the terminal what it was before the program had it, as a shell does that gets it back.
+    pub(crate) fn take_back(&self) {
+        tcsetattr(&self.slave, SetArg::TCSANOW, &self.before).unwrap();
+    }
+
+    /// Whether the program gets each key as it is pressed.
+    pub(crate) fn is_raw(&self) -> bool {
+        let local = tcgetattr(&self.slave).unwrap().local_flags;
+        !local.intersects(LocalFlags::ICANON | LocalFlags::ECHO)
     }
 
     /// Waits until the terminal is as it was before the program had it.
