@@ -164,7 +164,7 @@ async fn run(args: DaemonArgs, inherited: Inherited) -> Result<(), DaemonError> 
         watchdog: manager.watchdog(),
         config: Arc::clone(&loaded.config),
     };
-    let (changes, changed) = watch::channel(());
+    let (changes, changed) = watch::channel(0);
     let feed = Feed::new(&journal, changed, state_dir.clone(), config.events.keep);
     let supervisor = Supervisor {
         identity: Identity {

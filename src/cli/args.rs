@@ -500,7 +500,7 @@ Exit status:
   2  the command line is wrong; with config and service, the configuration
   3  refused: --confirm is needed
   4  no daemon
-  5  the daemon, or the engine in this process, answered with an error
+  5  no result: the daemon, or the engine in this process, answered with an error
 
 Examples:
   team-agentctl scan                    what is there

@@ -147,6 +147,10 @@ impl From<EmbeddedError> for Failure {
             EmbeddedError::Request { kind, message, .. } => {
                 Self::new(ExitStatus::EngineError, &kind, message)
             }
+            EmbeddedError::Interrupted => {
+                Self::new(ExitStatus::EngineError, "interrupted", message)
+                    .with_remedy("what is left, and how to end it: team-agentctl scan")
+            }
             EmbeddedError::Failed(message) => Self::new(ExitStatus::EngineError, "failed", message),
         }
     }
@@ -211,6 +215,7 @@ mod tests {
                 5,
                 "locked",
             ),
+            (EmbeddedError::Interrupted.into(), 5, "interrupted"),
             (
                 EmbeddedError::Failed("it broke".to_owned()).into(),
                 5,

@@ -19,6 +19,7 @@ use super::config_command::Rejected;
 use super::engines::{Engines, RealEngines};
 use super::failure::Failure;
 use super::follow;
+use super::list;
 use super::manual;
 use super::output::Output;
 use super::render::{self, PROGRAM, ScanAsked, View};
@@ -264,6 +265,7 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
         let result = self.ask(request, SCANNING).await?;
         let text = |view: &View| render::scan(&result, view, asked);
         self.print(&result, text)?;
+        self.tell_of_unfollowed(&result);
         Ok(ExitStatus::of_scan(&result))
     }
 
@@ -276,6 +278,16 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
         let result = self.ask(request, without).await?;
         self.print(&result, |view| text(&result, view))?;
         Ok(ExitStatus::Done)
+    }
+
+    /// Says of which paths it could not be found out where they lead. In JSON it is there.
+    fn tell_of_unfollowed(&mut self, result: &Value) {
+        for path in list(result, "unfollowed").iter().filter(|_| !self.json) {
+            self.output.note(&format!(
+                "{} gave no answer in time: only a coordinator that was given exactly this path is meant",
+                render::shown(path)
+            ));
+        }
     }
 
     /// Says to a user who holds their own daemon back that there is another one, which does not hear of it.

@@ -14,10 +14,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::codec::FramedRead;
 use tokio_util::sync::CancellationToken;
 
+use super::bulletin::Bulletin;
 use super::lines::{Line, LineDecoder};
 use super::peers::{Peers, Place, Turned};
 use super::protocol::{Action, Call, RpcError, Subscribe, parse, response};
-use super::subscription::{Status, Subscription};
+use super::subscription::Subscription;
 use crate::os::files::has_hung_up;
 use crate::supervisor::feed::Feed;
 use crate::supervisor::request::{Peer, Request};
@@ -27,6 +28,10 @@ use crate::supervisor::run::{Asked, Requests};
 const TURNS_BEFORE_THE_NEXT_LINE: usize = 4;
 /// How many requests of one peer may wait for their answers.
 const IN_FLIGHT_LIMIT: usize = 64;
+/// How many scans of one peer may wait to be made or read; those who asked for the same one get the same.
+const SCANS_AT_ONCE: usize = 2;
+/// How many of its fixes may be under way or wait to be read.
+const FIXES_AT_ONCE: usize = 8;
 /// How long a peer may take to read an answer.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
 /// How long a subscriber may take for each of the last notifications when the daemon stops.
@@ -46,6 +51,8 @@ pub struct Desk {
     pub requests: Requests,
     /// What happens, for those who subscribe.
     pub feed: Feed,
+    /// The state, for those of them who want that.
+    pub bulletin: Bulletin,
     /// Who else is connected.
     pub peers: Arc<Peers>,
     /// The daemon stops.
@@ -59,13 +66,31 @@ struct Turns {
     asking: Arc<Semaphore>,
     /// At what takes a thread for it, until that is answered.
     looking: Arc<Semaphore>,
+    /// At what waits for a scan, until that is answered and the peer reads: those answers are long.
+    scanning: Arc<Semaphore>,
+    /// The same at what ends orphans.
+    ending: Arc<Semaphore>,
 }
 
 impl Turns {
     fn new() -> Self {
-        let one = || Arc::new(Semaphore::new(1));
-        let (asking, looking) = (one(), one());
-        Self { asking, looking }
+        let places = |many| Arc::new(Semaphore::new(many));
+        Self {
+            asking: places(1),
+            looking: places(1),
+            scanning: places(SCANS_AT_ONCE),
+            ending: places(FIXES_AT_ONCE),
+        }
+    }
+
+    /// Those at what a request needs beside its being handed over.
+    fn of(&self, request: &Request) -> Option<&Arc<Semaphore>> {
+        match request {
+            Request::Explain { .. } | Request::Events(_) => Some(&self.looking),
+            Request::Scan { .. } | Request::Gate { fix: false } => Some(&self.scanning),
+            Request::Fix { .. } | Request::Gate { fix: true } => Some(&self.ending),
+            _ => None,
+        }
     }
 }
 
@@ -93,6 +118,7 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
                 Answer::Line(line) => line,
                 Answer::Refused(line) => {
                     has_subscribed = false;
+                    let _ = place.set_subscribing(false);
                     line
                 }
                 Answer::Subscribed(line, begun) => {
@@ -112,8 +138,7 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
                     for _ in 0..turns_of_others {
                         tokio::task::yield_now().await;
                     }
-                    let count = |turned| place.count(turned);
-                    match take(line, &peer, &desk, &turns, in_flight.len(), &mut has_subscribed, count) {
+                    match take(line, &peer, &desk, &turns, in_flight.len(), &mut has_subscribed, &place) {
                         Taken::Answered(answer) => one_line(&answer),
                         Taken::Asked(answer) => {
                             in_flight.push(answer);
@@ -131,7 +156,7 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
             },
             told = next_of(&mut subscription) => match told {
                 Some(line) => {
-                    match tell(&mut writer, line, &desk.stop).await {
+                    match tell(&mut writer, &line, &desk.stop).await {
                         Ok(()) => continue,
                         Err(error) => return unread(&error, &desk.stop, &place),
                     }
@@ -156,8 +181,7 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
                 let Some(Some(Ok(line))) = lines.next().now_or_never() else {
                     continue;
                 };
-                let count = |turned| place.count(turned);
-                match take(line, &peer, &desk, &turns, in_flight.len(), &mut has_subscribed, count) {
+                match take(line, &peer, &desk, &turns, in_flight.len(), &mut has_subscribed, &place) {
                     Taken::Answered(answer) => one_line(&answer),
                     Taken::Asked(answer) => {
                         in_flight.push(answer);
@@ -191,13 +215,13 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
                 answered(&error)
             }
         };
-        if let Err(error) = send(&mut writer, line).await {
+        if let Err(error) = send(&mut writer, &line).await {
             return unread(&error, &desk.stop, &place);
         }
         last_said = Instant::now();
     }
     if is_displaced {
-        let _ = send(&mut writer, answered(&RpcError::too_busy("connections"))).await;
+        let _ = send(&mut writer, &answered(&RpcError::too_busy("connections"))).await;
     }
 }
 
@@ -211,7 +235,9 @@ fn unread(error: &std::io::Error, stop: &CancellationToken, place: &Place) {
 /// A reply as it is sent. Written at once: what `Display` does piece by piece takes twice as long, and a
 /// reply may have megabytes.
 fn one_line(reply: &Value) -> String {
-    serde_json::to_string(reply).unwrap_or_else(|_| reply.to_string())
+    let mut line = serde_json::to_string(reply).unwrap_or_else(|_| reply.to_string());
+    line.push('\n');
+    line
 }
 
 /// An error that answers no request.
@@ -219,7 +245,7 @@ fn answered(error: &RpcError) -> String {
     one_line(&error.response(&Value::Null))
 }
 
-async fn next_of(subscription: &mut Option<Subscription>) -> Option<String> {
+async fn next_of(subscription: &mut Option<Subscription>) -> Option<Arc<str>> {
     match subscription {
         Some(subscription) => subscription.next().await,
         None => std::future::pending().await,
@@ -229,7 +255,7 @@ async fn next_of(subscription: &mut Option<Subscription>) -> Option<String> {
 /// Tells a peer why it is not served, and hangs up.
 pub async fn refuse(mut stream: UnixStream, error: RpcError) {
     // Whether it hears that or not, it is not served.
-    let _ = send(&mut stream, answered(&error)).await;
+    let _ = send(&mut stream, &answered(&error)).await;
 }
 
 enum Taken {
@@ -253,11 +279,11 @@ fn take(
     turns: &Turns,
     in_flight: usize,
     has_subscribed: &mut bool,
-    count: impl Fn(Turned),
+    place: &Place,
 ) -> Taken {
     let parsed = match line {
         Line::TooLong => {
-            count(Turned::LineTooLong);
+            place.count(Turned::LineTooLong);
             Err((Value::Null, RpcError::line_too_long()))
         }
         Line::Whole(bytes) => parse(&bytes),
@@ -272,13 +298,16 @@ fn take(
             Taken::Answered(RpcError::already_subscribed().response(&id))
         }
         Action::Ask(_) | Action::Subscribe(_) if in_flight >= IN_FLIGHT_LIMIT => {
-            count(Turned::TooManyRequests);
+            place.count(Turned::TooManyRequests);
             Taken::Answered(RpcError::too_busy("requests in flight").response(&id))
+        }
+        Action::Subscribe(_) if !place.set_subscribing(true) => {
+            Taken::Answered(RpcError::too_busy("subscriptions").response(&id))
         }
         Action::Subscribe(wanted) => {
             *has_subscribed = true;
-            let (peer, desk, turns) = (peer.clone(), desk.clone(), turns.clone());
-            Taken::Asked(Box::pin(subscribe(id, wanted, peer, desk, turns)))
+            let (feed, bulletin) = (desk.feed.clone(), desk.bulletin.clone());
+            Taken::Asked(Box::pin(subscribe(id, wanted, feed, bulletin)))
         }
         Action::Ask(request) => {
             let answer = ask(desk.clone(), peer.clone(), turns.clone(), request);
@@ -298,11 +327,10 @@ async fn ask(desk: Desk, peer: Peer, turns: Turns, request: Request) -> Result<V
     let Desk {
         requests, peers, ..
     } = desk;
-    let takes_a_thread = matches!(request, Request::Explain { .. } | Request::Events(_));
     // Nobody closes them.
-    let _looking = match takes_a_thread {
-        true => turns.looking.acquire().await.ok(),
-        false => None,
+    let _turn = match turns.of(&request) {
+        Some(turns) => turns.acquire().await.ok(),
+        None => None,
     };
     let asking = turns.asking.acquire().await;
     let is_about_the_state = request == Request::Status;
@@ -317,53 +345,27 @@ async fn ask(desk: Desk, peer: Peer, turns: Turns, request: Request) -> Result<V
     }
     drop((requests, asking));
     match answered.await {
-        Ok(Ok(mut state)) if is_about_the_state => {
-            if let Some(object) = state.as_object_mut() {
-                object.insert("peers".to_owned(), peers.report());
-            }
-            Ok(state)
-        }
+        Ok(Ok(state)) if is_about_the_state => Ok(peers.added_to(state)),
         Ok(answer) => answer.map_err(RpcError::from),
         Err(_) => Err(RpcError::shutting_down()),
     }
 }
 
-async fn subscribe(id: Value, wanted: Subscribe, peer: Peer, desk: Desk, turns: Turns) -> Answer {
-    let follower = match desk.feed.follow(wanted.limit).await {
+async fn subscribe(id: Value, wanted: Subscribe, feed: Feed, bulletin: Bulletin) -> Answer {
+    let follower = match feed.follow(wanted.limit).await {
         Ok(follower) => follower,
         Err(refusal) => return Answer::Refused(one_line(&RpcError::from(refusal).response(&id))),
     };
     let result = json!({"events": follower.last, "seq": follower.seq});
-    // The daemon stops although somebody subscribes.
-    let requests = desk.requests.downgrade();
-    let status = wanted.status.then(|| {
-        let ask_again = move || -> Status {
-            let (requests, peer, turns) = (requests.upgrade(), peer.clone(), turns.clone());
-            let (feed, peers, stop) = (
-                desk.feed.clone(),
-                Arc::clone(&desk.peers),
-                desk.stop.clone(),
-            );
-            Box::pin(async move {
-                let desk = Desk {
-                    requests: requests?,
-                    feed,
-                    peers,
-                    stop,
-                };
-                ask(desk, peer, turns, Request::Status).await.ok()
-            })
-        };
-        Box::new(ask_again) as Box<dyn Fn() -> Status + Send>
-    });
-    let subscription = Box::new(Subscription::new(follower, status));
+    let bulletin = wanted.status.then_some(bulletin);
+    let subscription = Box::new(Subscription::new(follower, bulletin));
     Answer::Subscribed(one_line(&response(&id, result)), subscription)
 }
 
 /// As [`send`], of what nobody waits for: the daemon that stops does not wait for who does not read it.
 async fn tell(
     writer: &mut (impl AsyncWriteExt + Unpin),
-    line: String,
+    line: &str,
     stop: &CancellationToken,
 ) -> std::io::Result<()> {
     let given_up = async {
@@ -376,8 +378,7 @@ async fn tell(
     }
 }
 
-async fn send(writer: &mut (impl AsyncWriteExt + Unpin), mut line: String) -> std::io::Result<()> {
-    line.push('\n');
+async fn send(writer: &mut (impl AsyncWriteExt + Unpin), line: &str) -> std::io::Result<()> {
     tokio::time::timeout(WRITE_LIMIT, writer.write_all(line.as_bytes()))
         .await
         .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?

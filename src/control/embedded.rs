@@ -22,7 +22,7 @@ use crate::os::signals::{Asked as Signalled, SignalStream};
 use crate::supervisor::checkup::{self, Premises, Prospect};
 use crate::supervisor::feed::Feed;
 use crate::supervisor::journal::Journal;
-use crate::supervisor::request::{Peer, Request};
+use crate::supervisor::request::{Answer, Peer, Refusal, Request};
 use crate::supervisor::run::{Asked, Command, Supervisor};
 use crate::supervisor::settings::Settings;
 use crate::supervisor::steering_file;
@@ -60,6 +60,12 @@ pub enum EmbeddedError {
         /// For people.
         message: String,
     },
+    /// It was told to stop twice.
+    #[error(
+        "stopped at once: what had SIGTERM may still run, and nobody sends it SIGKILL; the event log has \
+         what was sent"
+    )]
+    Interrupted,
     /// The engine itself failed.
     #[error("{0}")]
     Failed(String),
@@ -131,7 +137,7 @@ pub async fn call(
         (Journal::nowhere(), None, None)
     };
     let settings = Settings::new(&config, &environment, own_uid());
-    let changes = watch::Sender::new(());
+    let changes = watch::Sender::new(0);
     if let (Some(tell), Some(state_dir)) = (tell, state_dir.as_ref().filter(|_| kills)) {
         let (state_dir, keep) = (state_dir.clone(), config.events.keep);
         let feed = Feed::new(&journal, changes.subscribe(), state_dir, keep);
@@ -170,7 +176,11 @@ pub async fn call(
         // The last records are still on their way; the journal's handles are gone by now.
         let _ = tokio::task::spawn_blocking(move || writer.join()).await;
     }
-    Ok(answer.map_err(RpcError::from)?)
+    match answer {
+        // It was, by a signal.
+        Err(Refusal::ShuttingDown) if kills => Err(EmbeddedError::Interrupted),
+        answer => Ok(answer.map_err(RpcError::from)?),
+    }
 }
 
 /// What a daemon of this user would find here.
@@ -198,11 +208,7 @@ fn watching(mut settings: Settings) -> Settings {
     settings
 }
 
-async fn ask(
-    supervisor: Supervisor,
-    request: Request,
-    tell: Option<Tell>,
-) -> crate::supervisor::request::Answer {
+async fn ask(supervisor: Supervisor, request: Request, tell: Option<Tell>) -> Answer {
     let (requests, incoming) = mpsc::channel(1);
     let (answer, answered) = oneshot::channel();
     let peer = Peer {
@@ -246,7 +252,7 @@ async fn ask(
         answer
     };
     let ((), answer) = tokio::join!(run, wait);
-    answer.unwrap_or(Err(crate::supervisor::request::Refusal::ShuttingDown))
+    answer.unwrap_or(Err(Refusal::ShuttingDown))
 }
 
 /// The lock on the state directory. None if there can be no such directory: then the event log

@@ -1,5 +1,6 @@
 //! The socket: what peers may say, who may say it, and both ends of the line.
 
+pub mod bulletin;
 pub mod client;
 pub mod connection;
 pub mod embedded;

@@ -28,12 +28,14 @@ pub enum Turned {
     LineTooLong,
     /// It waits for too many answers; it may go on.
     TooManyRequests,
+    /// Too many are told of what happens already; it may go on.
+    TooManySubscriptions,
     /// It did not read what it asked for.
     DidNotRead,
 }
 
 impl Turned {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Forbidden,
         Self::NoPlace,
         Self::Displaced,
@@ -41,6 +43,7 @@ impl Turned {
         Self::LineTooSlow,
         Self::LineTooLong,
         Self::TooManyRequests,
+        Self::TooManySubscriptions,
         Self::DidNotRead,
     ];
 
@@ -55,6 +58,7 @@ impl Turned {
             Self::LineTooSlow => "line_too_slow",
             Self::LineTooLong => "line_too_long",
             Self::TooManyRequests => "too_many_requests",
+            Self::TooManySubscriptions => "too_many_subscriptions",
             Self::DidNotRead => "did_not_read",
         }
     }
@@ -90,6 +94,8 @@ struct Taken {
     idle_since: Option<Instant>,
     /// It has finished a line.
     has_asked: bool,
+    /// It is told of what happens, for as long as it likes.
+    subscribes: bool,
     displaced: CancellationToken,
 }
 
@@ -129,6 +135,7 @@ impl Peers {
         let taken = Taken {
             idle_since: Some(Instant::now()),
             has_asked: false,
+            subscribes: false,
             displaced: displaced.clone(),
         };
         state.places.insert(number, taken);
@@ -142,6 +149,15 @@ impl Peers {
     /// Counts somebody, or something, that was turned away.
     pub fn count(&self, turned: Turned) {
         self.state().count(turned);
+    }
+
+    /// The daemon's state, with what is known here.
+    #[must_use]
+    pub fn added_to(&self, mut state: Value) -> Value {
+        if let Some(object) = state.as_object_mut() {
+            object.insert("peers".to_owned(), self.report());
+        }
+        state
     }
 
     /// What `status` says of them.
@@ -198,6 +214,26 @@ impl Place {
         if let Some(taken) = self.peers.state().places.get_mut(&self.number) {
             taken.has_asked = true;
         }
+    }
+
+    /// Says whether it is told of what happens. Such a peer keeps its place for as long as it likes: at most
+    /// half of all places are theirs, and false is none of them.
+    #[must_use]
+    pub fn set_subscribing(&self, subscribes: bool) -> bool {
+        let mut state = self.peers.state();
+        let others = state
+            .places
+            .iter()
+            .filter(|(number, _)| **number != self.number);
+        let others = others.filter(|(_, taken)| taken.subscribes).count();
+        if subscribes && others >= (self.peers.most / 2).max(1) {
+            state.count(Turned::TooManySubscriptions);
+            return false;
+        }
+        if let Some(taken) = state.places.get_mut(&self.number) {
+            taken.subscribes = subscribes;
+        }
+        true
     }
 
     /// When somebody else has got this place.
@@ -274,6 +310,23 @@ mod tests {
         slow.has_asked();
         let _last = peers.admit().unwrap();
         assert!(asked.displaced.is_cancelled() && !slow.displaced.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn half_of_all_places_are_for_those_who_ask() {
+        let peers = Peers::new(4);
+        let places: Vec<Place> = (0..4).map(|_| peers.admit().unwrap()).collect();
+        assert!(places[0].set_subscribing(true) && places[1].set_subscribing(true));
+        assert!(!places[2].set_subscribing(true));
+        assert_eq!(times(&peers, Turned::TooManySubscriptions), 1);
+        // One that is not told of anything after all, and one that has gone.
+        assert!(places[0].set_subscribing(false) && places[2].set_subscribing(true));
+        assert!(!places[0].set_subscribing(true));
+        places[1].leave();
+        assert!(places[3].set_subscribing(true));
+        // One that is alone has nobody to leave room for.
+        let alone = Peers::new(1);
+        assert!(alone.admit().unwrap().set_subscribing(true));
     }
 
     #[test]

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+use super::bulletin::bulletin;
 use super::connection::{Desk, refuse, serve};
 use super::peers::{Peers, Turned};
 use super::places::socket_lock;
@@ -186,10 +187,16 @@ impl Listener {
         stop: CancellationToken,
     ) {
         let connections = TaskTracker::new();
+        let peers = Peers::new(max_connections);
+        let (bulletin, press) = bulletin();
+        // The daemon stops although somebody subscribes.
+        let press = press.run(requests.downgrade(), Arc::clone(&peers), feed.changes());
+        let _press = AbortOnDropHandle::new(tokio::spawn(press));
         let desk = Desk {
             requests,
             feed,
-            peers: Peers::new(max_connections),
+            bulletin,
+            peers,
             stop: stop.clone(),
         };
         // Whoever lost its place may have an answer to wait for.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures_util::StreamExt;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
@@ -92,16 +92,27 @@ impl TerminalSignals {
         Ok(Self { signals, is_over })
     }
 
-    /// The same, but the second one that is to end the process does: whoever writes to a terminal that nobody
+    /// The same, but the third one that is to end the process does: whoever writes to a terminal that nobody
     /// reads hears of none.
     ///
     /// # Errors
     /// If the handlers cannot be installed.
-    pub fn listen_once() -> io::Result<Self> {
+    pub fn listen_twice() -> io::Result<Self> {
         let listening = Self::listen()?;
+        let heard = Arc::new(AtomicUsize::new(0));
         for ending in ENDING {
-            // After the above: the first one arms what the second one meets.
-            flag::register(ending as i32, Arc::clone(&listening.is_over))?;
+            let (heard, is_over) = (Arc::clone(&heard), Arc::clone(&listening.is_over));
+            // After the above: the second one arms what the third one meets.
+            let count = move || {
+                if heard.fetch_add(1, Ordering::Relaxed) > 0 {
+                    is_over.store(true, Ordering::Relaxed);
+                }
+            };
+            // SAFETY: it does nothing but count (signal-safety(7)).
+            #[expect(unsafe_code, reason = "signal_hook has no safe form of this")]
+            unsafe {
+                signal_hook::low_level::register(ending as i32, count)?;
+            }
         }
         Ok(listening)
     }

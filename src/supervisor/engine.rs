@@ -19,7 +19,7 @@ use super::run::{Asked, LoadConfig};
 use super::scan::{Look, Scanner, on_blocking_pool};
 use super::settings::{Settings, with_real_paths};
 use super::turns::Turns;
-use super::{steering_file, termination};
+use super::{steering_file, termination, ways};
 use crate::event_log;
 use crate::orphan::evidence::normalised;
 use crate::orphan::memory::Memory;
@@ -32,7 +32,7 @@ use crate::orphan::victims::{Company, Lineage};
 use crate::orphan::view::Obstacle;
 use crate::os::processes::Sweep;
 use crate::os::{clock, facts};
-use crate::wire::{company, explain};
+use crate::wire::{company, explain, results};
 
 /// How long reading the event log may take.
 const EVENTS_LIMIT: Duration = Duration::from_secs(10);
@@ -83,25 +83,18 @@ impl Engine {
             return Some(told(request));
         }
         let events = self.events.clone();
-        let limit = self.settings.probe_timeout;
-        let turn = self.ways.clone().next();
+        let (limit, turns) = (self.settings.probe_timeout, self.ways.clone());
+        let (inner, answered) = oneshot::channel();
+        let answer = self.waiting.insert(ticket, inner);
         tokio::spawn(async move {
-            let as_typed = request.clone();
-            let look = async {
-                let turn = turn.await.ok()?;
-                let follow = move || {
-                    // One that hangs keeps its thread, and its turn.
-                    let _turn = turn;
-                    for workspaces in request.workspaces_mut() {
-                        *workspaces = with_real_paths(workspaces);
-                    }
-                    request
-                };
-                on_blocking_pool(limit, follow).await
-            };
-            let followed = tokio::time::timeout(limit, look).await.ok().flatten();
-            // By its name a workspace is found all the same, unless another one was typed.
-            let _ = events.send(told(followed.unwrap_or(as_typed)));
+            let unfollowed = ways::follow(&mut request, &turns, limit).await;
+            let _ = events.send(told(request));
+            if let (Ok(mut answered), Some(answer)) = (answered.await, answer) {
+                if let Ok(result) = &mut answered {
+                    results::add_unfollowed(result, &unfollowed);
+                }
+                let _ = answer.send(answered);
+            }
         });
         None
     }

@@ -26,11 +26,14 @@ const READ_LIMIT: Duration = Duration::from_secs(10);
 /// How often it is begun anew when more happens meanwhile than a follower can be told of.
 const ATTEMPTS: usize = 3;
 
+/// How often the state may have changed so far.
+pub type Changes = watch::Receiver<u64>;
+
 /// Where followers come from.
 #[derive(Clone, Debug)]
 pub struct Feed {
     announcements: Announcements,
-    changes: watch::Receiver<()>,
+    changes: Changes,
     state_dir: PathBuf,
     keep_segments: u32,
     turns: Arc<Semaphore>,
@@ -44,7 +47,7 @@ pub struct Follower {
     /// The number of the last record that happened before what [`Follower::next`] gives.
     pub seq: u64,
     /// Whenever the state may have changed.
-    pub changes: watch::Receiver<()>,
+    pub changes: Changes,
     /// Came while the last ones were read.
     pending: VecDeque<Arc<Published>>,
     published: broadcast::Receiver<Arc<Published>>,
@@ -64,7 +67,7 @@ impl Feed {
     #[must_use]
     pub fn new(
         journal: &Journal,
-        changes: watch::Receiver<()>,
+        changes: Changes,
         state_dir: PathBuf,
         keep_segments: u32,
     ) -> Self {
@@ -75,6 +78,12 @@ impl Feed {
             keep_segments,
             turns: Arc::new(Semaphore::new(READS_AT_ONCE)),
         }
+    }
+
+    /// The changes of the state.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        self.changes.clone()
     }
 
     /// Begins to follow, from the last `limit` records on.
@@ -183,13 +192,13 @@ mod tests {
         folder: tempfile::TempDir,
         journal: Journal,
         feed: Feed,
-        _changes: watch::Sender<()>,
+        _changes: watch::Sender<u64>,
     }
 
     fn desk() -> Desk {
         let folder = tempfile::tempdir().unwrap();
         let (journal, _) = Journal::start(folder.path(), ROTATION);
-        let (_changes, changed) = watch::channel(());
+        let (_changes, changed) = watch::channel(0);
         let feed = Feed::new(&journal, changed, folder.path().to_path_buf(), 3);
         Desk {
             folder,

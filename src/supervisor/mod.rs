@@ -20,3 +20,4 @@ pub mod steering_file;
 pub mod termination;
 mod turns;
 pub mod vital;
+mod ways;

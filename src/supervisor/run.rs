@@ -60,8 +60,8 @@ pub struct Supervisor {
     pub load_config: Option<LoadConfig>,
     /// Who started the daemon and may look after it; nobody looks after the client.
     pub manager: Option<ServiceManager>,
-    /// Told whenever the state may have changed.
-    pub changes: watch::Sender<()>,
+    /// Counts how often the state may have changed.
+    pub changes: watch::Sender<u64>,
     /// What the daemon stands on, as it was when it started.
     pub premises: Premises,
 }
@@ -161,7 +161,7 @@ impl Supervisor {
             let effects = dispatcher.handle_event(event, now);
             reporter.report(&dispatcher, now);
             if may_change {
-                self.changes.send_replace(());
+                self.changes.send_modify(|changes| *changes += 1);
             }
             let mut has_recorded = false;
             for effect in effects {

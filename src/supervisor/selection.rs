@@ -1,11 +1,10 @@
 //! Which orphans a fix is about, and why the others are spared. Pure.
 
 use std::collections::{BTreeSet, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use super::request::{Peer, Selection};
-use crate::orphan::evidence::normalised;
 use crate::orphan::process::{Pid, ProcessIdentity};
 use crate::orphan::registry::Sighting;
 use crate::orphan::verdict::OrphanReason;
@@ -70,20 +69,16 @@ impl Selection {
     fn includes(&self, sighting: &Sighting) -> bool {
         let evidence = &sighting.observation.evidence;
         let paths = [&evidence.workspace, &evidence.resolved];
-        let is_workspace = |wanted: &Path| {
-            let wanted = normalised(wanted);
-            paths
-                .into_iter()
-                .flatten()
-                .any(|path| normalised(path) == wanted)
-        };
+        // As they are written: `..` is nobody's to take back who does not look.
+        let is_workspace =
+            |wanted: &PathBuf| paths.into_iter().flatten().any(|path| path == wanted);
         let by_reason = |wanted: &String| {
             sighting
                 .verdict
                 .orphan_reason()
                 .is_some_and(|reason| reason.is_named(wanted))
         };
-        (self.workspaces.is_empty() || self.workspaces.iter().any(|path| is_workspace(path)))
+        (self.workspaces.is_empty() || self.workspaces.iter().any(is_workspace))
             && (self.pids.is_empty() || self.names(sighting))
             && (self.reasons.is_empty() || self.reasons.iter().any(by_reason))
     }

@@ -17,7 +17,7 @@ const SURVEYS: usize = 2;
 /// How many may look up what is to be kept: each path may lie on a disk that gives no answer.
 const IDENTIFICATIONS: usize = 2;
 /// How many may look where the paths lead by which workspaces are named.
-const WAYS: usize = 2;
+const WAYS: usize = 8;
 /// How long a turn is waited for. Those before it may be held up by a disk.
 const TURN_LIMIT: Duration = Duration::from_secs(10);
 

@@ -1,5 +1,6 @@
 //! The results of requests: `scan`, `fix`, `gate`, `status`, `explain`, `version`.
 
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
@@ -69,6 +70,14 @@ pub fn scan<'a>(coordinators: impl Iterator<Item = &'a Sighting>, facts: ScanFac
     result["orphans"] = Value::Array(orphans);
     result["coordinators"] = Value::Array(entries);
     result
+}
+
+/// Adds those paths of a scan or a fix of which it could not be found out in time where they lead.
+pub fn add_unfollowed(result: &mut Value, paths: &[PathBuf]) {
+    if let Some(object) = result.as_object_mut().filter(|_| !paths.is_empty()) {
+        let paths: Vec<_> = paths.iter().map(|path| path.to_string_lossy()).collect();
+        object.insert("unfollowed".to_owned(), paths.into());
+    }
 }
 
 /// A fix's result in the making.

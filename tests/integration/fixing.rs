@@ -208,6 +208,12 @@ fn a_workspace_is_found_by_every_path_that_leads_to_it() {
         let survivors = world.survivors();
         let healthy = world.healthy("all/shop").start();
         symlink(world.path("all"), world.path("link")).unwrap();
+        // Straight to a workspace that will be deleted.
+        symlink("all/gone", world.path("current")).unwrap();
+        // By its text `other/sub/..` is `other`.
+        world.directory("elsewhere/sub");
+        world.directory("all/inner");
+        symlink(world.path("elsewhere/sub"), world.path("all/inner/link")).unwrap();
         for is_embedded in [false, true] {
             let daemon = (!is_embedded).then(|| world.daemon());
             let orphan = world.orphan("all/gone").start();
@@ -227,8 +233,18 @@ fn a_workspace_is_found_by_every_path_that_leads_to_it() {
                     "{name}: {scan:#}"
                 );
             }
-            let scan = ask(&["scan"], "link/gone").json();
-            assert_eq!(pids(&scan["orphans"]), [orphan.pid], "{scan:#}");
+            for name in ["link/gone", "current"] {
+                let scan = ask(&["scan"], name).json();
+                assert_eq!(pids(&scan["orphans"]), [orphan.pid], "{name}: {scan:#}");
+            }
+            for name in [
+                "all/inner/link/../gone",
+                "nowhere/../all/gone",
+                "current/../other",
+            ] {
+                let scan = ask(&["scan"], name).json();
+                assert_eq!(pids(&scan["orphans"]), [0; 0], "{name}: {scan:#}");
+            }
             let members = json!({"workspaces": [world.path("link/gone")]});
             if let Some(daemon) = &daemon {
                 let scan = daemon.call("scan", &json!({"members": members}));
@@ -237,8 +253,14 @@ fn a_workspace_is_found_by_every_path_that_leads_to_it() {
                 assert_eq!(chosen.len(), 1, "{scan:#}");
                 assert_eq!(chosen[0]["pid"], orphan.pid);
             }
-            let nobody = ask(&["fix", "--confirm"], "link/elsewhere").json();
-            assert_eq!(pids(&nobody["killed"]), [0; 0], "{nobody:#}");
+            for name in [
+                "link/elsewhere",
+                "all/inner/link/../gone",
+                "nowhere/../all/gone",
+            ] {
+                let nobody = ask(&["fix", "--confirm"], name).json();
+                assert_eq!(pids(&nobody["killed"]), [0; 0], "{nobody:#}");
+            }
             let fix = ask(&["fix", "--confirm"], "link/gone").json_with(0);
             assert_eq!(pids(&fix["killed"]), [orphan.pid], "{fix:#}");
             assert!(orphan.has_exited() && other.is_alive());

@@ -155,6 +155,24 @@ fn who_does_not_wait_where_no_daemon_goes_on_is_told_that_it_ends_first_what_is_
         let said = log.lines().filter(|line| line.starts_with("stopping: "));
         assert_eq!(said.count(), 1, "{log}");
         assert!(orphan.has_exited());
+
+        // Once more is the end at once, and says what that means.
+        world.configure(&Settings {
+            sigterm_wait: "60s",
+            ..Settings::default()
+        });
+        let (orphan, _) = family(&world, "gone-at-last");
+        let mut pty = Pty::start(&ctl_command(&world, words), 120, 40);
+        pty.wait_for("SIGKILL in");
+        pty.press("\u{3}");
+        pty.wait_for("stopping: what is under way is finished first");
+        pty.press("\u{3}");
+        assert_eq!(pty.wait().code(), Some(5));
+        pty.wait_until("only words are left", |screen| {
+            screen.contains("may still run") && !screen.contains("SIGKILL in")
+        });
+        pty.wait_until_given_back();
+        assert!(orphan.is_alive());
     });
 }
 
@@ -191,6 +209,27 @@ fn it_can_be_suspended_while_it_goes_on() {
         assert_eq!(pty.wait().code(), Some(0));
         pty.wait_for("by SIGKILL");
         pty.wait_until_given_back();
+    });
+}
+
+#[test]
+fn what_others_wrote_while_it_was_stopped_stays() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let _daemon = daemon(&world, "3s");
+        let (_orphan, _) = family(&world, "gone");
+        let command = ctl_command(&world, ["fix", "--confirm"]);
+        let mut pty = Pty::start_as_job(&command, 120, 40);
+        pty.wait_for("SIGKILL in");
+        signal(pty.pid(), Signal::STOP);
+        wait_until("it is stopped", || state(pty.pid()) == Some('T'));
+        // The shell says so.
+        pty.wait_for("Stopped");
+        pty.bring_back();
+        assert_eq!(pty.wait().code(), Some(0));
+        pty.wait_until("both are there", |screen| {
+            screen.contains("by SIGKILL") && screen.contains("Stopped")
+        });
     });
 }
 

@@ -191,9 +191,17 @@ fn however_much_is_kept_or_looked_for_on_a_disk_that_hangs_scans_and_kills_go_on
         assert_eq!(daemon.fix()["killed"][0]["pid"], orphan.pid);
         assert!(orphan.has_exited());
         assert!(threads() < 30, "{} threads", threads());
-        // By its name it is looked for all the same.
+        // By its name it is looked for all the same, and so is every other.
         let here = daemon.call("scan", &json!({"workspace": workspace}));
         assert_eq!(here["scanned"], 0, "{here:#}");
+        assert_eq!(here["unfollowed"], json!([workspace]));
+        let healthy = world.healthy("shop").start();
+        let both = json!({"workspaces": [workspace, world.path("shop")]});
+        let scan = daemon.call("scan", &json!({"members": both}));
+        assert_eq!(pids(&scan["coordinators"]), [healthy.pid], "{scan:#}");
+        let text = world.ctl(["scan", "--workspace", workspace.to_str().unwrap()]);
+        assert_eq!(text.code, Some(0), "{text:#?}");
+        assert!(text.stderr.contains("gave no answer in time"), "{text:#?}");
     });
 }
 

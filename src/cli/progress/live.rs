@@ -31,7 +31,7 @@ impl Live {
     /// Begins to draw; nothing is shown where that cannot be done.
     pub(super) fn begin(source: Source) -> Option<Self> {
         // First this: whoever ends us leaves no half picture.
-        let signals = TerminalSignals::listen_once().ok()?;
+        let signals = TerminalSignals::listen_twice().ok()?;
         Some(Self {
             source,
             drawn: Vec::new(),
@@ -93,7 +93,7 @@ impl Live {
                 Some(TerminalSignal::End(number)) => return number,
                 Some(TerminalSignal::Stop) => live.suspended(stop_here),
                 // What is drawn next stands below whatever somebody else wrote meanwhile.
-                Some(TerminalSignal::Continued) => {}
+                Some(TerminalSignal::Continued) => live.drawn.clear(),
                 None => return std::future::pending().await,
             }
         }

@@ -37,6 +37,7 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
         let result = self.ask_for_end(&Request::fix(selection), &about).await?;
         self.print(&result, |view| render::fix(&result, view))?;
         self.remark(&result, &selection.pids);
+        self.tell_of_unfollowed(&result);
         Ok(ExitStatus::of_fix(&result, &selection.pids))
     }
 
@@ -95,6 +96,7 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
         self.print(refusal, |view| {
             render::refusal(refusal, preview.as_ref(), view, command)
         })?;
+        self.tell_of_unfollowed(scan.as_ref().unwrap_or(&Value::Null));
         Ok(ExitStatus::Refused)
     }
 

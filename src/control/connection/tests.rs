@@ -7,6 +7,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::super::bulletin::bulletin;
 use super::super::lines::LINE_LIMIT_BYTES;
 use super::*;
 use crate::event_log::Rotation;
@@ -48,10 +49,11 @@ fn connected_to(
         keep: 1,
     };
     let (journal, _) = Journal::start(nowhere, rotation);
-    let feed = Feed::new(&journal, watch::channel(()).1, nowhere.to_path_buf(), 1);
+    let feed = Feed::new(&journal, watch::channel(0).1, nowhere.to_path_buf(), 1);
     let desk = Desk {
         requests,
         feed,
+        bulletin: bulletin().0,
         peers: Arc::clone(peers),
         stop: CancellationToken::new(),
     };
@@ -183,7 +185,7 @@ async fn what_is_too_much_is_counted_and_the_connection_goes_on() {
     for id in 0..=IN_FLIGHT_LIMIT {
         line.writer
             .write_all(
-                format!("{{\"jsonrpc\": \"2.0\", \"id\": {id}, \"method\": \"scan\"}}\n")
+                format!("{{\"jsonrpc\": \"2.0\", \"id\": {id}, \"method\": \"doctor\"}}\n")
                     .as_bytes(),
             )
             .await
@@ -344,10 +346,10 @@ async fn of_what_one_has_asked_one_request_waits_before_those_of_others_and_no_m
     let (requests, mut asked) = mpsc::channel(ROOM);
     let (_listening, mut many, _) = connected_to(&peers, requests.clone());
     let (_listening_too, mut other, _) = connected_to(&peers, requests);
-    let scan = "{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"scan\"}\n";
-    many.write_all(scan.repeat(20).as_bytes()).await.unwrap();
+    let reload = "{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"reload\"}\n";
+    many.write_all(reload.repeat(20).as_bytes()).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let doctor = scan.replace("scan", "doctor");
+    let doctor = reload.replace("reload", "doctor");
     other.write_all(doctor.as_bytes()).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     let mut before = 0;
@@ -355,4 +357,30 @@ async fn of_what_one_has_asked_one_request_waits_before_those_of_others_and_no_m
         before += 1;
     }
     assert_eq!(before, ROOM + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_what_has_long_answers_one_waits_for_so_many_at_a_time() {
+    let mut line = connected(&Peers::new(8));
+    for (method, at_once) in [
+        ("\"scan\"", SCANS_AT_ONCE),
+        ("\"gate\"", SCANS_AT_ONCE),
+        ("\"fix\", \"params\": {\"confirm\": true}", FIXES_AT_ONCE),
+    ] {
+        for id in 0..20 {
+            let request = format!("{{\"jsonrpc\": \"2.0\", \"id\": {id}, \"method\": {method}}}\n");
+            line.say(&request).await;
+        }
+        let mut answered = 0;
+        while answered < 20 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let asked: Vec<Asked> = std::iter::from_fn(|| line.asked.try_recv().ok()).collect();
+            assert_eq!(asked.len(), at_once.min(20 - answered), "{method}");
+            for one in asked {
+                one.answer.send(Ok(Value::Null)).unwrap();
+                line.heard().await.unwrap();
+                answered += 1;
+            }
+        }
+    }
 }

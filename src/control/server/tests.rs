@@ -18,7 +18,7 @@ fn feed() -> Feed {
         keep: 1,
     };
     let (journal, _) = Journal::start(nowhere, rotation);
-    Feed::new(&journal, watch::channel(()).1, nowhere.to_path_buf(), 1)
+    Feed::new(&journal, watch::channel(0).1, nowhere.to_path_buf(), 1)
 }
 
 async fn line_of(stream: &mut BufReader<UnixStream>) -> Value {
