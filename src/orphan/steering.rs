@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -118,6 +119,8 @@ impl Keeps {
     /// So many processes are kept at most, and so many paths, each with where it led: more is a script
     /// that went wrong, and would have to be read at the next start.
     pub const MOST: usize = 4096;
+    /// The paths among them are so long at most, all together: they are in every `status`.
+    pub const MOST_BYTES: usize = 1 << 20;
 
     /// Keeps a process, until it ends.
     ///
@@ -141,8 +144,16 @@ impl Keeps {
         let is_kept = |path: &PathBuf| led_to.is_some_and(|led_to| led_to.contains(path));
         let new_ones: BTreeSet<&PathBuf> = leads_to.iter().filter(|path| !is_kept(path)).collect();
         let more = usize::from(led_to.is_none()) + new_ones.len();
-        let kept: usize = self.paths.values().map(|led_to| 1 + led_to.len()).sum();
-        if more > 0 && kept + more > Self::MOST {
+        let kept = || {
+            self.paths
+                .iter()
+                .flat_map(|(name, led_to)| iter::once(name).chain(led_to))
+        };
+        let long = |path: &PathBuf| path.as_os_str().len();
+        let longer: usize = iter::once(&name).chain(&leads_to).map(long).sum();
+        let is_full = kept().count() + more > Self::MOST
+            || kept().map(long).sum::<usize>() + longer > Self::MOST_BYTES;
+        if more > 0 && is_full {
             return Err(Full);
         }
         self.paths.entry(name).or_default().extend(leads_to);
@@ -163,7 +174,7 @@ impl Keeps {
     pub fn hold(&self, process: &ProcessIdentity, evidence: &Evidence) -> bool {
         let paths = self.paths.iter().flat_map(|(name, led_to)| {
             // By its name, too: where a link leads may have changed.
-            std::iter::once(name).chain(led_to)
+            iter::once(name).chain(led_to)
         });
         self.processes.get(&process.pid) == Some(process)
             || (!self.paths.is_empty() && concerns(evidence, paths))

@@ -22,10 +22,11 @@ const NO_ANSWER: &str = "the disk gave no answer in time";
 const NAME: &str = "steering.json";
 /// What cannot be understood is left there, for its owner.
 const SET_ASIDE: &str = "steering.json.bad";
-/// More than [`Keeps::MOST`] of the longest paths, each byte escaped.
+/// More than [`Keeps::MOST`] processes, and [`Keeps::MOST_BYTES`] of paths, each byte escaped.
 ///
 /// [`Keeps::MOST`]: crate::orphan::steering::Keeps::MOST
-const LIMIT_BYTES: u64 = 512 << 20;
+/// [`Keeps::MOST_BYTES`]: crate::orphan::steering::Keeps::MOST_BYTES
+const LIMIT_BYTES: u64 = 16 << 20;
 
 /// What the owner said before, or nothing. A file that cannot be understood may have held a pause:
 /// then automatic reaping is suspended until somebody resumes it. Changes nothing. Blocking.
@@ -193,8 +194,10 @@ pub fn start_writer(state_dir: &Path, events: mpsc::UnboundedSender<Event>) -> W
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::PathBuf;
 
     use super::*;
+    use crate::orphan::process::{Pid, ProcessIdentity};
     use crate::orphan::steering::Keeps;
 
     #[test]
@@ -249,14 +252,31 @@ mod tests {
     fn as_much_as_may_be_kept_is_read_back() {
         let dir = tempfile::tempdir().unwrap();
         let mut steering = Steering::default();
+        // The longest in JSON: each byte becomes six.
+        let path = |number: usize| PathBuf::from(format!("/{number:03}{}", "\u{1}".repeat(4092)));
+        let longest = Keeps::MOST_BYTES / 4096;
+        for number in 0..longest {
+            steering.keeps.add_path(path(number), Vec::new()).unwrap();
+        }
+        assert!(steering.keeps.add_path("/".into(), Vec::new()).is_err());
+        let process = |pid| ProcessIdentity {
+            pid,
+            start: u64::MAX,
+            unique: u64::MAX,
+        };
+        for pid in 1..=Pid::try_from(Keeps::MOST).unwrap() {
+            steering.keeps.add_process(process(pid)).unwrap();
+        }
+        assert!(steering.keeps.add_process(process(9999)).is_err());
+        write(&dir.path().join(NAME), &steering).unwrap();
+        assert!(load(dir.path()) == steering);
+        // As many short ones.
+        let mut steering = Steering::default();
         for number in 0..Keeps::MOST {
-            // The longest in JSON: each byte becomes six.
-            let path = format!("/{number}{}", "\u{1}".repeat(4080));
+            let path = format!("/{number}");
             steering.keeps.add_path(path.into(), Vec::new()).unwrap();
         }
         assert!(steering.keeps.add_path("/".into(), Vec::new()).is_err());
-        write(&dir.path().join(NAME), &steering).unwrap();
-        assert!(load(dir.path()) == steering);
     }
 
     #[tokio::test]
