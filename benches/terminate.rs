@@ -17,7 +17,7 @@ mod support;
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::io;
+use std::io::{self, BufRead};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::thread;
@@ -35,11 +35,12 @@ use self::support::{
 type Part = fn(&mut Stage) -> Result<Vec<String>>;
 
 /// What can be measured: the name that `--only` takes, the head of its table, the measurement.
-const PARTS: [(&str, &str, Part); 7] = [
+const PARTS: [(&str, &str, Part); 8] = [
     ("stubborn", ENDING, |stage| ending(stage, &STUBBORN)),
     ("obedient", ENDING, |stage| ending(stage, &OBEDIENT)),
     ("families", ENDING, |stage| ending(stage, &FAMILIES)),
     ("reaction", FIGURES, reaction),
+    ("noticed", FIGURES, noticed),
     ("version", FIGURES, version),
     ("scan", SCANNING, scanning),
     ("size", SIZES, sizes),
@@ -61,6 +62,7 @@ const ORPHANS: usize = 35;
 const SCANS: usize = 50;
 const WARM_UP: usize = 3;
 const REACTIONS: usize = 100;
+const NOTICED_ROUNDS: usize = 6;
 const ROUND_TRIPS: usize = 2_000;
 const SLEEPERS: usize = 5_000;
 const RESCAN_INTERVAL: &str = "200ms";
@@ -234,6 +236,38 @@ fn reaction(stage: &mut Stage) -> Result<Vec<String>> {
         }
     }
     Ok(vec![row("an orphan's exit → the result of `fix`", times)])
+}
+
+/// From the end of a deletion to the word that an orphan was detected, on the socket. The interval is an hour.
+fn noticed(stage: &mut Stage) -> Result<Vec<String>> {
+    eprintln!("==> from a deletion to its detection");
+    let mut told = stage.follow()?;
+    let mut times = Vec::new();
+    for _ in 0..NOTICED_ROUNDS {
+        // With the survivor, that makes 35.
+        let coordinators = stage.start(ORPHANS - 1, &[])?;
+        stage.scan()?;
+        for one in &coordinators {
+            // What makes it takes its time.
+            thread::sleep(Duration::from_millis(30));
+            fs::remove_dir_all(&one.workspace)?;
+            let deleted = Instant::now();
+            let pid = format!("\"pid\":{},", one.pid.as_raw_pid());
+            let mut line = String::new();
+            while !(line.contains("\"orphan.detected\"") && line.contains(&pid)) {
+                line.clear();
+                if told.read_line(&mut line)? == 0 {
+                    return Err("the daemon tells nothing any more".into());
+                }
+            }
+            times.push(deleted.elapsed());
+        }
+        stage.fix()?;
+    }
+    Ok(vec![row(
+        "a workspace's deletion → `orphan.detected`",
+        times,
+    )])
 }
 
 fn version(stage: &mut Stage) -> Result<Vec<String>> {

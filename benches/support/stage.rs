@@ -110,6 +110,21 @@ impl Stage {
         result.ok_or_else(|| format!("{method} failed: {line}").into())
     }
 
+    /// A connection on which the daemon tells what happens from now on, a line each.
+    pub(crate) fn follow(&self) -> Result<BufReader<UnixStream>> {
+        let address = self.connection.get_ref().peer_addr()?;
+        let socket = address
+            .as_pathname()
+            .ok_or("the daemon's socket has no name")?;
+        let mut told = BufReader::new(UnixStream::connect(socket)?);
+        told.get_ref().set_read_timeout(Some(ANSWER_LIMIT))?;
+        let request = json!({"jsonrpc": "2.0", "id": 1, "method": "subscribe"});
+        told.get_mut()
+            .write_all(format!("{request}\n").as_bytes())?;
+        told.read_line(&mut String::new())?;
+        Ok(told)
+    }
+
     pub(crate) fn scan(&mut self) -> Result<Value> {
         self.call("scan", &json!({}))
     }

@@ -118,7 +118,12 @@ impl Policy {
             }
         }
         self.respawns.forget_what_is_over(now.moment);
-        let known = seen.iter().filter_map(|sighting| workspace_of(sighting));
+        self.trip(registry, rules, now)
+    }
+
+    /// Suspends automatic reaping, if too many have turned orphan lately.
+    fn trip(&mut self, registry: &Registry, rules: &Rules, now: Now) -> Option<Trip> {
+        let known = registry.coordinators().filter_map(workspace_of);
         let trip = self.breaker.trip(known, rules, now.moment)?;
         if !rules.confirm || self.steering.suspension.is_some() {
             return None;
@@ -166,6 +171,24 @@ impl Policy {
         tracked.take(input, rules, now.moment);
         let counts = reason.is_some_and(|reason| rules.is_listed(reason.kind()));
         was_none && counts && !is_first_scan
+    }
+
+    /// Takes in that these have become orphans, or are none any more, between two scans; and whether that are
+    /// too many.
+    pub fn noticed<'a>(
+        &mut self,
+        changed: impl IntoIterator<Item = &'a Sighting>,
+        registry: &Registry,
+        rules: &Rules,
+        now: Now,
+    ) -> Option<Trip> {
+        for sighting in changed {
+            let turned = self.look_at(sighting, false, rules, now.moment, now);
+            if turned && let Some(workspace) = workspace_of(sighting) {
+                self.breaker.turned(workspace.clone(), now.moment);
+            }
+        }
+        self.trip(registry, rules, now)
     }
 
     fn unwatched(&mut self, rules: &Rules, now: Now) {

@@ -138,6 +138,28 @@ impl Registry {
         transitions
     }
 
+    /// Takes in one look at a coordinator that is known, between two scans: which counts for no scan, and
+    /// does not take in another program.
+    pub fn observe_again(
+        &mut self,
+        observation: Observation,
+        ephemeral: &EphemeralRules,
+        now: SystemTime,
+    ) -> Option<Transition> {
+        let identity = observation.record.identity;
+        let before = self.known.get(&identity)?.clone();
+        if before.observation.coordinator != observation.coordinator {
+            return None;
+        }
+        let sighting = Sighting {
+            sightings: before.sightings,
+            ..sight(Some(&before), observation, ephemeral, now)
+        };
+        let transition = transition(Some(before), &sighting);
+        self.known.insert(identity, sighting);
+        transition
+    }
+
     /// Forgets whoever is none of the daemon's business any more.
     pub fn forget_others(&mut self, is_covered: impl Fn(&Sighting) -> bool) -> Vec<Transition> {
         let known = std::mem::take(&mut self.known);

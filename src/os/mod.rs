@@ -21,3 +21,4 @@ pub mod programs;
 pub mod service;
 pub mod signals;
 pub mod view;
+pub mod watch;

@@ -7,6 +7,7 @@ mod asking;
 mod ending;
 mod fixing;
 mod health;
+mod noticing;
 mod reaping;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 use self::asking::Waiting;
 use self::ending::Lost;
 use self::fixing::Fixing;
+use self::noticing::Touched;
 use super::event::{Around, Effect, Event, Loaded, Ticket};
 use super::request::Refusal;
 use super::settings::Settings;
@@ -52,6 +54,12 @@ pub struct Dispatcher {
     is_steering_owed: bool,
     obstacles: Vec<Obstacle>,
     is_scanning: bool,
+    /// That is no scan, but a look at some.
+    is_looking: bool,
+    /// It became time for a scan meanwhile.
+    is_tick_due: bool,
+    /// To be looked at as soon as nobody looks.
+    touched: Touched,
     scan_began: Option<Moment>,
     scan_lag: Duration,
     /// Waits for the scan that runs.
@@ -99,6 +107,9 @@ impl Dispatcher {
             is_steering_owed: false,
             obstacles: Vec::new(),
             is_scanning: false,
+            is_looking: false,
+            is_tick_due: false,
+            touched: Touched::new(),
             scan_began: None,
             scan_lag: Duration::ZERO,
             scanned_for: Vec::new(),
@@ -130,6 +141,8 @@ impl Dispatcher {
                 around,
                 took,
             } => self.scanned(observations, around, took, now, &mut effects),
+            Event::Touched(touched) => self.touched(touched, &mut effects),
+            Event::Looked(observations) => self.looked(observations, now, &mut effects),
             Event::Asked {
                 ticket,
                 peer,
@@ -157,7 +170,9 @@ impl Dispatcher {
 
     fn tick(&mut self, now: Now, effects: &mut Vec<Effect>) {
         // Never two at once: a tick that comes during a scan is skipped.
-        if self.is_scanning {
+        if self.is_looking {
+            self.is_tick_due = true;
+        } else if self.is_scanning {
             self.counters.skipped_ticks += 1;
         }
         self.scan_if_idle(now, effects);
@@ -255,6 +270,8 @@ impl Dispatcher {
         }
         if !self.queued.is_empty() {
             self.scan_if_idle(now, effects);
+        } else {
+            self.look_if_idle(effects);
         }
     }
 

@@ -6,9 +6,11 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::checkup::{Doctor, Running, Subject};
@@ -19,6 +21,7 @@ use super::run::{Asked, LoadConfig};
 use super::scan::{Look, Scanner, on_blocking_pool};
 use super::settings::{Settings, with_real_paths};
 use super::turns::Turns;
+use super::watching::Watch;
 use super::{steering_file, termination, ways};
 use crate::event_log;
 use crate::orphan::evidence::normalised;
@@ -57,6 +60,7 @@ pub(super) struct Engine {
     pub(super) surveys: Turns,
     pub(super) identifications: Turns,
     pub(super) ways: Turns,
+    pub(super) watch: Option<Watch>,
     pub(super) waiting: HashMap<Ticket, oneshot::Sender<Answer>>,
     pub(super) next_ticket: Ticket,
     /// Those under way.
@@ -106,6 +110,7 @@ impl Engine {
                 memories,
                 kept,
             } => self.scan(sweep, memories, kept),
+            Effect::Look(targets) => self.look(targets),
             Effect::GoOn => {
                 let _ = self.events.send(Event::GoOn);
             }
@@ -194,6 +199,28 @@ impl Engine {
         });
     }
 
+    fn look(&self, targets: Vec<(ProcessIdentity, Memory)>) {
+        let (scanner, settings) = (self.scanner.clone(), Arc::clone(&self.settings));
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            let look = tokio::spawn(async move {
+                let looks = targets.iter().map(|(identity, memory)| async {
+                    let (look, _) = scanner.look(identity.pid, memory, &settings).await;
+                    match look {
+                        Look::Coordinator(seen) if seen.record.identity == *identity => Some(*seen),
+                        // The next scan says what became of it.
+                        _ => None,
+                    }
+                });
+                // None of them is on a disk that hangs; if one is now, the scan says so.
+                let looked = timeout(2 * settings.probe_timeout, join_all(looks)).await;
+                looked.unwrap_or_default()
+            });
+            let looked = look.await.unwrap_or_default();
+            let _ = events.send(Event::Looked(looked.into_iter().flatten().collect()));
+        });
+    }
+
     fn identify(&self, ticket: Ticket, what: Kept, is_kept: bool) {
         let events = self.events.clone();
         let limit = self.settings.probe_timeout;
@@ -251,7 +278,7 @@ impl Engine {
         tokio::spawn(async move {
             // One after the other: the last word is the last that was asked for. One that hangs keeps its
             // thread, and the turn, and those that wait for that give up.
-            let turn = tokio::time::timeout(CONFIG_LIMIT, turn.lock_owned()).await;
+            let turn = timeout(CONFIG_LIMIT, turn.lock_owned()).await;
             let loaded = match (load, turn) {
                 (Some(LoadConfig(load)), Ok(turn)) => {
                     let load = move || {
@@ -399,7 +426,7 @@ impl Engine {
                 };
                 on_blocking_pool(termination::SNAPSHOT_LIMIT, survey).await
             };
-            let found = tokio::time::timeout(termination::SNAPSHOT_LIMIT, found).await;
+            let found = timeout(termination::SNAPSHOT_LIMIT, found).await;
             let found = found.ok().flatten().unwrap_or_default();
             // What was not found out in time is not known of any of them.
             let found = found.iter().map(Option::as_ref);

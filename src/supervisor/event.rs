@@ -42,6 +42,10 @@ pub enum Event {
         /// How long it took.
         took: Duration,
     },
+    /// The workspaces of these may have gone.
+    Touched(Vec<ProcessIdentity>),
+    /// Some were looked at between two scans; of whom nothing is in here, nothing was found out.
+    Looked(Vec<Observation>),
     /// Somebody asks.
     Asked {
         /// For the answer.
@@ -100,7 +104,10 @@ impl Event {
             Self::Asked { request, .. } => {
                 matches!(request, Request::Pause { .. } | Request::Resume)
             }
+            // Who is looked at for that is told of when it was.
+            Self::Touched(_) => false,
             Self::Scanned { .. }
+            | Self::Looked(_)
             | Self::Identified { .. }
             | Self::Kept { .. }
             | Self::AuditIsBack
@@ -123,6 +130,8 @@ pub enum Effect {
         /// Processes that are kept as long as they live.
         kept: Vec<ProcessIdentity>,
     },
+    /// Look at these alone; the answer is [`Event::Looked`].
+    Look(Vec<(ProcessIdentity, Memory)>),
     /// Let others have their turn, and then go on, with [`Event::GoOn`].
     GoOn,
     /// Start ending orphans; each answers with [`Event::Ended`].

@@ -20,4 +20,5 @@ pub mod steering_file;
 pub mod termination;
 mod turns;
 pub mod vital;
+mod watching;
 mod ways;

@@ -20,6 +20,7 @@ use super::scan::Scanner;
 use super::settings::Settings;
 use super::steering_file;
 use super::turns::Turns;
+use super::watching::Watch;
 use crate::orphan::steering::Steering;
 use crate::os::clock;
 use crate::os::service::ServiceManager;
@@ -108,7 +109,7 @@ impl Supervisor {
             load_config: self.load_config,
             state_dir: self.state_dir,
             keep_segments: self.keep_segments,
-            events,
+            events: events.clone(),
             config_turn: Arc::default(),
             event_reads: Turns::of_event_reads(),
             explanations: Turns::of_explanations(),
@@ -116,6 +117,8 @@ impl Supervisor {
             surveys: Turns::of_surveys(),
             identifications: Turns::of_identifications(),
             ways: Turns::of_ways(),
+            // Who answers once and is gone needs not be told.
+            watch: self.interval.and_then(|_| Watch::begin(events.clone())),
             waiting: HashMap::new(),
             next_ticket: 0,
             waves: JoinSet::new(),
@@ -157,9 +160,13 @@ impl Supervisor {
                 }
             };
             let may_change = event.may_change_the_state();
+            let has_looked = matches!(event, Event::Scanned { .. } | Event::Looked(_));
             let now = clock::now();
             let effects = dispatcher.handle_event(event, now);
             reporter.report(&dispatcher, now);
+            if has_looked && let Some(watch) = &engine.watch {
+                watch.set(dispatcher.workspaces());
+            }
             if may_change {
                 self.changes.send_modify(|changes| *changes += 1);
             }

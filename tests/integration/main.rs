@@ -31,6 +31,8 @@ mod moved;
 #[cfg(target_os = "linux")]
 mod not_judged;
 #[cfg(target_os = "linux")]
+mod noticing;
+#[cfg(target_os = "linux")]
 mod recognising;
 #[cfg(target_os = "linux")]
 mod volumes;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Dispatcher;
 use crate::orphan::clock::Now;
 use crate::orphan::event::{Actor, Event as Fact, HeldBy};
+use crate::orphan::policy::breaker::Trip;
 use crate::orphan::registry::Sighting;
 use crate::orphan::steering::{Full, Kept};
 use crate::orphan::view::Obstacle;
@@ -44,7 +45,14 @@ impl Dispatcher {
     pub(super) fn be_patient(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let rules = &self.settings.reap;
         let looked_at = self.scan_began.unwrap_or(now.moment);
-        if let Some(trip) = self.policy.looked(&self.registry, rules, looked_at, now) {
+        let trip = self.policy.looked(&self.registry, rules, looked_at, now);
+        self.tripped(trip, effects);
+        self.end_past_pause(now, effects);
+    }
+
+    /// Automatic reaping has suspended itself, if it has.
+    pub(super) fn tripped(&mut self, trip: Option<Trip>, effects: &mut Vec<Effect>) {
+        if let Some(trip) = trip {
             let why = self.policy.steering().suspension.clone();
             effects.push(Effect::Record(vec![Fact::ReapSuspended {
                 by: HeldBy::Breaker {
@@ -55,7 +63,6 @@ impl Dispatcher {
             }]));
             self.steered(None, effects);
         }
-        self.end_past_pause(now, effects);
     }
 
     /// Does by itself what the policy allows, after a scan.

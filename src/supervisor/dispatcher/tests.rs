@@ -4,6 +4,7 @@ mod any_order;
 mod facts;
 mod fixing;
 mod health;
+mod noticing;
 mod reaping;
 mod reloading;
 mod scanning;
@@ -139,6 +140,10 @@ impl Daemon {
     fn perform(&mut self, effect: Effect) -> String {
         match effect {
             Effect::Scan { .. } => "scan".to_owned(),
+            Effect::Look(targets) => {
+                let pids: Vec<Pid> = targets.iter().map(|(identity, _)| identity.pid).collect();
+                format!("look at {pids:?}")
+            }
             Effect::Terminate(wave) => {
                 let pids: Vec<Pid> = wave
                     .targets

@@ -14,6 +14,12 @@ enum Step {
     /// The scan that runs ends, and has seen these as alive, orphan or not at all.
     Scanned(Vec<Option<bool>>),
     ScanFails,
+    /// The workspaces of these may have gone.
+    Touched(Vec<Pid>),
+    /// The look that runs ends, and has seen these as alive, orphan or not at all.
+    Looked(Vec<Option<bool>>),
+    /// The others have had their turn.
+    GoOn,
     Scan,
     Gate,
     Fix,
@@ -35,6 +41,9 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::Tick),
         8 => seen().prop_map(Step::Scanned),
         1 => Just(Step::ScanFails),
+        3 => vec(10..14_u32, 0..3).prop_map(Step::Touched),
+        4 => seen().prop_map(Step::Looked),
+        2 => Just(Step::GoOn),
         2 => Just(Step::Scan),
         1 => Just(Step::Gate),
         3 => Just(Step::Fix),
@@ -48,6 +57,8 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Default)]
 struct World {
     scans_running: usize,
+    looks_running: usize,
+    turns_due: usize,
     under_way: Vec<Sighting>,
     asked: BTreeSet<Ticket>,
     exits: usize,
@@ -69,7 +80,16 @@ impl World {
                     prop_assert!(!self.is_stopping);
                     self.scans_running += 1;
                     prop_assert_eq!(self.scans_running, 1, "two scans at once");
+                    prop_assert_eq!(self.looks_running, 0, "a scan during a look");
                 }
+                Effect::Look(targets) => {
+                    prop_assert!(!self.is_stopping);
+                    prop_assert!(!targets.is_empty());
+                    self.looks_running += 1;
+                    prop_assert_eq!(self.looks_running, 1, "two looks at once");
+                    prop_assert_eq!(self.scans_running, 0, "a look during a scan");
+                }
+                Effect::GoOn => self.turns_due += 1,
                 Effect::Terminate(wave) => {
                     prop_assert!(!self.is_stopping, "no new kill starts");
                     prop_assert!(!wave.targets.is_empty());
@@ -107,17 +127,24 @@ impl World {
         let request = match step {
             Step::Tick => return Some(Event::Tick),
             Step::Scanned(_) | Step::ScanFails if self.scans_running == 0 => return None,
+            Step::Looked(_) if self.looks_running == 0 => return None,
+            Step::GoOn if self.turns_due == 0 => return None,
+            Step::GoOn => {
+                self.turns_due -= 1;
+                return Some(Event::GoOn);
+            }
+            Step::Touched(pids) => {
+                let identities = pids.into_iter().map(|pid| alive(pid).record.identity);
+                return Some(Event::Touched(identities.collect()));
+            }
+            Step::Looked(seen) => {
+                self.looks_running = 0;
+                return Some(Event::Looked(observations(seen)));
+            }
             Step::Scanned(seen) => {
                 self.scans_running = 0;
-                let seen = (10..)
-                    .zip(seen)
-                    .filter_map(|(pid, is_alive)| match is_alive {
-                        Some(true) => Some(alive(pid)),
-                        Some(false) => Some(orphan(pid)),
-                        None => None,
-                    });
                 return Some(Event::Scanned {
-                    observations: Ok(seen.collect()),
+                    observations: Ok(observations(seen)),
                     around: clear(),
                     took: TOOK,
                 });
@@ -163,6 +190,16 @@ impl World {
     }
 }
 
+fn observations(seen: Vec<Option<bool>>) -> Vec<Observation> {
+    let seen = (10..).zip(seen);
+    seen.filter_map(|(pid, is_alive)| match is_alive {
+        Some(true) => Some(alive(pid)),
+        Some(false) => Some(orphan(pid)),
+        None => None,
+    })
+    .collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -180,8 +217,16 @@ proptest! {
             }
         }
         // Let everything that was begun end, and stop: everybody is answered, and it is over.
-        while world.scans_running > 0 || !world.under_way.is_empty() {
-            for step in [Step::Scanned(vec![]), Step::Ended(0, KILLED)] {
+        while world.scans_running + world.looks_running + world.turns_due > 0
+            || !world.under_way.is_empty()
+        {
+            let ends = [
+                Step::Scanned(vec![]),
+                Step::Looked(vec![]),
+                Step::GoOn,
+                Step::Ended(0, KILLED),
+            ];
+            for step in ends {
                 if let Some(event) = world.event(step, 0) {
                     world.watch(&mut daemon, event)?;
                 }

@@ -1,0 +1,349 @@
+//! inotify(7): one descriptor, and a watch on each directory and on the one above it. The latter tells of a
+//! deletion at once, the former only when nobody works in the directory any more; it tells of an unmount.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::inotify::{
+    CreateFlags, ReadFlags, Reader, WatchFlags, add_watch, init, remove_watch,
+};
+use rustix::io::Errno;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// What is asked of each of them, whatever it is watched for: a second watch on a directory takes the place of
+/// the first.
+const WANTED: WatchFlags = WatchFlags::DELETE
+    .union(WatchFlags::MOVED_FROM)
+    .union(WatchFlags::DELETE_SELF)
+    .union(WatchFlags::MOVE_SELF)
+    .union(WatchFlags::ONLYDIR);
+/// What says that a directory itself is not where it was.
+const OF_ITSELF: ReadFlags = ReadFlags::DELETE_SELF
+    .union(ReadFlags::MOVE_SELF)
+    .union(ReadFlags::UNMOUNT)
+    .union(ReadFlags::IGNORED);
+
+/// Directories that are watched.
+#[derive(Debug)]
+pub struct Directories {
+    inotify: AsyncFd<OwnedFd>,
+    table: Mutex<Table>,
+}
+
+impl Directories {
+    /// Nothing is watched yet. To be called in a runtime.
+    ///
+    /// # Errors
+    /// If the kernel gives no inotify descriptor (inotify_init1(2)).
+    pub fn new() -> io::Result<Self> {
+        let inotify = init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
+        // SAFETY: it owns the descriptor, and nothing else closes or registers that.
+        #[expect(unsafe_code, reason = "tokio has no safe form of this")]
+        let inotify = unsafe { AsyncFd::register_with_interest(inotify, Interest::READABLE) };
+        Ok(Self {
+            inotify: inotify.map_err(io::Error::from)?,
+            table: Mutex::default(),
+        })
+    }
+
+    /// From now on these are watched, and no others; those that cannot be are not. Real paths. Blocks where
+    /// a path does.
+    pub fn watch(&self, wanted: &BTreeSet<PathBuf>) {
+        let (given_up, new) = {
+            let mut table = self.table();
+            let given_up: Vec<PathBuf> = table.places.keys().cloned().collect();
+            let given_up = given_up.into_iter().filter(|path| !wanted.contains(path));
+            let unwatched: Vec<i32> = given_up.flat_map(|path| table.forget(&path)).collect();
+            let new = wanted
+                .iter()
+                .filter(|path| !table.places.contains_key(*path));
+            (
+                unwatched,
+                new.take(super::MOST).cloned().collect::<Vec<_>>(),
+            )
+        };
+        self.unwatch(&given_up);
+        for path in new {
+            let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
+                continue;
+            };
+            if self.table().places.len() >= super::MOST {
+                return;
+            }
+            // Not under the lock: they may block.
+            let add = |path: &Path| add_watch(self.inotify.get_ref(), path, WANTED);
+            match (add(above), add(&path)) {
+                (Ok(above), Ok(itself)) => self.table().add(&path, name, above, itself),
+                (above, itself) => {
+                    let table = self.table();
+                    let half: Vec<i32> = [above, itself].into_iter().flatten().collect();
+                    let is_needed = |watch: &&i32| table.watches.contains_key(*watch);
+                    let unneeded: Vec<i32> = half
+                        .iter()
+                        .filter(|watch| !is_needed(watch))
+                        .copied()
+                        .collect();
+                    drop(table);
+                    self.unwatch(&unneeded);
+                    let full = |error| matches!(error, Errno::NOSPC | Errno::NOMEM);
+                    if above.is_err_and(full) || itself.is_err_and(full) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next of them that may not be where they were. They are not watched any more.
+    ///
+    /// # Errors
+    /// If the kernel tells nothing any more.
+    pub async fn next(&self) -> io::Result<BTreeSet<PathBuf>> {
+        loop {
+            let mut ready = self.inotify.readable().await?;
+            let (touched, unwatched) = self.read()?;
+            ready.clear_ready();
+            self.unwatch(&unwatched);
+            if !touched.is_empty() {
+                return Ok(touched);
+            }
+        }
+    }
+
+    /// Everything that has happened by now: who is concerned, and what need not be watched any more.
+    fn read(&self) -> io::Result<(BTreeSet<PathBuf>, Vec<i32>)> {
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut events = Reader::new(self.inotify.get_ref(), &mut buffer);
+        let (mut touched, mut unwatched) = (BTreeSet::new(), Vec::new());
+        loop {
+            let event = match events.next() {
+                Ok(event) => event,
+                Err(Errno::WOULDBLOCK) => return Ok((touched, unwatched)),
+                Err(Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let name = event
+                .file_name()
+                .map(|name| OsStr::from_bytes(name.to_bytes()));
+            let mut table = self.table();
+            for path in table.concerned(event.wd(), event.events(), name) {
+                unwatched.extend(table.forget(&path));
+                touched.insert(path);
+            }
+        }
+    }
+
+    fn unwatch(&self, watches: &[i32]) {
+        for watch in watches {
+            // It may be gone by itself.
+            let _ = remove_watch(self.inotify.get_ref(), *watch);
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Which watch is there for what.
+#[derive(Debug, Default)]
+struct Table {
+    /// By directory: the watch on the one above, and its own.
+    places: BTreeMap<PathBuf, (i32, i32)>,
+    watches: HashMap<i32, Watched>,
+}
+
+/// Why a directory is watched.
+#[derive(Debug, Default)]
+struct Watched {
+    /// It is one of them, by these paths.
+    itself: BTreeSet<PathBuf>,
+    /// It is above some of them.
+    below: HashMap<OsString, PathBuf>,
+}
+
+impl Table {
+    fn add(&mut self, path: &Path, name: &OsStr, above: i32, itself: i32) {
+        self.places.insert(path.to_path_buf(), (above, itself));
+        let watched = self.watches.entry(above).or_default();
+        watched
+            .below
+            .insert(name.to_os_string(), path.to_path_buf());
+        let watched = self.watches.entry(itself).or_default();
+        watched.itself.insert(path.to_path_buf());
+    }
+
+    /// Which directories something that happened concerns.
+    fn concerned(&self, watch: i32, events: ReadFlags, name: Option<&OsStr>) -> Vec<PathBuf> {
+        if events.contains(ReadFlags::QUEUE_OVERFLOW) {
+            return self.places.keys().cloned().collect();
+        }
+        let Some(watched) = self.watches.get(&watch) else {
+            return Vec::new();
+        };
+        if events.intersects(OF_ITSELF) {
+            let below = watched.below.values();
+            return watched.itself.iter().chain(below).cloned().collect();
+        }
+        let named = name.and_then(|name| watched.below.get(name));
+        named.into_iter().cloned().collect()
+    }
+
+    /// Forgets a directory. Gives the watches that nobody needs any more.
+    fn forget(&mut self, path: &Path) -> Vec<i32> {
+        let Some((above, itself)) = self.places.remove(path) else {
+            return Vec::new();
+        };
+        if let Some(watched) = self.watches.get_mut(&above) {
+            watched.below.retain(|_, below| below != path);
+        }
+        if let Some(watched) = self.watches.get_mut(&itself) {
+            watched.itself.remove(path);
+        }
+        let mut unneeded = Vec::new();
+        for watch in [above, itself] {
+            let is_needed =
+                |watched: &Watched| !(watched.itself.is_empty() && watched.below.is_empty());
+            if self
+                .watches
+                .get(&watch)
+                .is_some_and(|watched| !is_needed(watched))
+            {
+                self.watches.remove(&watch);
+                unneeded.push(watch);
+            }
+        }
+        unneeded
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use super::*;
+
+    struct Place {
+        _directory: tempfile::TempDir,
+        top: PathBuf,
+        directories: Directories,
+    }
+
+    fn place() -> Place {
+        let directory = tempfile::tempdir().unwrap();
+        let top = directory.path().canonicalize().unwrap();
+        Place {
+            _directory: directory,
+            top,
+            directories: Directories::new().unwrap(),
+        }
+    }
+
+    impl Place {
+        fn at(&self, path: &str) -> PathBuf {
+            self.top.join(path)
+        }
+
+        fn make(&self, paths: &[&str]) -> BTreeSet<PathBuf> {
+            let made = paths.iter().map(|path| self.at(path));
+            made.inspect(|path| fs::create_dir_all(path).unwrap())
+                .collect()
+        }
+
+        async fn touched(&self) -> Vec<PathBuf> {
+            let next = tokio::time::timeout(Duration::from_secs(60), self.directories.next());
+            next.await.unwrap().unwrap().into_iter().collect()
+        }
+
+        async fn is_quiet(&self) -> bool {
+            // Whatever happened is there already: the kernel tells at once.
+            let next = tokio::time::timeout(Duration::from_millis(50), self.directories.next());
+            next.await.is_err()
+        }
+
+        fn watches(&self) -> usize {
+            self.directories.table().watches.len()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_deletion_and_a_move_are_told_of_and_nothing_else() {
+        let place = place();
+        let wanted = place.make(&["a/ws", "a/other", "b/ws"]);
+        place.directories.watch(&wanted);
+        fs::write(place.at("a/ws/file"), "x").unwrap();
+        fs::remove_file(place.at("a/ws/file")).unwrap();
+        fs::create_dir(place.at("a/nobody's")).unwrap();
+        fs::remove_dir(place.at("a/nobody's")).unwrap();
+        assert!(place.is_quiet().await);
+        fs::remove_dir(place.at("a/ws")).unwrap();
+        assert_eq!(place.touched().await, [place.at("a/ws")]);
+        fs::rename(place.at("b/ws"), place.at("b/elsewhere")).unwrap();
+        assert_eq!(place.touched().await, [place.at("b/ws")]);
+        assert!(place.is_quiet().await);
+        // The other one, and what is above it.
+        assert_eq!(place.watches(), 2);
+        // What is above it may go elsewhere as well.
+        fs::rename(place.at("a"), place.at("c")).unwrap();
+        assert_eq!(place.touched().await, [place.at("a/other")]);
+        assert_eq!(place.watches(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_deletion_is_told_of_although_somebody_works_there() {
+        let place = place();
+        let wanted = place.make(&["ws"]);
+        place.directories.watch(&wanted);
+        let _held = fs::File::open(place.at("ws")).unwrap();
+        fs::remove_dir(place.at("ws")).unwrap();
+        assert_eq!(place.touched().await, [place.at("ws")]);
+    }
+
+    #[tokio::test]
+    async fn one_that_was_made_again_is_watched_again() {
+        let place = place();
+        let wanted = place.make(&["ws", "ws/inner"]);
+        for _ in 0..3 {
+            place.directories.watch(&wanted);
+            assert_eq!(place.watches(), 3);
+            fs::remove_dir_all(place.at("ws")).unwrap();
+            let mut touched = BTreeSet::new();
+            while touched.len() < 2 {
+                touched.extend(place.touched().await);
+            }
+            assert_eq!(touched, wanted);
+            place.make(&["ws", "ws/inner"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_wanted_any_more_is_not_watched() {
+        let place = place();
+        let wanted = place.make(&["a/ws", "b/ws"]);
+        place.directories.watch(&wanted);
+        let only = BTreeSet::from([place.at("b/ws")]);
+        place.directories.watch(&only);
+        assert_eq!(place.watches(), 2);
+        fs::remove_dir(place.at("a/ws")).unwrap();
+        assert!(place.is_quiet().await);
+        place
+            .directories
+            .watch(&BTreeSet::from([place.at("nowhere/ws")]));
+        assert_eq!(place.watches(), 0);
+        // Never more than so many.
+        let many: Vec<String> = (0..=super::super::MOST)
+            .map(|number| format!("c/{number}"))
+            .collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        place.directories.watch(&place.make(&many));
+        assert_eq!(place.watches(), super::super::MOST + 1);
+    }
+}

@@ -1,0 +1,28 @@
+//! Where nobody is told of anything.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+
+/// Directories that are watched: none.
+#[derive(Debug)]
+pub struct Directories;
+
+impl Directories {
+    /// # Errors
+    /// Always: there is nothing of that kind here yet.
+    pub fn new() -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Watches nothing.
+    pub fn watch(&self, _: &BTreeSet<PathBuf>) {}
+
+    /// Waits for ever.
+    ///
+    /// # Errors
+    /// None.
+    pub async fn next(&self) -> io::Result<BTreeSet<PathBuf>> {
+        std::future::pending().await
+    }
+}

@@ -1,0 +1,130 @@
+//! Looks between two scans.
+
+use super::*;
+
+/// One with a healthy coordinator 10, and 11 and 12.
+fn watching() -> Daemon {
+    Daemon::ready(vec![alive(10), alive(11), alive(12)])
+}
+
+fn touched(daemon: &mut Daemon, pids: &[Pid]) -> Vec<String> {
+    let identities = pids.iter().map(|pid| alive(*pid).record.identity);
+    daemon.take(Event::Touched(identities.collect()))
+}
+
+fn looked(daemon: &mut Daemon, seen: Vec<Observation>) -> Vec<String> {
+    daemon.take(Event::Looked(seen))
+}
+
+#[test]
+fn a_workspace_that_may_have_gone_is_looked_at_at_once_and_it_alone() {
+    let mut daemon = watching();
+    assert_eq!(touched(&mut daemon, &[11]), ["look at [11]"]);
+    let effects = looked(&mut daemon, vec![orphan(11)]);
+    assert_eq!(effects, ["record orphan.detected 11"]);
+    // The next scan finds nothing new.
+    assert_eq!(daemon.take(Event::Tick), ["scan"]);
+    assert_eq!(
+        daemon.scanned(vec![alive(10), orphan(11), alive(12)]),
+        [""; 0]
+    );
+    assert_eq!(touched(&mut daemon, &[11]), ["look at [11]"]);
+    let effects = looked(&mut daemon, vec![alive(11)]);
+    assert_eq!(effects, ["record orphan.cleared 11"]);
+}
+
+#[test]
+fn who_is_not_known_or_could_not_be_looked_at_is_left_to_the_next_scan() {
+    let mut daemon = watching();
+    assert_eq!(touched(&mut daemon, &[99]), [""; 0]);
+    assert_eq!(touched(&mut daemon, &[10, 11]), ["look at [10, 11]"]);
+    assert_eq!(looked(&mut daemon, vec![]), [""; 0]);
+    // Another program, and somebody new: for a scan.
+    touched(&mut daemon, &[10]);
+    let another = without_witness()
+        .path(missing())
+        .at("/elsewhere")
+        .observed(10);
+    assert_eq!(looked(&mut daemon, vec![another, orphan(50)]), [""; 0]);
+    daemon.ask(1, Request::Status);
+    assert_eq!(daemon.result(1)["last_scan"]["orphans"], 0);
+}
+
+#[test]
+fn nobody_looks_while_somebody_looks() {
+    let mut daemon = watching();
+    assert_eq!(daemon.take(Event::Tick), ["scan"]);
+    // What the scan says may be older than that.
+    assert_eq!(touched(&mut daemon, &[11]), [""; 0]);
+    assert_eq!(touched(&mut daemon, &[12]), [""; 0]);
+    let effects = daemon.scanned(vec![alive(10), alive(11), alive(12)]);
+    assert_eq!(effects, ["look at [11, 12]"]);
+    // A tick and a request wait for the look, and get a scan.
+    assert_eq!(touched(&mut daemon, &[10]), [""; 0]);
+    assert_eq!(daemon.take(Event::Tick), [""; 0]);
+    let effects = looked(&mut daemon, vec![orphan(11), alive(12)]);
+    assert_eq!(effects, ["record orphan.detected 11", "scan"]);
+    let effects = daemon.scanned(vec![alive(10), orphan(11), alive(12)]);
+    assert_eq!(effects, ["look at [10]"]);
+    let request = Request::Scan {
+        workspaces: Vec::new(),
+        survey: None,
+    };
+    assert_eq!(daemon.ask(1, request), [""; 0]);
+    assert_eq!(looked(&mut daemon, vec![alive(10)]), ["scan"]);
+    daemon.ask(2, Request::Status);
+    assert_eq!(daemon.result(2)["counters"]["skipped_ticks"], 0);
+}
+
+#[test]
+fn too_many_that_turn_between_two_scans_suspend_reaping_at_once() {
+    let at = |pid: Pid| format!("/home/me/{pid}");
+    let seen: Vec<_> = (10..20)
+        .map(|pid| healthy().at(&at(pid)).observed(pid))
+        .collect();
+    let mut daemon = Daemon::ready(seen.clone());
+    Arc::make_mut(&mut daemon.dispatcher.settings).reap.confirm = true;
+    let gone: Vec<_> = (10..19)
+        .map(|pid| without_witness().path(missing()).at(&at(pid)).observed(pid))
+        .collect();
+    let identities = gone.iter().map(|one| one.record.identity).collect();
+    daemon.take(Event::Touched(identities));
+    let effects = looked(&mut daemon, gone);
+    assert_eq!(effects.len(), 3, "{effects:?}");
+    assert!(
+        effects[0].starts_with("record orphan.detected 10"),
+        "{effects:?}"
+    );
+    assert_eq!(effects[1..], ["record reap.suspended", "keep"]);
+    let status = daemon.status();
+    assert!(!status["policy"]["suspended"].is_null(), "{status:#}");
+}
+
+#[test]
+fn who_is_being_ended_is_left_to_who_ends_it() {
+    let mut daemon = Daemon::fixing(vec![orphan(10), alive(11)]);
+    assert_eq!(touched(&mut daemon, &[10]), [""; 0]);
+    touched(&mut daemon, &[11]);
+    assert_eq!(looked(&mut daemon, vec![alive(10), alive(11)]), [""; 0]);
+}
+
+#[test]
+fn a_look_ends_nobody_and_counts_for_no_scan() {
+    let mut daemon = Daemon::ready(vec![alive(10)]);
+    let rules = &mut Arc::make_mut(&mut daemon.dispatcher.settings).reap;
+    rules.confirm = true;
+    rules.grace = Duration::ZERO;
+    rules.min_sightings = 2;
+    touched(&mut daemon, &[10]);
+    assert_eq!(
+        looked(&mut daemon, vec![orphan(10)]),
+        ["record orphan.detected 10"]
+    );
+    for _ in 0..5 {
+        assert_eq!(touched(&mut daemon, &[10]), ["look at [10]"]);
+        assert_eq!(looked(&mut daemon, vec![orphan(10)]), [""; 0]);
+    }
+    // The look was the first, and this scan is the second.
+    daemon.take(Event::Tick);
+    assert_eq!(daemon.scanned(vec![orphan(10)]), ["end [10]"]);
+}
