@@ -17,6 +17,8 @@ const WARM_UP: Duration = Duration::from_secs(10);
 /// shows when the scans cease. The pool itself has 80 at most.
 const MORE_FDS: f64 = 4.0;
 const MORE_THREADS: f64 = 80.0;
+/// As many handles on processes as it may have, in waves too: more than there are processes in here.
+const MOST_HANDLES: usize = 300;
 /// What a daemon with nothing to do has at most: as many threads, as many descriptors.
 const RESTING: [f64; 2] = [8.0, 24.0];
 const RESTS_WITHIN: Duration = Duration::from_secs(60);
@@ -77,11 +79,20 @@ impl Daemon {
 
     fn used(&self) -> Result<[f64; 3]> {
         let pid = self.process.id();
-        let count = |what| {
-            let entries = fs::read_dir(format!("/proc/{pid}/{what}"))?;
-            Ok::<_, std::io::Error>(entries.count() as f64)
+        let tasks = fs::read_dir(format!("/proc/{pid}/task"))?;
+        // Those on coordinators come and go with them, and are bounded.
+        let is_handle = |entry: &fs::DirEntry| {
+            let leads = fs::read_link(entry.path()).unwrap_or_default();
+            leads.to_string_lossy().contains("pidfd")
         };
-        Ok([memory(pid, "VmRSS")?, count("fd")?, count("task")?])
+        let files = fs::read_dir(format!("/proc/{pid}/fd"))?.filter_map(std::io::Result::ok);
+        let (handles, others): (Vec<_>, Vec<_>) = files.partition(is_handle);
+        if handles.len() > MOST_HANDLES {
+            let handles = handles.len();
+            return Err(format!("GROWTH: handles on {handles} processes").into());
+        }
+        let resident = memory(pid, "VmRSS")?;
+        Ok([resident, others.len() as f64, tasks.count() as f64])
     }
 
     /// Waits until it has nothing left of all it did, now that it does not scan any more. Gives how many

@@ -160,6 +160,12 @@ impl Registry {
         transition
     }
 
+    /// Takes in that a process has exited, between two scans.
+    pub fn exited(&mut self, identity: &ProcessIdentity) -> Option<Transition> {
+        let known = self.known.remove(identity)?;
+        cleared(known, Cleared::Exited)
+    }
+
     /// Forgets whoever is none of the daemon's business any more.
     pub fn forget_others(&mut self, is_covered: impl Fn(&Sighting) -> bool) -> Vec<Transition> {
         let known = std::mem::take(&mut self.known);

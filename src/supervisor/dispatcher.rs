@@ -142,6 +142,7 @@ impl Dispatcher {
                 took,
             } => self.scanned(observations, around, took, now, &mut effects),
             Event::Touched(touched) => self.touched(touched, &mut effects),
+            Event::Exited(identity) => self.exited(&identity, now, &mut effects),
             Event::Looked(observations) => self.looked(observations, now, &mut effects),
             Event::Asked {
                 ticket,

@@ -44,6 +44,8 @@ pub enum Event {
     },
     /// The workspaces of these may have gone.
     Touched(Vec<ProcessIdentity>),
+    /// This coordinator has exited.
+    Exited(ProcessIdentity),
     /// Some were looked at between two scans; of whom nothing is in here, nothing was found out.
     Looked(Vec<Observation>),
     /// Somebody asks.
@@ -108,6 +110,7 @@ impl Event {
             Self::Touched(_) => false,
             Self::Scanned { .. }
             | Self::Looked(_)
+            | Self::Exited(_)
             | Self::Identified { .. }
             | Self::Kept { .. }
             | Self::AuditIsBack

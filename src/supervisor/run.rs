@@ -118,7 +118,7 @@ impl Supervisor {
             identifications: Turns::of_identifications(),
             ways: Turns::of_ways(),
             // Who answers once and is gone needs not be told.
-            watch: self.interval.and_then(|_| Watch::begin(events.clone())),
+            watch: self.interval.map(|_| Watch::begin(events.clone())),
             waiting: HashMap::new(),
             next_ticket: 0,
             waves: JoinSet::new(),
@@ -165,7 +165,7 @@ impl Supervisor {
             let effects = dispatcher.handle_event(event, now);
             reporter.report(&dispatcher, now);
             if has_looked && let Some(watch) = &engine.watch {
-                watch.set(dispatcher.workspaces());
+                watch.set(dispatcher.coordinators().collect(), dispatcher.workspaces());
             }
             if may_change {
                 self.changes.send_modify(|changes| *changes += 1);

@@ -1,6 +1,6 @@
-//! Which workspaces are watched, whose they are, and who is told when one may have gone.
+//! Whom the daemon watches between two scans: whose workspace may have gone, and who has exited.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,45 +10,66 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::event::Event;
 use crate::orphan::process::ProcessIdentity;
+use crate::os::facts::{self, PinError};
+use crate::os::handle::{OpenError, ProcessHandle};
+use crate::os::host::open_file_limit;
 use crate::os::watch::Directories;
 
 /// How long after one look the next is asked for, at least: whatever happens meanwhile is one.
 const PAUSE: Duration = Duration::from_millis(20);
 
-type Owners = BTreeMap<PathBuf, Vec<ProcessIdentity>>;
+/// Of how many coordinators the exit is awaited, at most: each takes a descriptor …
+const MOST_EXITS: u64 = 256;
+/// … and all of them no more than this part of those that may be open.
+const SHARE_OF_DESCRIPTORS: u64 = 8;
 
-/// A watch on workspaces. It ends when this is dropped.
+type Owners = BTreeMap<PathBuf, Vec<ProcessIdentity>>;
+type Awaited = HashMap<ProcessIdentity, AbortOnDropHandle<()>>;
+
+/// A watch on workspaces, and on coordinators. It ends when this is dropped. Whatever it does not tell of the
+/// next scan finds.
 #[derive(Debug)]
 pub(super) struct Watch {
-    directories: Arc<Directories>,
+    directories: Option<Arc<Directories>>,
     owners: Arc<Mutex<Owners>>,
+    awaited: Arc<Mutex<Awaited>>,
+    most_exits: usize,
+    events: mpsc::UnboundedSender<Event>,
     /// One that hangs keeps its thread: no second one is started beside it.
     turn: Arc<tokio::sync::Mutex<()>>,
-    _listening: AbortOnDropHandle<()>,
+    _listening: Option<AbortOnDropHandle<()>>,
 }
 
 impl Watch {
-    /// Watches nothing yet. None where nobody is told of anything: then there are the scans.
-    pub(super) fn begin(events: mpsc::UnboundedSender<Event>) -> Option<Self> {
-        let directories = match Directories::new() {
-            Ok(directories) => Arc::new(directories),
-            Err(error) => {
-                tracing::debug!(%error, "no workspace is watched");
-                return None;
-            }
-        };
+    /// Watches nobody yet.
+    pub(super) fn begin(events: mpsc::UnboundedSender<Event>) -> Self {
+        let directories = Directories::new()
+            .inspect_err(|error| tracing::debug!(%error, "no workspace is watched"))
+            .ok()
+            .map(Arc::new);
         let owners = Arc::new(Mutex::new(Owners::new()));
-        let listening = listen(Arc::clone(&directories), Arc::clone(&owners), events);
-        Some(Self {
+        let listening = directories.as_ref().map(|directories| {
+            let listening = listen(Arc::clone(directories), Arc::clone(&owners), events.clone());
+            AbortOnDropHandle::new(tokio::spawn(listening))
+        });
+        let descriptors = open_file_limit().unwrap_or_default() / SHARE_OF_DESCRIPTORS;
+        Self {
             directories,
             owners,
+            awaited: Arc::default(),
+            most_exits: usize::try_from(descriptors.min(MOST_EXITS)).unwrap_or_default(),
+            events,
             turn: Arc::default(),
-            _listening: AbortOnDropHandle::new(tokio::spawn(listening)),
-        })
+            _listening: listening,
+        }
     }
 
-    /// From now on these are watched.
-    pub(super) fn set<'a>(&self, workspaces: impl Iterator<Item = (ProcessIdentity, &'a Path)>) {
+    /// From now on these are watched: coordinators, and workspaces.
+    pub(super) fn set<'a>(
+        &self,
+        coordinators: BTreeSet<ProcessIdentity>,
+        workspaces: impl Iterator<Item = (ProcessIdentity, &'a Path)>,
+    ) {
         let mut owners = Owners::new();
         for (identity, path) in workspaces {
             owners.entry(path.to_path_buf()).or_default().push(identity);
@@ -58,11 +79,92 @@ impl Watch {
         let Ok(turn) = Arc::clone(&self.turn).try_lock_owned() else {
             return;
         };
-        let directories = Arc::clone(&self.directories);
+        let new: Vec<ProcessIdentity> = {
+            let mut awaited = lock(&self.awaited);
+            awaited.retain(|identity, _| coordinators.contains(identity));
+            let new = coordinators.iter().filter(|one| !awaited.contains_key(one));
+            let room = self.most_exits.saturating_sub(awaited.len());
+            new.take(room).copied().collect()
+        };
+        let is_another = |directories: &&Arc<Directories>| !directories.are_just(&wanted);
+        let directories = self.directories.as_ref().filter(is_another).cloned();
+        if directories.is_none() && new.is_empty() {
+            return;
+        }
+        let owners = Arc::clone(&self.owners);
+        let (awaited, events) = (Arc::clone(&self.awaited), self.events.clone());
+        let runtime = tokio::runtime::Handle::current();
         tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            directories.watch(&wanted);
+            let missing = directories.map(|directories| directories.watch(&wanted));
+            let whose = whose(&owners, &missing.unwrap_or_default());
+            // The supervisor outlives its watch.
+            if !whose.is_empty() {
+                let _ = events.send(Event::Touched(whose));
+            }
+            for identity in new {
+                match find(identity) {
+                    Found::There(handle) => {
+                        let exit = await_exit(identity, handle, events.clone());
+                        let exit = AbortOnDropHandle::new(runtime.spawn(exit));
+                        lock(&awaited).insert(identity, exit);
+                    }
+                    Found::Gone => {
+                        let _ = events.send(Event::Exited(identity));
+                    }
+                    Found::Unclear => {}
+                }
+            }
         });
+    }
+}
+
+/// What became of a process since it was seen.
+enum Found {
+    There(ProcessHandle),
+    Gone,
+    Unclear,
+}
+
+/// Finds exactly this process. Blocking.
+fn find(identity: ProcessIdentity) -> Found {
+    // The kernel's own number says all, where there is one.
+    let (handle, is_it) = if identity.unique == 0 {
+        match facts::pin(identity.pid) {
+            Ok(pinned) => (pinned.handle, pinned.record.identity == identity),
+            Err(PinError::Gone) => return Found::Gone,
+            Err(_) => return Found::Unclear,
+        }
+    } else {
+        match ProcessHandle::open(identity.pid) {
+            Ok(handle) => {
+                let is_it = handle.unique() == identity.unique;
+                (handle, is_it)
+            }
+            Err(OpenError::Gone) => return Found::Gone,
+            Err(_) => return Found::Unclear,
+        }
+    };
+    match is_it {
+        true => Found::There(handle),
+        false => Found::Gone,
+    }
+}
+
+/// Whose workspaces these are.
+fn whose(owners: &Mutex<Owners>, paths: &BTreeSet<PathBuf>) -> Vec<ProcessIdentity> {
+    let owners = lock(owners);
+    let whose = paths.iter().filter_map(|path| owners.get(path));
+    whose.flatten().copied().collect()
+}
+
+async fn await_exit(
+    identity: ProcessIdentity,
+    handle: ProcessHandle,
+    events: mpsc::UnboundedSender<Event>,
+) {
+    if handle.exited().await.is_ok() {
+        let _ = events.send(Event::Exited(identity));
     }
 }
 
@@ -79,11 +181,7 @@ async fn listen(
                 return;
             }
         };
-        let whose: Vec<ProcessIdentity> = {
-            let owners = lock(&owners);
-            let whose = touched.iter().filter_map(|path| owners.get(path));
-            whose.flatten().copied().collect()
-        };
+        let whose = whose(&owners, &touched);
         if events.send(Event::Touched(whose)).is_err() {
             return;
         }
@@ -91,6 +189,6 @@ async fn listen(
     }
 }
 
-fn lock(owners: &Mutex<Owners>) -> MutexGuard<'_, Owners> {
-    owners.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -53,6 +53,26 @@ fn a_workspace_that_is_deleted_or_moved_is_noticed_when_it_happens() {
 }
 
 #[test]
+fn who_exits_is_known_to_have_when_it_happens() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let mut orphan = world.orphan("gone").start();
+        let mut healthy = world.healthy("shop").start();
+        let daemon = world.daemon();
+        orphan.kill_and_reap();
+        world.event_log().wait_for(orphan.pid, "orphan.cleared");
+        healthy.kill_and_reap();
+        wait_until("it is known to be gone", || {
+            known(&daemon, healthy.pid).is_null()
+        });
+        let scans = daemon.call("status", &json!({}))["counters"]["scans"].clone();
+        assert_eq!(scans, 1);
+        let story = world.event_log().story_of(orphan.pid);
+        assert_eq!(story, ["orphan.detected", "orphan.cleared"]);
+    });
+}
+
+#[test]
 fn of_many_that_are_deleted_at_once_none_is_missed() {
     in_private_pid_namespace(|| {
         let world = World::new();

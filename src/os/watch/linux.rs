@@ -53,11 +53,19 @@ impl Directories {
         })
     }
 
-    /// From now on these are watched, and no others; those that cannot be are not. Real paths. Blocks where
-    /// a path does.
-    pub fn watch(&self, wanted: &BTreeSet<PathBuf>) {
+    /// Whether exactly these are watched.
+    #[must_use]
+    pub fn are_just(&self, wanted: &BTreeSet<PathBuf>) -> bool {
+        self.table().places.keys().eq(wanted)
+    }
+
+    /// From now on these are watched, and no others; those that cannot be are not. Gives those that are not
+    /// there, once each. Real paths. Blocks where a path does.
+    pub fn watch(&self, wanted: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
+        let mut missing = BTreeSet::new();
         let (given_up, new) = {
             let mut table = self.table();
+            table.missing.retain(|path| wanted.contains(path));
             let given_up: Vec<PathBuf> = table.places.keys().cloned().collect();
             let given_up = given_up.into_iter().filter(|path| !wanted.contains(path));
             let unwatched: Vec<i32> = given_up.flat_map(|path| table.forget(&path)).collect();
@@ -75,14 +83,18 @@ impl Directories {
                 continue;
             };
             if self.table().places.len() >= super::MOST {
-                return;
+                break;
             }
             // Not under the lock: they may block.
             let add = |path: &Path| add_watch(self.inotify.get_ref(), path, WANTED);
             match (add(above), add(&path)) {
                 (Ok(above), Ok(itself)) => self.table().add(&path, name, above, itself),
                 (above, itself) => {
-                    let table = self.table();
+                    let mut table = self.table();
+                    let is_missing = |error| matches!(error, Errno::NOENT | Errno::NOTDIR);
+                    if itself.is_err_and(is_missing) && table.missing.insert(path.clone()) {
+                        missing.insert(path);
+                    }
                     let half: Vec<i32> = [above, itself].into_iter().flatten().collect();
                     let is_needed = |watch: &&i32| table.watches.contains_key(*watch);
                     let unneeded: Vec<i32> = half
@@ -94,11 +106,12 @@ impl Directories {
                     self.unwatch(&unneeded);
                     let full = |error| matches!(error, Errno::NOSPC | Errno::NOMEM);
                     if above.is_err_and(full) || itself.is_err_and(full) {
-                        return;
+                        break;
                     }
                 }
             }
         }
+        missing
     }
 
     /// The next of them that may not be where they were. They are not watched any more.
@@ -158,6 +171,8 @@ struct Table {
     /// By directory: the watch on the one above, and its own.
     places: BTreeMap<PathBuf, (i32, i32)>,
     watches: HashMap<i32, Watched>,
+    /// Wanted, and not there.
+    missing: BTreeSet<PathBuf>,
 }
 
 /// Why a directory is watched.
@@ -334,10 +349,14 @@ mod tests {
         assert_eq!(place.watches(), 2);
         fs::remove_dir(place.at("a/ws")).unwrap();
         assert!(place.is_quiet().await);
-        place
-            .directories
-            .watch(&BTreeSet::from([place.at("nowhere/ws")]));
+        assert!(!place.directories.are_just(&wanted) && place.directories.are_just(&only));
+        // What is not there is said once, until it is not wanted any more.
+        let missing = BTreeSet::from([place.at("nowhere/ws"), place.at("b/gone")]);
+        assert_eq!(place.directories.watch(&missing), missing);
+        assert_eq!(place.directories.watch(&missing), BTreeSet::new());
         assert_eq!(place.watches(), 0);
+        place.directories.watch(&only);
+        assert_eq!(place.directories.watch(&missing), missing);
         // Never more than so many.
         let many: Vec<String> = (0..=super::super::MOST)
             .map(|number| format!("c/{number}"))

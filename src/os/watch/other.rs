@@ -15,8 +15,16 @@ impl Directories {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    /// Whether exactly these are watched: none are.
+    #[must_use]
+    pub fn are_just(&self, wanted: &BTreeSet<PathBuf>) -> bool {
+        wanted.is_empty()
+    }
+
     /// Watches nothing.
-    pub fn watch(&self, _: &BTreeSet<PathBuf>) {}
+    pub fn watch(&self, _: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
+        BTreeSet::new()
+    }
 
     /// Waits for ever.
     ///

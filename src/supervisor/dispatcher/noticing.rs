@@ -13,6 +13,11 @@ use crate::orphan::registry::{Observation, Sighting, Transition};
 use crate::supervisor::event::Effect;
 
 impl Dispatcher {
+    /// Everybody who is known.
+    pub(in crate::supervisor) fn coordinators(&self) -> impl Iterator<Item = ProcessIdentity> {
+        self.registry.coordinators().map(Sighting::identity)
+    }
+
     /// The workspaces that are there, by where they lead, and whose they are.
     pub(in crate::supervisor) fn workspaces(
         &self,
@@ -40,6 +45,24 @@ impl Dispatcher {
     ) {
         self.touched.extend(touched);
         self.look_if_idle(effects);
+    }
+
+    /// A coordinator is gone, beyond doubt.
+    pub(super) fn exited(
+        &mut self,
+        identity: &ProcessIdentity,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        // Who ends it says how that went.
+        if self.ending.contains(identity) {
+            return;
+        }
+        if self.is_scanning {
+            self.ended_meanwhile.insert(*identity);
+        }
+        let transition = self.registry.exited(identity);
+        self.note(transition.into_iter().collect(), now, effects);
     }
 
     /// Looks at whoever was touched, unless somebody looks already: the newer look is to be the later one.

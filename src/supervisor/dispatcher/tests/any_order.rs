@@ -16,6 +16,7 @@ enum Step {
     ScanFails,
     /// The workspaces of these may have gone.
     Touched(Vec<Pid>),
+    Exited(Pid),
     /// The look that runs ends, and has seen these as alive, orphan or not at all.
     Looked(Vec<Option<bool>>),
     /// The others have had their turn.
@@ -43,6 +44,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::ScanFails),
         3 => vec(10..14_u32, 0..3).prop_map(Step::Touched),
         4 => seen().prop_map(Step::Looked),
+        1 => (10..14_u32).prop_map(Step::Exited),
         2 => Just(Step::GoOn),
         2 => Just(Step::Scan),
         1 => Just(Step::Gate),
@@ -127,6 +129,7 @@ impl World {
         let request = match step {
             Step::Tick => return Some(Event::Tick),
             Step::Scanned(_) | Step::ScanFails if self.scans_running == 0 => return None,
+            Step::Exited(pid) => return Some(Event::Exited(alive(pid).record.identity)),
             Step::Looked(_) if self.looks_running == 0 => return None,
             Step::GoOn if self.turns_due == 0 => return None,
             Step::GoOn => {

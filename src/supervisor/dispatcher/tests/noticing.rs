@@ -77,6 +77,29 @@ fn nobody_looks_while_somebody_looks() {
 }
 
 #[test]
+fn who_exits_is_known_to_have_at_once_and_stays_so_whatever_an_older_look_says() {
+    let mut daemon = Daemon::ready(vec![orphan(10), alive(11)]);
+    let exited = |pid: Pid| Event::Exited(alive(pid).record.identity);
+    assert_eq!(daemon.take(exited(10)), ["record orphan.cleared 10"]);
+    assert_eq!(daemon.take(exited(10)), [""; 0]);
+    assert_eq!(daemon.take(exited(99)), [""; 0]);
+    daemon.take(Event::Tick);
+    assert_eq!(daemon.take(exited(11)), [""; 0]);
+    assert_eq!(
+        daemon
+            .scanned(vec![orphan(10), orphan(11), alive(12)])
+            .len(),
+        1
+    );
+    touched(&mut daemon, &[12]);
+    assert_eq!(daemon.take(exited(12)), [""; 0]);
+    assert_eq!(looked(&mut daemon, vec![orphan(12)]), [""; 0]);
+    // What a fix ends, it tells of.
+    let mut daemon = Daemon::fixing(vec![orphan(10)]);
+    assert_eq!(daemon.take(exited(10)), [""; 0]);
+}
+
+#[test]
 fn too_many_that_turn_between_two_scans_suspend_reaping_at_once() {
     let at = |pid: Pid| format!("/home/me/{pid}");
     let seen: Vec<_> = (10..20)
