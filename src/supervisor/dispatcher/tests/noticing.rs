@@ -86,10 +86,8 @@ fn who_exits_is_known_to_have_at_once_and_stays_so_whatever_an_older_look_says()
     daemon.take(Event::Tick);
     assert_eq!(daemon.take(exited(11)), [""; 0]);
     assert_eq!(
-        daemon
-            .scanned(vec![orphan(10), orphan(11), alive(12)])
-            .len(),
-        1
+        daemon.scanned(vec![orphan(10), orphan(11), alive(12)]),
+        ["record orphan.detected 10"]
     );
     touched(&mut daemon, &[12]);
     assert_eq!(daemon.take(exited(12)), [""; 0]);
