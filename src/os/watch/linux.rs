@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustix::fs::inotify::{
     CreateFlags, ReadFlags, Reader, WatchFlags, add_watch, init, remove_watch,
@@ -29,6 +30,9 @@ const OF_ITSELF: ReadFlags = ReadFlags::DELETE_SELF
     .union(ReadFlags::MOVE_SELF)
     .union(ReadFlags::UNMOUNT)
     .union(ReadFlags::IGNORED);
+
+/// How long nothing is read after something that concerned nobody. The kernel keeps some 16,000 events.
+const NOISE_PAUSE: Duration = Duration::from_millis(5);
 
 /// Directories that are watched.
 #[derive(Debug)]
@@ -127,6 +131,8 @@ impl Directories {
             if !touched.is_empty() {
                 return Ok(touched);
             }
+            // Where much happens that concerns nobody, that is gone through at once, and not one by one.
+            tokio::time::sleep(NOISE_PAUSE).await;
         }
     }
 
@@ -242,7 +248,6 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::time::Duration;
 
     use super::*;
 
