@@ -2,11 +2,14 @@
 
 use std::io::IsTerminal;
 
-use tracing_appender::non_blocking::WorkerGuard;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
 /// Which logs are wanted, when the environment does not say.
 const DEFAULT_FILTER: &str = "info";
+
+/// How many lines wait at most. There is a place for each from the beginning, and the library's own 128,000 take 4 MB.
+const QUEUED_LINES: usize = 16_384;
 
 /// Keeps the log's writer at work; the last lines go out when it is dropped.
 #[must_use]
@@ -19,7 +22,9 @@ pub struct Logging {
 /// Lines go through a bounded queue to a thread of their own, which drops what it cannot write: a
 /// full disk, or a pipe that nobody reads, must not stop a kill halfway.
 pub fn start() -> Logging {
-    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(QUEUED_LINES)
+        .finish(std::io::stderr());
     let filter = EnvFilter::try_from_env("TEAM_AGENTD_LOG")
         .unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let builder = tracing_subscriber::fmt()
