@@ -263,6 +263,10 @@ fn noticed(stage: &mut Stage) -> Result<Vec<String>> {
             times.push(deleted.elapsed());
         }
         stage.fix()?;
+        // No zombies are left for the scans to go through.
+        for mut one in coordinators {
+            one.process.wait()?;
+        }
     }
     Ok(vec![row(
         "a workspace's deletion → `orphan.detected`",
