@@ -398,7 +398,8 @@ fn followed(mut command: Command, to: To) -> Vec<u8> {
     while said.iter().filter(|byte| **byte == b'\n').count() < 8 {
         assert_ne!(lines.read_until(b'\n', &mut said).unwrap(), 0);
     }
-    signal(child.id(), Signal::INT);
+    // Not SIGINT: where the tests run in the background, that is ignored from the beginning.
+    signal(child.id(), Signal::TERM);
     child.wait().unwrap();
     said
 }
