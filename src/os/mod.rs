@@ -14,6 +14,7 @@ pub mod host;
 #[cfg(target_os = "macos")]
 mod libproc;
 pub mod panics;
+pub mod paths;
 #[cfg(target_os = "linux")]
 mod proc_file;
 pub mod processes;

@@ -12,6 +12,7 @@ use crate::orphan::policy::Rules;
 use crate::orphan::steering::{concerns, is_below_any};
 use crate::orphan::victims::Scope;
 use crate::os::evidence::JudgedUids;
+use crate::os::paths::leads_to;
 
 /// What a scan or a termination has to know of the configuration.
 #[derive(Clone, Debug)]
@@ -121,9 +122,13 @@ pub fn with_real_paths(paths: &[PathBuf]) -> Vec<PathBuf> {
     paths.iter().cloned().chain(real).collect()
 }
 
-/// Links are followed as far as there is anything: what is protected may be deleted by now, and is
-/// to be found below where its parents lead all the same.
+/// Links are followed as far as there is anything: what is protected may be deleted by now, and is to be found
+/// where its parents, or a link to it, lead all the same. What takes back (`..`) something that is not there
+/// is taken by its text: rather too much is protected than too little.
 fn real_path(path: &Path) -> Option<PathBuf> {
+    if let Some(real) = leads_to(path) {
+        return Some(normalised(&real));
+    }
     path.ancestors().find_map(|ancestor| {
         let real = ancestor.canonicalize().ok()?;
         let rest = path.strip_prefix(ancestor).ok()?;

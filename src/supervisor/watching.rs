@@ -137,6 +137,8 @@ fn find(identity: ProcessIdentity) -> Found {
         }
     } else {
         match ProcessHandle::open(identity.pid) {
+            // No number where there was one says nothing.
+            Ok(handle) if handle.unique() == 0 => return Found::Unclear,
             Ok(handle) => {
                 let is_it = handle.unique() == identity.unique;
                 (handle, is_it)

@@ -1,6 +1,7 @@
 //! Kept and protected: whatever is judged, it is not touched.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use serde_json::{Value, json};
 
@@ -169,6 +170,30 @@ fn a_path_is_kept_also_by_where_its_links_lead() {
             assert_eq!(daemon.fix()["killed"], json!([]), "{kept}");
             assert_eq!(world.ctl(["unkeep", path]).code, Some(0));
             assert_eq!(pids(&daemon.fix()["killed"]), [orphan.pid], "{kept}");
+        }
+    });
+}
+
+#[test]
+fn what_is_protected_or_kept_by_a_link_straight_to_it_is_so_after_it_was_deleted() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let orphans = ["protected", "kept", "other"].map(|name| {
+            let orphan = world.healthy(name).real_without_ticks().start();
+            symlink(world.path(name), world.path(format!("link-to-{name}"))).unwrap();
+            fs::remove_dir_all(world.path(name)).unwrap();
+            orphan
+        });
+        let [protected, kept, other] = orphans;
+        let path = world.path("link-to-protected");
+        let settings = Settings::default().with(&format!("[orphan]\nprotect = [{path:?}]"));
+        let daemon = world.daemon_with(&settings);
+        daemon.call("keep", &json!({"path": world.path("link-to-kept")}));
+        let fix = daemon.fix();
+        assert_eq!(pids(&fix["killed"]), [other.pid], "{fix:#}");
+        for spared in [&protected, &kept] {
+            assert!(spared.is_alive());
+            world.event_log().assert_never_signalled(spared.pid);
         }
     });
 }

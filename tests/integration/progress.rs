@@ -128,6 +128,7 @@ fn who_does_not_wait_where_no_daemon_goes_on_is_told_that_it_ends_first_what_is_
             ..Settings::default()
         };
         world.configure(&settings);
+        let survivors = world.survivors();
         let words = ["--embedded", "fix", "--confirm"];
         let (orphan, _) = family(&world, "gone");
         let mut pty = Pty::start(&ctl_command(&world, words), 120, 40);
@@ -173,6 +174,7 @@ fn who_does_not_wait_where_no_daemon_goes_on_is_told_that_it_ends_first_what_is_
         });
         pty.wait_until_given_back();
         assert!(orphan.is_alive());
+        survivors.assert_alive();
     });
 }
 
@@ -217,6 +219,7 @@ fn what_others_wrote_while_it_was_stopped_stays() {
     in_private_pid_namespace(|| {
         let world = World::new();
         let _daemon = daemon(&world, "3s");
+        let survivors = world.survivors();
         let (_orphan, _) = family(&world, "gone");
         let command = ctl_command(&world, ["fix", "--confirm"]);
         let mut pty = Pty::start_as_job(&command, 120, 40);
@@ -230,6 +233,7 @@ fn what_others_wrote_while_it_was_stopped_stays() {
         pty.wait_until("both are there", |screen| {
             screen.contains("by SIGKILL") && screen.contains("Stopped")
         });
+        survivors.assert_alive();
     });
 }
 

@@ -123,3 +123,20 @@ fn a_workspace_that_climbs_is_covered_by_where_it_leads() {
         );
     }
 }
+
+#[test]
+fn what_is_protected_is_so_by_where_it_would_lead() {
+    let place = tempfile::tempdir().unwrap();
+    let top = place.path().canonicalize().unwrap();
+    std::fs::create_dir(top.join("y")).unwrap();
+    symlink("y", top.join("x")).unwrap();
+    symlink("y/gone", top.join("gone")).unwrap();
+    for (path, leads) in [
+        ("x/w", "y/w"),
+        ("gone/w", "y/gone/w"),
+        // What is not there cannot be taken back, but by its text.
+        ("x/gone/../w", "y/w"),
+    ] {
+        assert_eq!(real_path(&top.join(path)), Some(top.join(leads)), "{path}");
+    }
+}
