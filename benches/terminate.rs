@@ -35,8 +35,9 @@ use self::support::{
 type Part = fn(&mut Stage) -> Result<Vec<String>>;
 
 /// What can be measured: the name that `--only` takes, the head of its table, the measurement.
-const PARTS: [(&str, &str, Part); 8] = [
+const PARTS: [(&str, &str, Part); 9] = [
     ("stubborn", ENDING, |stage| ending(stage, &STUBBORN)),
+    ("thousand", ENDING, |stage| ending(stage, &THOUSAND)),
     ("obedient", ENDING, |stage| ending(stage, &OBEDIENT)),
     ("families", ENDING, |stage| ending(stage, &FAMILIES)),
     ("reaction", FIGURES, reaction),
@@ -46,7 +47,7 @@ const PARTS: [(&str, &str, Part); 8] = [
     ("size", SIZES, sizes),
 ];
 const ENDING: &str = "\
-| 35 orphans that … | ours ÷ original | ours | an orphan | original | an orphan | the original leaves |
+| orphans | ours ÷ original | ours | an orphan | original | an orphan | the original leaves |
 |---|---|---|---|---|---|---|";
 const FIGURES: &str = "\
 | how long | median | p99 | worst | of |
@@ -59,6 +60,8 @@ const SIZES: &str = "\
 |---|---|";
 
 const ORPHANS: usize = 35;
+/// Each has to come up.
+const STARTED_AT_ONCE: usize = 100;
 const SCANS: usize = 50;
 const WARM_UP: usize = 3;
 const REACTIONS: usize = 100;
@@ -80,23 +83,31 @@ const POLL_PAUSE: Duration = Duration::from_millis(100);
 /// A kind of orphan, and how many of them the original is measured on.
 struct Kind {
     what: &'static str,
+    count: usize,
     temper: (&'static str, &'static str),
     for_the_original: usize,
 }
 
 const STUBBORN: Kind = Kind {
     what: "ignore SIGTERM",
+    count: ORPHANS,
     temper: ("IGNORE_TERM", "1"),
     // 3.1 s each.
     for_the_original: 3,
 };
+const THOUSAND: Kind = Kind {
+    count: 1_000,
+    ..STUBBORN
+};
 const OBEDIENT: Kind = Kind {
     what: "obey SIGTERM",
+    count: ORPHANS,
     temper: ("IGNORE_TERM", "0"),
     for_the_original: ORPHANS,
 };
 const FAMILIES: Kind = Kind {
     what: "obey SIGTERM, each with a child in its group",
+    count: ORPHANS,
     temper: ("CHILDREN", "1"),
     for_the_original: ORPHANS,
 };
@@ -158,16 +169,21 @@ fn measure(parts: &[(&'static str, Part)], folder: &Path) -> Result<()> {
 /// From the request to the answer, which includes a fresh scan, every check and the records, against
 /// the original's loop alone.
 fn ending(stage: &mut Stage, kind: &Kind) -> Result<Vec<String>> {
-    eprintln!("==> {ORPHANS} orphans that {}", kind.what);
+    let count = kind.count;
+    eprintln!("==> {count} orphans that {}", kind.what);
     // Left to pid 1, which reaps them at once: for the original a zombie is alive.
     let traits = [("FORK", "1"), kind.temper];
-    let orphans = stage.orphans(ORPHANS, &traits)?;
+    let mut orphans = Vec::new();
+    while orphans.len() < count {
+        let some = STARTED_AT_ONCE.min(count - orphans.len());
+        orphans.extend(stage.orphans(some, &traits)?);
+    }
     let began = Instant::now();
     let result = stage.fix()?;
     let ours = began.elapsed().as_secs_f64();
     let killed = result["killed"].as_array().map_or(0, Vec::len);
-    if killed != ORPHANS || !orphans.iter().all(Coordinator::is_gone) {
-        return Err(format!("not all {ORPHANS} have ended: {result}").into());
+    if killed != count || !orphans.iter().all(Coordinator::is_gone) {
+        return Err(format!("not all {count} have ended: {result}").into());
     }
 
     let fewer = kind.for_the_original;
@@ -177,22 +193,22 @@ fn ending(stage: &mut Stage, kind: &Kind) -> Result<Vec<String>> {
     for orphan in &orphans {
         end_as_the_original(orphan.pid)?;
     }
-    let original = began.elapsed().as_secs_f64() * ORPHANS as f64 / fewer as f64;
+    let original = began.elapsed().as_secs_f64() * count as f64 / fewer as f64;
     let children = orphans.iter().flat_map(|orphan| &orphan.children);
     let left: Vec<Pid> = children.copied().filter(|pid| !has_exited(*pid)).collect();
     for pid in &left {
         kill_process(*pid, Signal::KILL)?;
     }
     let note = match fewer {
-        ORPHANS => String::new(),
-        _ => format!(" ({fewer} measured, × {ORPHANS}/{fewer})"),
+        _ if fewer == count => String::new(),
+        _ => format!(" ({fewer} measured, × {count}/{fewer})"),
     };
     Ok(vec![format!(
-        "| {} | {:.4} | {ours:.3} s | {:.4} s | {original:.1} s{note} | {:.3} s | {} children |",
+        "| {count} that {} | {:.4} | {ours:.3} s | {:.4} s | {original:.1} s{note} | {:.3} s | {} children |",
         kind.what,
         ours / original,
-        ours / ORPHANS as f64,
-        original / ORPHANS as f64,
+        ours / count as f64,
+        original / count as f64,
         left.len()
     )])
 }

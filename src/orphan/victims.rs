@@ -5,11 +5,13 @@
 
 mod company;
 mod descent;
+mod family;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::company::{Companion, Company, Surroundings, companies};
 pub use self::descent::with_all_below;
+pub use self::family::{Family, Kin};
 use super::process::{Pid, ProcessIdentity};
 
 /// How far termination reaches.
@@ -245,41 +247,9 @@ pub struct Victims {
     pub left_behind: Vec<LeftBehind>,
 }
 
-/// Every process that has to do with `orphan`: its descendants, and its group if it leads one.
-#[must_use]
-pub fn relatives(snapshot: &BTreeMap<Pid, (Pid, Pid)>, orphan: Pid) -> BTreeSet<Pid> {
-    let mut found = BTreeSet::new();
-    let leads = snapshot
-        .get(&orphan)
-        .is_some_and(|(_, pgid)| *pgid == orphan);
-    if leads {
-        found.extend(
-            snapshot
-                .iter()
-                .filter(|(_, (_, pgid))| *pgid == orphan)
-                .map(|(pid, _)| *pid),
-        );
-    }
-    found.insert(orphan);
-    let mut children: BTreeMap<Pid, Vec<Pid>> = BTreeMap::new();
-    for (pid, (ppid, _)) in snapshot {
-        children.entry(*ppid).or_default().push(*pid);
-    }
-    let mut queue: Vec<Pid> = found.iter().copied().collect();
-    while let Some(parent) = queue.pop() {
-        for child in children.get(&parent).into_iter().flatten() {
-            if found.insert(*child) {
-                queue.push(*child);
-            }
-        }
-    }
-    found.remove(&orphan);
-    found
-}
-
 /// Sorts the relatives of `orphan` in `snapshot` into members and left-behind ones.
 ///
-/// `snapshot` holds the orphan and its [`relatives`]. Whether the orphan itself may be signalled
+/// `snapshot` holds the orphan and its [`Family::relatives`]. Whether the orphan itself may be signalled
 /// is the caller's to know.
 #[must_use]
 pub fn select(snapshot: &Snapshot, orphan: Pid, scope: Scope, protected: &Protected) -> Victims {

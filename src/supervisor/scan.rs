@@ -6,12 +6,15 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
+use std::num::NonZero;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
 use futures_util::stream::{self, StreamExt};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::event::Around;
 use super::settings::Settings;
@@ -28,9 +31,14 @@ use crate::os::view;
 
 /// How many workspaces are probed at the same time.
 const PROBES_AT_ONCE: usize = 8;
-/// How many single processes are looked at at the same time, in waves of whatever size: more threads than
-/// that only take the processors from the one that answers. The time limits begin with the turn.
+/// How many single processes are looked at at the same time, in waves of whatever size. The time limits begin
+/// with the turn.
 const LOOKS_AT_ONCE: usize = 16;
+/// So many more of them than there are processors work at the same time: more would only take the processors
+/// from the one that answers …
+const MORE_THAN_PROCESSORS: usize = 1;
+/// … unless one takes longer than this: it waits for a disk, and no longer stands in another's way.
+const LOOK_IS_WORK_FOR: Duration = Duration::from_millis(50);
 /// How many probes may hang before no further one is started.
 const HUNG_PROBES_LIMIT: usize = 64;
 
@@ -101,11 +109,33 @@ struct Last {
 
 /// Turns at looking at a single process.
 #[derive(Clone, Debug)]
-struct Looks(Arc<Semaphore>);
+struct Looks {
+    all: Arc<Semaphore>,
+    at_work: Arc<Semaphore>,
+}
 
 impl Default for Looks {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(LOOKS_AT_ONCE)))
+        let processors = available_parallelism().map_or(1, NonZero::get);
+        Self {
+            all: Arc::new(Semaphore::new(LOOKS_AT_ONCE)),
+            at_work: Arc::new(Semaphore::new(processors + MORE_THAN_PROCESSORS)),
+        }
+    }
+}
+
+impl Looks {
+    /// Looks when it is its turn.
+    async fn take<T>(&self, look: impl Future<Output = T>) -> T {
+        // Nobody closes them.
+        let _turn = self.all.acquire().await;
+        let working = self.at_work.acquire().await;
+        let mut look = pin!(look);
+        if let Ok(seen) = timeout(LOOK_IS_WORK_FOR, &mut look).await {
+            return seen;
+        }
+        drop(working);
+        look.await
     }
 }
 
@@ -132,7 +162,7 @@ impl Scanner {
                 let _turn = turn;
                 list(&before, sweep, &known, &settings)
             });
-            tokio::time::timeout(LISTING_LIMIT, listing)
+            timeout(LISTING_LIMIT, listing)
                 .await
                 .map_err(|_| ScanError::ListingTimedOut)?
                 .map_err(ScanError::Stopped)??
@@ -190,8 +220,15 @@ impl Scanner {
         memory: &Memory,
         settings: &Arc<Settings>,
     ) -> (Look, Option<ProcessHandle>) {
-        // Nobody closes it.
-        let _turn = self.looks.0.acquire().await;
+        self.looks.take(self.look_at(pid, memory, settings)).await
+    }
+
+    async fn look_at(
+        &self,
+        pid: Pid,
+        memory: &Memory,
+        settings: &Arc<Settings>,
+    ) -> (Look, Option<ProcessHandle>) {
         let pin = within(&self.pins, pid, settings.probe_timeout, move || {
             facts::pin(pid)
         });
@@ -378,7 +415,7 @@ pub(super) async fn on_blocking_pool<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
-    match tokio::time::timeout(limit, tokio::task::spawn_blocking(work)).await {
+    match timeout(limit, tokio::task::spawn_blocking(work)).await {
         Ok(Ok(answer)) => Some(answer),
         Ok(Err(panicked)) => {
             tracing::error!(error = %panicked, "a probe panicked");

@@ -3,10 +3,12 @@
 //! For all of them: check under the handle → record, one flush → SIGTERM and SIGCONT → await exits
 //! → check again → take in new children → record → SIGKILL → await exits. Exits are awaited through
 //! the handles, with no thread and no poll per victim. Each orphan's end is reported when it comes.
+//! A large wave does so in portions, each as soon as it has its turn, and all within the same seconds.
 
 mod case;
 mod gather;
 mod owner;
+mod portions;
 mod survey;
 
 use std::sync::Arc;
@@ -14,11 +16,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
 use self::case::{Case, Looked, Victim, await_exits_of, gone, is_exiting, send, spare, who_stays};
 use self::gather::{GatheringCase, Newcomers, gather_all};
+use self::portions::portions;
 pub use self::survey::survey;
 use super::journal::Journal;
 use super::scan::{Look, Scanner, on_blocking_pool};
@@ -44,6 +47,10 @@ const STALE_AFTER: Duration = Duration::from_millis(250);
 const LOOKS_AGAIN: usize = 3;
 const TOO_OLD_AFTER: Duration = Duration::from_secs(1);
 const ROOM_FOR_EACH: Duration = Duration::from_millis(2);
+
+/// So many portions are checked and signalled at the same time: one has its checks while another's records
+/// are written.
+const PORTIONS_AT_ONCE: usize = 2;
 
 /// Why an orphan is spared that the daemon may not end by itself any more.
 pub const REAPING_HELD: &str = "reaping_held";
@@ -124,34 +131,10 @@ pub async fn run(
         scanner,
         journal,
         ended,
+        turns: Semaphore::new(PORTIONS_AT_ONCE),
     };
-    let cases = wave
-        .targets
-        .into_iter()
-        .filter_map(|sighting| {
-            let reason = sighting.verdict.orphan_reason()?.clone();
-            Some((sighting, reason))
-        })
-        .map(|(sighting, reason)| Case {
-            sighting,
-            reason,
-            escalation: Escalation::new(Audit::Required),
-            actor: wave.actor,
-            victims: Vec::new(),
-            left_behind: Vec::new(),
-            leader_row: None,
-            starter: None,
-            unrecorded: None,
-            recorded: None,
-            look: Looked::at(runner.started),
-        })
-        .collect();
-    let survivors = runner.pass(Signal::Term, cases).await;
-    let rest = runner.pass(Signal::Kill, survivors).await;
-    debug_assert!(
-        rest.is_empty(),
-        "every escalation ends with its second signal"
-    );
+    let portions = portions(wave.targets).await;
+    join_all(portions.into_iter().map(|targets| runner.end(targets))).await;
 }
 
 /// The end of an orphan whose wave broke off: nothing more is known of it than before.
@@ -181,14 +164,48 @@ struct Runner {
     scanner: Scanner,
     journal: Journal,
     ended: mpsc::UnboundedSender<Termination>,
+    /// For the portions of the wave: at checking and signalling.
+    turns: Semaphore,
 }
 
 impl Runner {
+    /// Ends these orphans, checked, recorded and signalled together.
+    async fn end(&self, targets: Vec<Sighting>) {
+        let cases = targets
+            .into_iter()
+            .filter_map(|sighting| {
+                let reason = sighting.verdict.orphan_reason()?.clone();
+                Some((sighting, reason))
+            })
+            .map(|(sighting, reason)| Case {
+                sighting,
+                reason,
+                escalation: Escalation::new(Audit::Required),
+                actor: self.wave_actor,
+                victims: Vec::new(),
+                left_behind: Vec::new(),
+                leader_row: None,
+                starter: None,
+                unrecorded: None,
+                recorded: None,
+                look: Looked::at(self.started),
+            })
+            .collect();
+        let survivors = self.pass(Signal::Term, cases).await;
+        let rest = self.pass(Signal::Kill, survivors).await;
+        debug_assert!(
+            rest.is_empty(),
+            "every escalation ends with its second signal"
+        );
+    }
+
     /// One round: check, record, signal, await. Returns the cases that have to go on.
     async fn pass(&self, signal: Signal, mut cases: Vec<Case>) -> Vec<Case> {
         if cases.is_empty() {
             return cases;
         }
+        // Nobody closes it. Those that wait for exits need none.
+        let turn = self.turns.acquire().await;
         for case in &mut cases {
             case.recorded = None;
         }
@@ -211,6 +228,7 @@ impl Runner {
         for case in &mut cases {
             send(signal, case);
         }
+        drop(turn);
         let cases = self.report_ended(cases);
         self.await_exits(signal, cases).await
     }

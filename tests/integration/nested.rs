@@ -4,9 +4,12 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::{
-    Recipe, Settings, World, entry_of, in_private_pid_namespace, is_alive, pids, signal,
+    Recipe, Settings, StandIn, World, entry_of, in_private_pid_namespace, is_alive, pids, signal,
     sorted_pids,
 };
+
+/// So many orphans make a portion of a wave.
+const PORTION: usize = 200;
 
 /// An orphan, in its group another one, and below that a worker: the pids of the last two are
 /// `children`, in this order.
@@ -111,6 +114,44 @@ fn with_scope_tree_a_nested_orphan_takes_what_is_below_it_along() {
         for pid in both {
             let killed = entry_of(&fix["killed"], pid);
             assert_eq!(killed["left_behind"], json!([]), "{fix:#}");
+        }
+        survivors.assert_alive();
+    });
+}
+
+#[test]
+fn in_a_wave_of_several_portions_a_nested_orphan_ends_with_the_one_around_it() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = world.daemon();
+        let survivors = world.survivors();
+        let plain = |numbers: std::ops::Range<usize>| -> Vec<StandIn> {
+            let orphans = numbers.map(|number| world.orphan(format!("gone-{number}")).start());
+            orphans.collect()
+        };
+        // In the order of their pids, the inner one is the first of the second portion.
+        let mut plain_ones = plain(0..PORTION - 1);
+        let outer = one_in_another(&world).start();
+        plain_ones.extend(plain(PORTION..PORTION + 20));
+        let fix = daemon.fix();
+        let [inner, worker] = outer.children[..] else {
+            panic!("one in another, with a worker: {:?}", outer.children);
+        };
+        let mut all: Vec<u32> = plain_ones.iter().map(|orphan| orphan.pid).collect();
+        all.extend([outer.pid, inner]);
+        all.sort_unstable();
+        assert_eq!(all.iter().position(|pid| *pid == inner), Some(PORTION));
+        assert_eq!(sorted_pids(&fix["killed"]), all, "{fix:#}");
+        let killed = entry_of(&fix["killed"], outer.pid);
+        assert_eq!(pids(&killed["members"]), [worker], "{killed:#}");
+        for pid in [outer.pid, inner] {
+            let killed = entry_of(&fix["killed"], pid);
+            assert_eq!(killed["left_behind"], json!([]), "{killed:#}");
+        }
+        assert!(outer.has_exited_with_children());
+        let log = world.event_log();
+        for pid in all {
+            assert_eq!(log.signals(pid, "SIGTERM").len(), 1, "{pid}");
         }
         survivors.assert_alive();
     });

@@ -1,6 +1,5 @@
 //! Facts on Linux: `/proc/PID/{stat,status,cmdline,cwd,cgroup}`, proc_pid_stat(5) and friends.
 
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
@@ -11,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use super::{command_line, is_shortage, kind};
 use crate::orphan::coordinator::CustomForm;
 use crate::orphan::process::{Pid, PidNamespace, ProcessIdentity, ProcessRecord, RunState};
-use crate::orphan::victims::Row;
+use crate::orphan::victims::{Family, Kin, Row};
 use crate::os::proc_file;
 
 /// The largest argv that is read, in bytes: more than the kernel lets exec pass (6 MiB).
@@ -273,8 +272,8 @@ fn unit_of_cgroup(path: &str) -> Option<String> {
     Some(path[..end].to_owned())
 }
 
-pub(super) fn family_table() -> io::Result<BTreeMap<Pid, (Pid, Pid)>> {
-    let mut table = BTreeMap::new();
+pub(super) fn family_table() -> io::Result<Family> {
+    let mut table = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
         let Some(pid) = name.to_str().and_then(|name| name.parse::<Pid>().ok()) else {
@@ -282,7 +281,8 @@ pub(super) fn family_table() -> io::Result<BTreeMap<Pid, (Pid, Pid)>> {
         };
         match Stat::read(pid) {
             Ok(stat) => {
-                table.insert(pid, (stat.ppid, stat.pgid));
+                let (ppid, pgid) = (stat.ppid, stat.pgid);
+                table.push((pid, Kin { ppid, pgid }));
             }
             // Out of descriptors or memory: a table with holes would protect nobody in them.
             Err(error) if is_shortage(&error) => return Err(error),
@@ -290,7 +290,7 @@ pub(super) fn family_table() -> io::Result<BTreeMap<Pid, (Pid, Pid)>> {
             Err(_) => {}
         }
     }
-    Ok(table)
+    Ok(table.into_iter().collect())
 }
 
 #[cfg(any(test, fuzzing))]

@@ -1,6 +1,5 @@
 //! Facts on macOS: proc_pidinfo(PROC_PIDTBSDINFO), `sysctl(KERN_PROCARGS2)` and friends.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
@@ -13,7 +12,7 @@ use nix::unistd::getsid;
 use super::{command_line, is_shortage, kind, procargs};
 use crate::orphan::coordinator::CustomForm;
 use crate::orphan::process::{Pid, PidNamespace, ProcessIdentity, ProcessRecord, RunState};
-use crate::orphan::victims::Row;
+use crate::orphan::victims::{Family, Kin, Row};
 use crate::os::libproc::{Vnode, all_pids, argument_area, pid_info, start_of, start_us, text};
 
 /// `PROC_FLAG_CONTROLT` of sys/proc_info.h: has a controlling terminal.
@@ -120,13 +119,14 @@ pub(super) fn parent_and_start(pid: Pid) -> io::Result<(Pid, u64)> {
     Ok((info.pbsi_ppid, start_of(pid)?))
 }
 
-pub(super) fn family_table() -> io::Result<BTreeMap<Pid, (Pid, Pid)>> {
-    let mut table = BTreeMap::new();
+pub(super) fn family_table() -> io::Result<Family> {
+    let mut table = Vec::new();
     for pid in all_pids()? {
         // The short form is told of every user's processes.
         match pid_info::<proc_bsdshortinfo>(pid) {
             Ok(info) => {
-                table.insert(pid, (info.pbsi_ppid, info.pbsi_pgid));
+                let (ppid, pgid) = (info.pbsi_ppid, info.pbsi_pgid);
+                table.push((pid, Kin { ppid, pgid }));
             }
             // Out of memory: a table with holes would protect nobody in them.
             Err(error) if is_shortage(&error) => return Err(error),
@@ -134,7 +134,7 @@ pub(super) fn family_table() -> io::Result<BTreeMap<Pid, (Pid, Pid)>> {
             Err(_) => {}
         }
     }
-    Ok(table)
+    Ok(table.into_iter().collect())
 }
 
 pub(super) fn why_it_stays(pid: Pid) -> Option<String> {

@@ -3,7 +3,6 @@
 //! What is read here belongs to a process only if its handle was opened before and is still alive
 //! after: [`pinned_record`] keeps that order.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 
@@ -11,7 +10,7 @@ use super::handle::{OpenError, ProcessHandle};
 use crate::orphan::coordinator::{CustomForm, recognise};
 use crate::orphan::process::{Pid, ProcessIdentity, ProcessRecord};
 use crate::orphan::termination::Starter;
-use crate::orphan::victims::{Kind, Lineage, Row, Snapshot, relatives};
+use crate::orphan::victims::{Family, Kin, Kind, Lineage, Row, Snapshot};
 
 #[cfg(target_os = "linux")]
 mod hanging;
@@ -145,19 +144,20 @@ pub fn zombie_row(handle: &ProcessHandle, pid: Pid, forms: &[CustomForm]) -> io:
 ///
 /// # Errors
 /// If the table cannot be listed at all.
-pub fn family_table() -> io::Result<BTreeMap<Pid, (Pid, Pid)>> {
+pub fn family_table() -> io::Result<Family> {
     platform::family_table()
 }
 
-/// The rows of `orphan` and of all its relatives in `family`. One that vanished meanwhile is left
+/// The rows of `orphan` and of all its relatives in `family`, with those of its group if it `leads` one. One that vanished meanwhile is left
 /// out; one that cannot be read is in it as another user's, which protects it.
 #[must_use]
 pub fn snapshot_around(
     orphan: Pid,
-    family: &BTreeMap<Pid, (Pid, Pid)>,
+    leads: bool,
+    family: &Family,
     forms: &[CustomForm],
 ) -> Snapshot {
-    let mut pids = relatives(family, orphan);
+    let mut pids = family.relatives(orphan, leads);
     pids.insert(orphan);
     pids.into_iter()
         .filter_map(|pid| {
@@ -165,28 +165,28 @@ pub fn snapshot_around(
                 Ok(handle) => handle,
                 Err(OpenError::Gone) => return None,
                 Err(OpenError::Unavailable(_)) => {
-                    return Some((pid, opaque_row(pid, 0, family.get(&pid)?)));
+                    return Some((pid, opaque_row(pid, 0, family.get(pid)?)));
                 }
             };
             match pinned_row(&handle, pid, forms) {
                 Ok(row) => Some((pid, row)),
                 Err(PinError::Gone) => None,
-                Err(_) => Some((pid, opaque_row(pid, handle.unique(), family.get(&pid)?))),
+                Err(_) => Some((pid, opaque_row(pid, handle.unique(), family.get(pid)?))),
             }
         })
         .collect()
 }
 
 /// A process that cannot be looked into: nobody's uid, so that it and what is below it are left.
-fn opaque_row(pid: Pid, unique: u64, (ppid, pgid): &(Pid, Pid)) -> Row {
+fn opaque_row(pid: Pid, unique: u64, kin: Kin) -> Row {
     Row {
         identity: ProcessIdentity {
             pid,
             start: 0,
             unique,
         },
-        ppid: *ppid,
-        pgid: *pgid,
+        ppid: kin.ppid,
+        pgid: kin.pgid,
         uids: vec![u32::MAX],
         on_terminal: true,
         unit: None,
@@ -403,11 +403,18 @@ mod tests {
         let row = |pid, ppid| Row {
             uids: vec![1000],
             on_terminal: false,
-            ..opaque_row(pid, 0, &(ppid, orphan))
+            ..opaque_row(pid, 0, Kin { ppid, pgid: orphan })
         };
         let rows = [
             row(orphan, 1),
-            opaque_row(hidden, 0, &(orphan, orphan)),
+            opaque_row(
+                hidden,
+                0,
+                Kin {
+                    ppid: orphan,
+                    pgid: orphan,
+                },
+            ),
             row(below, hidden),
         ];
         let snapshot = rows.map(|row| (row.identity.pid, row)).into();

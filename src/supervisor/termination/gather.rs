@@ -1,7 +1,6 @@
 //! Who dies with each orphan: the snapshot, the pinning, the checks under each handle. Blocking.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use super::case::{Case, Victim};
 use super::owner::protected_by;
@@ -10,7 +9,8 @@ use crate::orphan::process::{Pid, ProcessIdentity};
 use crate::orphan::steering::Keeps;
 use crate::orphan::termination::Starter;
 use crate::orphan::victims::{
-    LeftBehind, Lineage, Member, Protected, Relation, Row, Victims, Why, select, still_belongs,
+    Family, LeftBehind, Lineage, Member, Protected, Relation, Row, Victims, Why, select,
+    still_belongs,
 };
 use crate::os::facts;
 use crate::os::handle::ProcessHandle;
@@ -170,26 +170,29 @@ fn recheck_members(
 fn take_in(
     case: &mut GatheringCase,
     newcomers: Newcomers,
-    family: &BTreeMap<Pid, (Pid, Pid)>,
+    family: &Family,
     protected: &Protected,
     settings: &Settings,
     claimed: &mut HashSet<ProcessIdentity>,
 ) {
     let orphan = case.identity.pid;
-    let mut family = Cow::Borrowed(family);
     let leader_is_alive = case
         .victims
         .first()
         .is_some_and(|victim| victim.handle.is_alive());
-    if !leader_is_alive {
+    let leads = if leader_is_alive {
+        family.leads(orphan)
+    } else {
+        // Its group is still there, and has its number.
         match &case.leader_row {
-            Some(row) if row.pgid == orphan && pid_is_still_its_own(row, &family, settings) => {
-                family.to_mut().insert(orphan, (row.ppid, row.pgid));
-            }
-            _ => return,
+            Some(row) if row.pgid == orphan => pid_is_still_its_own(row, family, settings),
+            _ => false,
         }
+    };
+    if !leader_is_alive && !leads {
+        return;
     }
-    let mut snapshot = facts::snapshot_around(orphan, &family, &settings.forms);
+    let mut snapshot = facts::snapshot_around(orphan, leads, family, &settings.forms);
     match (&case.leader_row, leader_is_alive) {
         (Some(row), false) => {
             snapshot.insert(orphan, row.clone());
@@ -321,13 +324,9 @@ fn drop_strangers(case: &mut GatheringCase, orphan: Pid, pinned_before: usize) {
 
 /// Whether the pid of an exited group leader still means its group: nobody has it (while a group has
 /// members, its leader's pid is given to nobody else), or its own zombie does.
-fn pid_is_still_its_own(
-    leader: &Row,
-    family: &BTreeMap<Pid, (Pid, Pid)>,
-    settings: &Settings,
-) -> bool {
+fn pid_is_still_its_own(leader: &Row, family: &Family, settings: &Settings) -> bool {
     let pid = leader.identity.pid;
-    if !family.contains_key(&pid) {
+    if family.get(pid).is_none() {
         return true;
     }
     let Ok(handle) = ProcessHandle::open(pid) else {

@@ -49,7 +49,12 @@ pub fn survey(
             return Surroundings::Spared((*why).to_owned());
         }
         let identity = orphan.identity();
-        let snapshot = facts::snapshot_around(identity.pid, &family, &settings.forms);
+        let snapshot = facts::snapshot_around(
+            identity.pid,
+            family.leads(identity.pid),
+            &family,
+            &settings.forms,
+        );
         match snapshot.get(&identity.pid) {
             Some(row) if row.identity == identity => Surroundings::Seen(identity.pid, snapshot),
             _ => Surroundings::Unseen,

@@ -223,9 +223,9 @@ proptest! {
         let family = world
             .rows
             .iter()
-            .map(|(pid, row)| (*pid, (row.ppid, row.pgid)))
-            .collect();
-        prop_assert_eq!(relatives(&family, ORPHAN), world.related());
+            .map(|(pid, row)| (*pid, Kin { ppid: row.ppid, pgid: row.pgid }))
+            .collect::<Family>();
+        prop_assert_eq!(family.relatives(ORPHAN, family.leads(ORPHAN)), world.related());
     }
 
     #[test]

@@ -66,6 +66,17 @@ fn members_come_parents_first_with_how_they_belong() {
     }
 }
 
+fn kin(row: &Row) -> Kin {
+    Kin {
+        ppid: row.ppid,
+        pgid: row.pgid,
+    }
+}
+
+fn relatives(family: &Family, pid: Pid) -> BTreeSet<Pid> {
+    family.relatives(pid, family.leads(pid))
+}
+
 #[test]
 fn a_group_that_the_orphan_does_not_lead_is_never_touched() {
     // A launcher script leads the group: it, a sibling of the orphan and the orphan's child.
@@ -81,8 +92,8 @@ fn a_group_that_the_orphan_does_not_lead_is_never_touched() {
     ]);
     let family = in_launchers_group
         .iter()
-        .map(|(pid, row)| (*pid, (row.ppid, row.pgid)))
-        .collect();
+        .map(|(pid, row)| (*pid, kin(row)))
+        .collect::<Family>();
     assert_eq!(relatives(&family, ORPHAN), BTreeSet::from([101]));
     let around = snapshot(
         in_launchers_group
@@ -106,10 +117,10 @@ fn a_group_that_the_orphan_does_not_lead_is_never_touched() {
 
 #[test]
 fn relatives_are_descendants_and_the_group_that_it_leads() {
-    let family: BTreeMap<Pid, (Pid, Pid)> = household()
+    let family: Family = household()
         .into_values()
         .chain([row(1, 0, 1), row(50, 1, 50), row(51, 50, 50)])
-        .map(|row| (row.identity.pid, (row.ppid, row.pgid)))
+        .map(|row| (row.identity.pid, kin(&row)))
         .collect();
     assert_eq!(relatives(&family, ORPHAN), (101..=106).collect());
     assert_eq!(relatives(&family, 103), BTreeSet::from([104]));
@@ -119,12 +130,15 @@ fn relatives_are_descendants_and_the_group_that_it_leads() {
 
 #[test]
 fn relatives_of_processes_in_a_cycle_are_found_once() {
-    let family = BTreeMap::from([
-        (ORPHAN, (102, ORPHAN)),
-        (101, (ORPHAN, 101)),
-        (102, (101, 102)),
-        (103, (103, 103)),
-    ]);
+    let family: Family = [
+        (ORPHAN, 102, ORPHAN),
+        (101, ORPHAN, 101),
+        (102, 101, 102),
+        (103, 103, 103),
+    ]
+    .map(|(pid, ppid, pgid)| (pid, Kin { ppid, pgid }))
+    .into_iter()
+    .collect();
     assert_eq!(relatives(&family, ORPHAN), BTreeSet::from([101, 102]));
     assert_eq!(relatives(&family, 103), BTreeSet::new());
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::config::Config;
+use crate::orphan::victims::Kin;
 
 const LEADER: Pid = 100;
 const PARENT: Pid = 101;
@@ -125,18 +126,24 @@ fn before_sigkill_nobody_is_taken_in_who_was_left_behind_before_sigterm() {
     assert!(!taken_in(&[NEWCOMER]));
 }
 
+fn listing(rows: &[(Pid, Pid, Pid)]) -> Family {
+    let rows = rows.iter();
+    rows.map(|&(pid, ppid, pgid)| (pid, Kin { ppid, pgid }))
+        .collect()
+}
+
 #[test]
 fn the_pid_of_an_exited_leader_is_its_own_while_nobody_or_its_zombie_has_it() {
     let leader = Exited::leading_its_group();
     let row = leader.row();
     let pid = row.identity.pid;
-    let listed = BTreeMap::from([(pid, (row.ppid, row.pgid))]);
+    let listed = listing(&[(pid, row.ppid, row.pgid)]);
     assert_eq!(
         pid_is_still_its_own(&row, &listed, &settings()),
         row.identity.unique != 0,
         "certain only where the kernel numbers processes"
     );
-    assert!(pid_is_still_its_own(&row, &BTreeMap::new(), &settings()));
+    assert!(pid_is_still_its_own(&row, &Family::default(), &settings()));
     leader.reap();
     assert!(
         !pid_is_still_its_own(&row, &listed, &settings()),
@@ -147,7 +154,7 @@ fn the_pid_of_an_exited_leader_is_its_own_while_nobody_or_its_zombie_has_it() {
 #[test]
 fn the_pid_of_an_exited_leader_that_a_stranger_has_is_not_its_own() {
     let (pid, mut row) = myself();
-    let listed = BTreeMap::from([(pid, (row.ppid, row.pgid))]);
+    let listed = listing(&[(pid, row.ppid, row.pgid)]);
     row.identity.unique += 1;
     assert!(!pid_is_still_its_own(&row, &listed, &settings()));
     row.identity.unique = 0;
@@ -161,7 +168,7 @@ fn below_an_exited_leader_whose_pid_a_stranger_has_nobody_is_looked_for() {
     let zombie = leader.row();
     // The table says that this process is in the group of the exited one.
     let group = zombie.identity.pid;
-    let family = BTreeMap::from([(group, (1, group)), (pid, (1, group))]);
+    let family = listing(&[(group, 1, group), (pid, 1, group)]);
     let seen_with = |row: Row| {
         let victims = vec![victim(group, None)];
         let mut case = case(row.identity, victims, Some(row));
