@@ -1,4 +1,4 @@
-//! How long orphans take to end, and what watching costs: `cargo bench --bench terminate`.
+//! How long orphans take to end, and answers to come: `cargo bench --bench terminate`.
 //!
 //! The daemon is the release build, asked through its socket. Beside it, on stand-ins of the same
 //! kind, what the original does about it: one orphan after the other, with a poll every 0.1 s, and
@@ -17,9 +17,9 @@ mod support;
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, BufRead};
+use std::io::BufRead;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,15 +27,12 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::json;
 
-use self::support::{
-    Coordinator, Result, Stage, TTL_S, count_processes, cpu_of_children, cpu_of_threads, enter,
-    has_exited, is_inside, memory, wait_until,
-};
+use self::support::{Coordinator, Result, Stage, TTL_S, enter, has_exited, is_inside, memory};
 
 type Part = fn(&mut Stage) -> Result<Vec<String>>;
 
 /// What can be measured: the name that `--only` takes, the head of its table, the measurement.
-const PARTS: [(&str, &str, Part); 9] = [
+const PARTS: [(&str, &str, Part); 8] = [
     ("stubborn", ENDING, |stage| ending(stage, &STUBBORN)),
     ("thousand", ENDING, |stage| ending(stage, &THOUSAND)),
     ("obedient", ENDING, |stage| ending(stage, &OBEDIENT)),
@@ -43,7 +40,6 @@ const PARTS: [(&str, &str, Part); 9] = [
     ("reaction", FIGURES, reaction),
     ("noticed", FIGURES, noticed),
     ("version", FIGURES, version),
-    ("scan", SCANNING, scanning),
     ("size", SIZES, sizes),
 ];
 const ENDING: &str = "\
@@ -52,9 +48,6 @@ const ENDING: &str = "\
 const FIGURES: &str = "\
 | how long | median | p99 | worst | of |
 |---|---|---|---|---|";
-const SCANNING: &str = "\
-| one scan, 35 coordinators | ours ÷ `ps` | ours | `ps` |
-|---|---|---|---|";
 const SIZES: &str = "\
 | how large | MB |
 |---|---|";
@@ -62,17 +55,9 @@ const SIZES: &str = "\
 const ORPHANS: usize = 35;
 /// Each has to come up.
 const STARTED_AT_ONCE: usize = 100;
-const SCANS: usize = 50;
-const WARM_UP: usize = 3;
 const REACTIONS: usize = 100;
 const NOTICED_ROUNDS: usize = 6;
 const ROUND_TRIPS: usize = 2_000;
-const SLEEPERS: usize = 5_000;
-const RESCAN_INTERVAL: &str = "200ms";
-/// Without a full sweep in them: that comes once a minute.
-const RESCAN_ROUNDS: usize = 9;
-const RESCAN_ROUND: Duration = Duration::from_secs(2);
-const NOBODY_IS_YOUNG_AFTER: Duration = Duration::from_secs(20);
 
 /// The original's waits, and the daemon's.
 const SIGTERM_WAIT: Duration = Duration::from_secs(3);
@@ -310,129 +295,6 @@ fn row(what: &str, mut times: Vec<Duration>) -> String {
 
 fn ms(time: Duration) -> String {
     format!("{:.3} ms", time.as_secs_f64() * 1e3)
-}
-
-fn scanning(stage: &mut Stage) -> Result<Vec<String>> {
-    // With the survivor, that makes 35.
-    let healthy = stage.start(ORPHANS - 1, &[("FORK", "1")])?;
-    let mut rows = scan_rows(stage)?;
-    let many = r#"i=0; while [ "$i" -lt "$1" ]; do sleep "$2" & i=$((i+1)); done; wait"#;
-    let mut shell = Command::new("sh")
-        .args(["-c", many, "sh", &SLEEPERS.to_string(), &TTL_S.to_string()])
-        .stdin(Stdio::null())
-        .spawn()?;
-    let all = SLEEPERS + healthy.len();
-    wait_until("all sleep", || {
-        count_processes().is_ok_and(|count| count > all)
-    })?;
-    rows.extend(scan_rows(stage)?);
-    rows.extend(rescan_rows(stage)?);
-    shell.kill()?;
-    shell.wait()?;
-    Ok(rows)
-}
-
-fn scan_rows(stage: &mut Stage) -> Result<Vec<String>> {
-    let count = count_processes()?;
-    eprintln!("==> scans of {count} processes");
-    for _ in 0..WARM_UP {
-        let scan = stage.scan()?;
-        if scan["scanned"] != ORPHANS || scan["orphans"] != json!([]) {
-            return Err(format!("{ORPHANS} healthy coordinators were to be found: {scan}").into());
-        }
-        list_with_ps()?;
-    }
-    let (mut scans, mut listings) = (Costs::default(), Costs::default());
-    // Taken in turns, so that both share whatever else the machine does.
-    for _ in 0..SCANS {
-        // Threads that end for want of work take their sum with them, but not so soon.
-        let threads = cpu_of_threads(stage.daemon)?;
-        let began = Instant::now();
-        stage.scan()?;
-        scans.wall.push(began.elapsed());
-        let children = cpu_of_children()?;
-        let began = Instant::now();
-        list_with_ps()?;
-        listings.wall.push(began.elapsed());
-        listings
-            .cpu
-            .push(cpu_of_children()?.saturating_sub(children));
-        let spent = cpu_of_threads(stage.daemon)?
-            .into_iter()
-            .map(|(thread, time)| {
-                let before = threads.get(&thread).copied().unwrap_or_default();
-                time.saturating_sub(before)
-            });
-        scans.cpu.push(spent.sum());
-    }
-    stage.note_memory(&format!("after {SCANS} scans of {count} processes"))?;
-    let row = |what, ours, ps| {
-        let (ours, ps) = (median(ours), median(ps));
-        let ratio = ours.as_secs_f64() / ps.as_secs_f64();
-        let (ours, ps) = (ms(ours), ms(ps));
-        format!("| {what}, {count} processes | {ratio:.2} | {ours} | {ps} |")
-    };
-    Ok(vec![
-        row("CPU", scans.cpu, listings.cpu),
-        row("wall", scans.wall, listings.wall),
-    ])
-}
-
-/// What a scan costs that the daemon does by itself, again and again, while nothing changes.
-fn rescan_rows(stage: &mut Stage) -> Result<Vec<String>> {
-    let count = count_processes()?;
-    eprintln!("==> rescans of {count} processes");
-    stage.scan_every(Some(RESCAN_INTERVAL))?;
-    // Whoever was started a moment ago is looked at each time.
-    thread::sleep(NOBODY_IS_YOUNG_AFTER);
-    let mut costs = Vec::new();
-    let mut listings = Vec::new();
-    for _ in 0..RESCAN_ROUNDS {
-        let (scans, before) = (stage.scans()?, cpu_of(stage.daemon)?);
-        thread::sleep(RESCAN_ROUND);
-        let spent = cpu_of(stage.daemon)?.saturating_sub(before);
-        let scans = u32::try_from(stage.scans()?.saturating_sub(scans))?;
-        costs.push(spent.checked_div(scans).ok_or("it does not scan")?);
-        let children = cpu_of_children()?;
-        list_with_ps()?;
-        listings.push(cpu_of_children()?.saturating_sub(children));
-    }
-    stage.scan_every(None)?;
-    let (ours, ps) = (median(costs), median(listings));
-    let ratio = ours.as_secs_f64() / ps.as_secs_f64();
-    Ok(vec![format!(
-        "| CPU, {count} processes, again while nothing changes | {ratio:.3} | {} | {} |",
-        ms(ours),
-        ms(ps)
-    )])
-}
-
-/// All that a process has used, whose threads stay.
-fn cpu_of(pid: u32) -> Result<Duration> {
-    Ok(cpu_of_threads(pid)?.into_values().sum())
-}
-
-/// What each look at the process table took.
-#[derive(Default)]
-struct Costs {
-    wall: Vec<Duration>,
-    cpu: Vec<Duration>,
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
-}
-
-/// As the original does, short of reading through the lines.
-fn list_with_ps() -> io::Result<()> {
-    let ps = Command::new("ps")
-        .args(["-Awwo", "pid=,etime=,command="])
-        .output()?;
-    let complete = ps.status.success() && !ps.stdout.is_empty();
-    complete
-        .then_some(())
-        .ok_or(io::ErrorKind::InvalidData.into())
 }
 
 fn sizes(stage: &mut Stage) -> Result<Vec<String>> {

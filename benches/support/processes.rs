@@ -56,13 +56,34 @@ pub(crate) fn memory(pid: u32, field: &str) -> Result<f64> {
     Ok(value.ok_or_else(|| format!("no {field}"))? * 1024.0 / 1e6)
 }
 
-/// The time each thread of a process has spent on a CPU. The kernel's sum for the whole process
-/// (`/proc/PID/stat`) comes in steps of 10 ms, too coarse for what a daemon does.
-pub(crate) fn cpu_of_threads(pid: u32) -> Result<HashMap<OsString, Duration>> {
+/// What a process spends of a CPU from a moment on. The kernel's sum for the whole process (`/proc/PID/stat`)
+/// comes in steps of 10 ms, too coarse for what a daemon does.
+pub(crate) struct Spending {
+    pid: u32,
+    before: HashMap<OsString, Duration>,
+}
+
+impl Spending {
+    pub(crate) fn of(pid: u32) -> Result<Self> {
+        let before = cpu_of_threads(pid)?;
+        Ok(Self { pid, before })
+    }
+
+    /// What it was since then. A thread that has ended meanwhile, for want of work, has no part in it.
+    pub(crate) fn so_far(&self) -> Result<Duration> {
+        let now = cpu_of_threads(self.pid)?.into_iter();
+        let spent = now.map(|(thread, time)| {
+            let before = self.before.get(&thread).copied().unwrap_or_default();
+            time.saturating_sub(before)
+        });
+        Ok(spent.sum())
+    }
+}
+
+fn cpu_of_threads(pid: u32) -> Result<HashMap<OsString, Duration>> {
     let mut threads = HashMap::new();
     for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
         let thread = thread?;
-        // One that has just ended has no part in what comes.
         let Ok(schedstat) = fs::read_to_string(thread.path().join("schedstat")) else {
             continue;
         };

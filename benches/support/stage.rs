@@ -24,7 +24,7 @@ pub(crate) struct Stage {
     pub(crate) release: PathBuf,
     /// The daemon's pid.
     pub(crate) daemon: u32,
-    config: PathBuf,
+    pub(crate) config: PathBuf,
     /// Its resident memory in MB, and when it was that.
     pub(crate) resident: Vec<(String, f64)>,
     connection: BufReader<UnixStream>,
