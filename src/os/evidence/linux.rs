@@ -4,10 +4,12 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::LOG_FILE;
 use super::mounts::MountTable;
 use super::node::{Node, kernel_link, last_known};
+use super::own_mounts;
 use super::probe::{absolute, find_nothing, look_elsewhere, resolve};
 use crate::orphan::evidence::{Evidence, Holding, MountKey, MountState, seen_from_outside};
 use crate::orphan::process::ProcessRecord;
@@ -28,7 +30,10 @@ pub(super) fn look(
     // and counts as detached.
     let cwd = Held::open(&format!("{place}/cwd"))?;
     let log = open_log(&place)?;
-    let mounts = MountTable::of(pid, &place, &evidence.root)?;
+    let mounts = match own_mounts::of(pid, &root) {
+        Some(table) => table,
+        None => Arc::new(MountTable::of(pid, &place, &evidence.root)?),
+    };
     let cwd_holding = cwd.describe(&mounts);
 
     let cwd_is_deleted = cwd_holding.links == 0;

@@ -26,6 +26,9 @@ mod node;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
+#[path = "linux/own_mounts.rs"]
+mod own_mounts;
+#[cfg(target_os = "linux")]
 use linux as platform;
 #[cfg(all(target_os = "linux", any(test, fuzzing)))]
 #[path = "linux/fuzzed.rs"]

@@ -106,6 +106,12 @@ impl Node {
         mounts.get(self.mount_id).is_some_and(|mount| mount.is_proc)
     }
 
+    /// Whether both are the same directory, by the same way to it.
+    pub(super) fn is_the_same_place_as(&self, other: &Self) -> bool {
+        let place = |node: &Self| (node.mount_id, node.device(), node.stat.stx_ino);
+        place(self) == place(other)
+    }
+
     /// Whether its mount is in the table.
     pub(super) fn is_mounted(&self, mounts: &MountTable) -> bool {
         mounts.get(self.mount_id).is_some()
