@@ -23,7 +23,7 @@ pub(super) fn look(
     evidence: &mut Evidence,
 ) -> io::Result<()> {
     let pid = record.identity.pid;
-    let place = place(pid);
+    let place = place(pid, record.state);
     evidence.root = kernel_link(&format!("{place}/root"))?;
     let root = Node::open_magic(&format!("{place}/root"))?;
     // Witnesses before the mount table: what is unmounted in between is then missing from it,

@@ -130,7 +130,7 @@ pub(super) fn record(pid: Pid, unique: u64) -> io::Result<ProcessRecord> {
             .collect(),
         started_at: wall_clock(stat.start_ticks),
         rss_bytes: stat.rss_pages * rustix::param::page_size() as u64,
-        cwd: fs::read_link(format!("{}/cwd", place(pid)))
+        cwd: fs::read_link(format!("{}/cwd", place(pid, RunState(stat.state))))
             .ok()
             .map(without_deleted_mark),
         state: RunState(stat.state),
@@ -186,12 +186,12 @@ fn argv_below(place: &str) -> io::Result<Vec<OsString>> {
     Ok(split_argv(&bytes))
 }
 
-/// The directory of `/proc` that shows what a process holds: its own, or a live thread's if the
+/// The directory of `/proc` that shows what a process in this state holds: its own, or a live thread's if the
 /// leader has exited before it.
-pub(super) fn place(pid: Pid) -> String {
+pub(super) fn place(pid: Pid, state: RunState) -> String {
     let own = format!("/proc/{pid}");
-    match Stat::read(pid) {
-        Ok(stat) if stat.state == 'Z' => place_of_live_thread(pid).unwrap_or(own),
+    match state {
+        RunState('Z') => place_of_live_thread(pid).unwrap_or(own),
         _ => own,
     }
 }

@@ -8,6 +8,8 @@ use std::io;
 
 use super::handle::{OpenError, ProcessHandle};
 use crate::orphan::coordinator::{CustomForm, recognise};
+#[cfg(target_os = "linux")]
+use crate::orphan::process::RunState;
 use crate::orphan::process::{Pid, ProcessIdentity, ProcessRecord};
 use crate::orphan::termination::Starter;
 use crate::orphan::victims::{Family, Kin, Kind, Lineage, Row, Snapshot};
@@ -214,10 +216,10 @@ pub fn lineage(pid: Pid) -> Lineage {
     found
 }
 
-/// Where `/proc` shows what a process holds.
+/// Where `/proc` shows what a process in this state holds.
 #[cfg(target_os = "linux")]
-pub(super) fn place(pid: Pid) -> String {
-    platform::place(pid)
+pub(super) fn place(pid: Pid, state: RunState) -> String {
+    platform::place(pid, state)
 }
 
 /// Who started a process, as far as its parent still tells: for reports, never for a decision.
