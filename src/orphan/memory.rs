@@ -58,6 +58,17 @@ impl Memory {
         }
     }
 
+    /// Takes in that this directory was deleted, which was seen as it happened. It is the workspace's deletion if it
+    /// was the original, certainly.
+    pub fn prove_deleted(&mut self, directory: &FileId) {
+        if directory.born_ns.is_some() && self.original == Some(*directory) {
+            self.deletion = Some(ProvedDeletion {
+                of_workspace: true,
+                log: self.deletion.and_then(|before| before.log),
+            });
+        }
+    }
+
     /// What became of the log, given what is known of it.
     #[must_use]
     pub fn log_fate(&self, evidence: &Evidence) -> Option<Fate> {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use super::coordinator::Coordinator;
 use super::ephemeral::EphemeralRules;
-use super::evidence::Evidence;
+use super::evidence::{Evidence, FileId};
 use super::judge::judge;
 use super::memory::{Grounds, Memory};
 use super::process::{Pid, ProcessIdentity, ProcessRecord};
@@ -158,6 +158,13 @@ impl Registry {
         let transition = transition(Some(before), &sighting);
         self.known.insert(identity, sighting);
         transition
+    }
+
+    /// Takes in that this directory was deleted: whoever had it for a workspace has lost that.
+    pub fn prove_deleted(&mut self, directory: &FileId) {
+        for known in self.known.values_mut() {
+            known.memory.prove_deleted(directory);
+        }
     }
 
     /// Takes in that a process has exited, between two scans.

@@ -27,6 +27,7 @@ use super::settings::Settings;
 use super::termination::Orders;
 use crate::orphan::clock::{Moment, Now};
 use crate::orphan::event::Event as Fact;
+use crate::orphan::evidence::FileId;
 use crate::orphan::policy::Policy;
 use crate::orphan::process::ProcessIdentity;
 use crate::orphan::registry::{Cleared, Observation, Registry, Sighting, Transition};
@@ -60,6 +61,8 @@ pub struct Dispatcher {
     is_tick_due: bool,
     /// To be looked at as soon as nobody looks.
     touched: Touched,
+    /// Were deleted since the last look began.
+    deleted: Vec<FileId>,
     scan_began: Option<Moment>,
     scan_lag: Duration,
     /// Waits for the scan that runs.
@@ -110,6 +113,7 @@ impl Dispatcher {
             is_looking: false,
             is_tick_due: false,
             touched: Touched::new(),
+            deleted: Vec::new(),
             scan_began: None,
             scan_lag: Duration::ZERO,
             scanned_for: Vec::new(),
@@ -141,6 +145,7 @@ impl Dispatcher {
                 around,
                 took,
             } => self.scanned(observations, around, took, now, &mut effects),
+            Event::Deleted(directory) => self.deleted.push(directory),
             Event::Touched(touched) => self.touched(touched, &mut effects),
             Event::Exited(identity) => self.exited(&identity, now, &mut effects),
             Event::Looked(observations) => self.looked(observations, now, &mut effects),
@@ -184,6 +189,7 @@ impl Dispatcher {
             return;
         }
         self.is_scanning = true;
+        self.take_in_deletions();
         let since_last = self.scan_began.map(|began| now.moment.since(began));
         self.scan_lag = since_last
             .map(|since| since.saturating_sub(self.settings.reap.interval))

@@ -14,6 +14,7 @@ use super::termination::Wave;
 use crate::config::Config;
 use crate::event_log::Query;
 use crate::orphan::event::Event as Fact;
+use crate::orphan::evidence::FileId;
 use crate::orphan::memory::Memory;
 use crate::orphan::policy::Standing;
 use crate::orphan::policy::respawn::Respawn;
@@ -42,6 +43,8 @@ pub enum Event {
         /// How long it took.
         took: Duration,
     },
+    /// This very directory was deleted: the kernel said so, as it happened.
+    Deleted(FileId),
     /// The workspaces of these may have gone.
     Touched(Vec<ProcessIdentity>),
     /// This coordinator has exited.
@@ -107,7 +110,7 @@ impl Event {
                 matches!(request, Request::Pause { .. } | Request::Resume)
             }
             // Who is looked at for that is told of when it was.
-            Self::Touched(_) => false,
+            Self::Deleted(_) | Self::Touched(_) => false,
             Self::Scanned { .. }
             | Self::Looked(_)
             | Self::Exited(_)

@@ -97,7 +97,7 @@ impl Watch {
         tokio::task::spawn_blocking(move || {
             let _turn = turn;
             let missing = directories.map(|directories| directories.watch(&wanted));
-            let whose = whose(&owners, &missing.unwrap_or_default());
+            let whose = whose(&owners, missing.iter().flatten());
             // The supervisor outlives its watch.
             if !whose.is_empty() {
                 let _ = events.send(Event::Touched(whose));
@@ -154,9 +154,12 @@ fn find(identity: ProcessIdentity) -> Found {
 }
 
 /// Whose workspaces these are.
-fn whose(owners: &Mutex<Owners>, paths: &BTreeSet<PathBuf>) -> Vec<ProcessIdentity> {
+fn whose<'a>(
+    owners: &Mutex<Owners>,
+    paths: impl Iterator<Item = &'a PathBuf>,
+) -> Vec<ProcessIdentity> {
     let owners = lock(owners);
-    let whose = paths.iter().filter_map(|path| owners.get(path));
+    let whose = paths.filter_map(|path| owners.get(path));
     whose.flatten().copied().collect()
 }
 
@@ -183,7 +186,10 @@ async fn listen(
                 return;
             }
         };
-        let whose = whose(&owners, &touched);
+        for directory in touched.values().flatten() {
+            let _ = events.send(Event::Deleted(*directory));
+        }
+        let whose = whose(&owners, touched.keys());
         if events.send(Event::Touched(whose)).is_err() {
             return;
         }

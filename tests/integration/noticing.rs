@@ -3,9 +3,12 @@
 
 use std::fs;
 
+use rustix::mount::{UnmountFlags, mount_bind, unmount};
 use serde_json::{Value, json};
 
-use crate::support::{Daemon, World, delete_workspace, in_private_pid_namespace, skip, wait_until};
+use crate::support::{
+    Daemon, World, delete_workspace, entry_of, in_private_pid_namespace, pids, skip, wait_until,
+};
 
 /// What `status` says of a coordinator; that looks at nobody.
 fn known(daemon: &Daemon, pid: u32) -> Value {
@@ -95,5 +98,68 @@ fn of_many_that_are_deleted_at_once_none_is_missed() {
             many.len(),
             "{scan:#}"
         );
+    });
+}
+
+#[test]
+fn a_workspace_that_was_seen_being_deleted_and_made_again_is_another_one() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        // Neither works in its workspace, nor keeps a log open there: nothing they hold tells what became of it.
+        let replaced = world.healthy("replaced").start();
+        let exchanged = world.healthy("exchanged").start();
+        let daemon = world.daemon();
+        let survivors = world.survivors();
+        if !is_told(&daemon) {
+            return;
+        }
+        fs::remove_dir_all(world.path("replaced")).unwrap();
+        world.directory("replaced");
+        // Moved away, which is no deletion, although something of its name is deleted then.
+        fs::rename(world.path("exchanged"), world.path("elsewhere")).unwrap();
+        world.directory("exchanged");
+        fs::remove_dir(world.path("exchanged")).unwrap();
+        world.directory("exchanged");
+        let detected = world.event_log().wait_for(replaced.pid, "orphan.detected");
+        assert_eq!(detected["reason"], "workspace_replaced", "{detected:#}");
+        let scan = daemon.scan();
+        let verdict = |pid| entry_of(&scan["coordinators"], pid)["reason"].clone();
+        assert_eq!(
+            verdict(exchanged.pid),
+            "workspace_maybe_replaced",
+            "{scan:#}"
+        );
+        let fix = daemon.fix();
+        assert_eq!(pids(&fix["killed"]), [replaced.pid], "{fix:#}");
+        world.event_log().assert_never_signalled(exchanged.pid);
+        assert!(exchanged.is_alive());
+        survivors.assert_alive();
+    });
+}
+
+#[test]
+fn a_mounted_workspace_was_not_deleted_with_its_mount_point() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let (volume, workspace) = (world.directory("volume"), world.directory("workspace"));
+        mount_bind(&volume, &workspace).unwrap();
+        let process = world.healthy("workspace").start();
+        let daemon = world.daemon();
+        let survivors = world.survivors();
+        if !is_told(&daemon) {
+            return;
+        }
+        // Of the volume itself the kernel tells nothing: it is still there, at another place.
+        unmount(&workspace, UnmountFlags::empty()).unwrap();
+        fs::remove_dir(&workspace).unwrap();
+        fs::create_dir(&workspace).unwrap();
+        wait_until("it was looked at", || {
+            known(&daemon, process.pid)["reason"] != "workspace_alive"
+        });
+        let scan = daemon.scan();
+        let seen = entry_of(&scan["coordinators"], process.pid);
+        assert_eq!(seen["verdict"], "unknown", "{seen:#}");
+        assert!(process.is_alive());
+        survivors.assert_alive();
     });
 }

@@ -26,6 +26,41 @@ fn after_proof(case: Case) -> Memory {
     memory
 }
 
+#[test]
+fn a_deletion_that_was_seen_is_the_workspaces_if_it_was_the_originals() {
+    let unborn = FileId {
+        born_ns: None,
+        ..ORIGINAL
+    };
+    for (original, deleted, is_proof) in [
+        (ORIGINAL, ORIGINAL, true),
+        (ORIGINAL, RECREATED, false),
+        (ORIGINAL, unborn, false),
+        // Without a time of birth its number may be another one's.
+        (unborn, unborn, false),
+    ] {
+        let mut memory = learnt(without_witness().path(exists(Some(original))));
+        memory.prove_deleted(&deleted);
+        let proof = memory.deletion.map(|deletion| deletion.of_workspace);
+        assert_eq!(proof, is_proof.then_some(true), "{original:?} {deleted:?}");
+    }
+    // What was proved of the log before stays.
+    let mut memory = Memory {
+        original: Some(ORIGINAL),
+        deletion: Some(ProvedDeletion {
+            of_workspace: false,
+            log: Some(LOG),
+        }),
+        ..Memory::default()
+    };
+    memory.prove_deleted(&ORIGINAL);
+    let both = ProvedDeletion {
+        of_workspace: true,
+        log: Some(LOG),
+    };
+    assert_eq!(memory.deletion, Some(both));
+}
+
 fn with_cwd(bend: impl FnOnce(&mut Holding)) -> Case {
     healthy().with(|evidence| {
         if let Some(cwd) = &mut evidence.cwd {

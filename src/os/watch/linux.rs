@@ -1,11 +1,15 @@
 //! inotify(7): one descriptor, and a watch on each directory and on the one above it. The latter tells of a
 //! deletion at once, the former only when nobody works in the directory any more; it tells of an unmount.
+//!
+//! A deletion under its name is this directory's: the one above was watched before the directory was found below
+//! it by that name, and whatever took the name from it since was told of before, and ended the watch. Only to
+//! put another directory in its place (rename(2)) is not told of, and that deletes it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,9 +18,13 @@ use std::time::Duration;
 use rustix::fs::inotify::{
     CreateFlags, ReadFlags, Reader, WatchFlags, add_watch, init, remove_watch,
 };
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+
+use super::Touched;
+use crate::orphan::evidence::FileId;
 
 /// What is asked of each of them, whatever it is watched for: a second watch on a directory takes the place of
 /// the first.
@@ -90,15 +98,20 @@ impl Directories {
                 break;
             }
             // Not under the lock: they may block.
-            let add = |path: &Path| add_watch(self.inotify.get_ref(), path, WANTED);
-            match (add(above), add(&path)) {
-                (Ok(above), Ok(itself)) => self.table().add(&path, name, above, itself),
+            let (above, itself) = self.add(above, name);
+            match (above, itself) {
+                (Ok(above), Ok((itself, id))) => {
+                    let place = Place { above, itself, id };
+                    self.table().add(&path, name, place);
+                }
                 (above, itself) => {
                     let mut table = self.table();
-                    let is_missing = |error| matches!(error, Errno::NOENT | Errno::NOTDIR);
-                    if itself.is_err_and(is_missing) && table.missing.insert(path.clone()) {
+                    let is_missing = |error: &Errno| matches!(*error, Errno::NOENT | Errno::NOTDIR);
+                    if itself.as_ref().is_err_and(is_missing) && table.missing.insert(path.clone())
+                    {
                         missing.insert(path);
                     }
+                    let itself = itself.map(|(watch, _)| watch);
                     let half: Vec<i32> = [above, itself].into_iter().flatten().collect();
                     let is_needed = |watch: &&i32| table.watches.contains_key(*watch);
                     let unneeded: Vec<i32> = half
@@ -118,11 +131,32 @@ impl Directories {
         missing
     }
 
+    /// Watches a directory, and then the one that is below it by this name.
+    fn add(&self, above: &Path, name: &OsStr) -> (Watching<i32>, Watching<(i32, Option<FileId>)>) {
+        let open = |directory: BorrowedFd<'_>, name: &OsStr| {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            rustix::fs::openat(directory, name, flags, Mode::empty())
+        };
+        // What was opened, and not what has its name by now.
+        let watch = |opened: &OwnedFd| {
+            let path = format!("/proc/self/fd/{}", opened.as_raw_fd());
+            add_watch(self.inotify.get_ref(), path, WANTED)
+        };
+        let above = match open(CWD, above.as_os_str()) {
+            Ok(above) => above,
+            Err(error) => return (Err(error), Err(error)),
+        };
+        let watched_above = watch(&above);
+        let itself = open(above.as_fd(), name)
+            .and_then(|itself| Ok((watch(&itself)?, certain_id(&above, &itself))));
+        (watched_above, itself)
+    }
+
     /// The next of them that may not be where they were. They are not watched any more.
     ///
     /// # Errors
     /// If the kernel tells nothing any more.
-    pub async fn next(&self) -> io::Result<BTreeSet<PathBuf>> {
+    pub async fn next(&self) -> io::Result<Touched> {
         loop {
             let mut ready = self.inotify.readable().await?;
             let (touched, unwatched) = self.read()?;
@@ -137,10 +171,10 @@ impl Directories {
     }
 
     /// Everything that has happened by now: who is concerned, and what need not be watched any more.
-    fn read(&self) -> io::Result<(BTreeSet<PathBuf>, Vec<i32>)> {
+    fn read(&self) -> io::Result<(Touched, Vec<i32>)> {
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut events = Reader::new(self.inotify.get_ref(), &mut buffer);
-        let (mut touched, mut unwatched) = (BTreeSet::new(), Vec::new());
+        let (mut touched, mut unwatched) = (Touched::new(), Vec::new());
         loop {
             let event = match events.next() {
                 Ok(event) => event,
@@ -152,9 +186,9 @@ impl Directories {
                 .file_name()
                 .map(|name| OsStr::from_bytes(name.to_bytes()));
             let mut table = self.table();
-            for path in table.concerned(event.wd(), event.events(), name) {
+            for (path, deleted) in table.concerned(event.wd(), event.events(), name) {
                 unwatched.extend(table.forget(&path));
-                touched.insert(path);
+                touched.insert(path, deleted);
             }
         }
     }
@@ -171,11 +205,43 @@ impl Directories {
     }
 }
 
+type Watching<T> = Result<T, Errno>;
+
+/// Which directory this is, if what its name is deleted for is certainly it: not one that is mounted there, which
+/// hides the one of that name.
+fn certain_id(above: &OwnedFd, itself: &OwnedFd) -> Option<FileId> {
+    let stat = |directory: &OwnedFd| {
+        let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME | StatxFlags::MNT_ID;
+        let flags = AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
+        let stat = rustix::fs::statx(directory, "", flags, wanted).ok()?;
+        let is_complete = StatxFlags::from_bits_retain(stat.stx_mask)
+            .contains(StatxFlags::INO | StatxFlags::BTIME | StatxFlags::MNT_ID);
+        is_complete.then_some(stat)
+    };
+    let (above, itself) = (stat(above)?, stat(itself)?);
+    let born = itself.stx_btime;
+    (above.stx_mnt_id == itself.stx_mnt_id && born.tv_sec > 0).then(|| FileId {
+        device: rustix::fs::makedev(itself.stx_dev_major, itself.stx_dev_minor),
+        inode: itself.stx_ino,
+        born_ns: Some(i128::from(born.tv_sec) * 1_000_000_000 + i128::from(born.tv_nsec)),
+    })
+}
+
+/// How a directory is watched.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// The watch on the one above.
+    above: i32,
+    /// Its own.
+    itself: i32,
+    /// Which directory it is.
+    id: Option<FileId>,
+}
+
 /// Which watch is there for what.
 #[derive(Debug, Default)]
 struct Table {
-    /// By directory: the watch on the one above, and its own.
-    places: BTreeMap<PathBuf, (i32, i32)>,
+    places: BTreeMap<PathBuf, Place>,
     watches: HashMap<i32, Watched>,
     /// Wanted, and not there.
     missing: BTreeSet<PathBuf>,
@@ -191,35 +257,54 @@ struct Watched {
 }
 
 impl Table {
-    fn add(&mut self, path: &Path, name: &OsStr, above: i32, itself: i32) {
-        self.places.insert(path.to_path_buf(), (above, itself));
-        let watched = self.watches.entry(above).or_default();
+    fn add(&mut self, path: &Path, name: &OsStr, place: Place) {
+        self.places.insert(path.to_path_buf(), place);
+        let watched = self.watches.entry(place.above).or_default();
         watched
             .below
             .insert(name.to_os_string(), path.to_path_buf());
-        let watched = self.watches.entry(itself).or_default();
+        let watched = self.watches.entry(place.itself).or_default();
         watched.itself.insert(path.to_path_buf());
     }
 
-    /// Which directories something that happened concerns.
-    fn concerned(&self, watch: i32, events: ReadFlags, name: Option<&OsStr>) -> Vec<PathBuf> {
+    /// Which directories something that happened concerns, and which of them it deleted.
+    fn concerned(&self, watch: i32, events: ReadFlags, name: Option<&OsStr>) -> Touched {
+        let only_touched = |path: &PathBuf| (path.clone(), None);
         if events.contains(ReadFlags::QUEUE_OVERFLOW) {
-            return self.places.keys().cloned().collect();
+            return self.places.keys().map(only_touched).collect();
         }
         let Some(watched) = self.watches.get(&watch) else {
-            return Vec::new();
+            return Touched::new();
         };
+        let deleted = |path: &PathBuf| {
+            let place = self.places.get(path);
+            (path.clone(), place.and_then(|place| place.id))
+        };
+        if events.contains(ReadFlags::DELETE_SELF) {
+            let itself = watched.itself.iter().map(deleted);
+            return itself
+                .chain(watched.below.values().map(only_touched))
+                .collect();
+        }
         if events.intersects(OF_ITSELF) {
             let below = watched.below.values();
-            return watched.itself.iter().chain(below).cloned().collect();
+            return watched
+                .itself
+                .iter()
+                .chain(below)
+                .map(only_touched)
+                .collect();
         }
-        let named = name.and_then(|name| watched.below.get(name));
-        named.into_iter().cloned().collect()
+        let named = name.and_then(|name| watched.below.get(name)).into_iter();
+        match events.contains(ReadFlags::DELETE | ReadFlags::ISDIR) {
+            true => named.map(deleted).collect(),
+            false => named.map(only_touched).collect(),
+        }
     }
 
     /// Forgets a directory. Gives the watches that nobody needs any more.
     fn forget(&mut self, path: &Path) -> Vec<i32> {
-        let Some((above, itself)) = self.places.remove(path) else {
+        let Some(Place { above, itself, .. }) = self.places.remove(path) else {
             return Vec::new();
         };
         if let Some(watched) = self.watches.get_mut(&above) {
@@ -248,6 +333,8 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::MetadataExt;
+    use std::time::SystemTime;
 
     use super::*;
 
@@ -278,9 +365,29 @@ mod tests {
                 .collect()
         }
 
-        async fn touched(&self) -> Vec<PathBuf> {
+        async fn told(&self) -> Touched {
             let next = tokio::time::timeout(Duration::from_secs(60), self.directories.next());
-            next.await.unwrap().unwrap().into_iter().collect()
+            next.await.unwrap().unwrap()
+        }
+
+        async fn touched(&self) -> Vec<PathBuf> {
+            self.told().await.into_keys().collect()
+        }
+
+        /// By what a deletion of this one is told of.
+        fn id(&self, path: &str) -> FileId {
+            let metadata = fs::metadata(self.at(path)).unwrap();
+            let born = metadata.created().unwrap();
+            let born = born.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+            FileId {
+                device: metadata.dev(),
+                inode: metadata.ino(),
+                born_ns: i128::try_from(born.as_nanos()).ok(),
+            }
+        }
+
+        fn deleted(&self, path: &str, id: Option<FileId>) -> Touched {
+            Touched::from([(self.at(path), id)])
         }
 
         async fn is_quiet(&self) -> bool {
@@ -322,9 +429,42 @@ mod tests {
         let place = place();
         let wanted = place.make(&["ws"]);
         place.directories.watch(&wanted);
+        let id = place.id("ws");
         let _held = fs::File::open(place.at("ws")).unwrap();
         fs::remove_dir(place.at("ws")).unwrap();
-        assert_eq!(place.touched().await, [place.at("ws")]);
+        assert_eq!(place.told().await, place.deleted("ws", Some(id)));
+    }
+
+    #[tokio::test]
+    async fn which_directory_was_deleted_is_told_only_where_that_is_certain() {
+        let place = place();
+        let wanted = place.make(&["ws", "other"]);
+        let (ws, other) = (place.id("ws"), place.id("other"));
+        place.directories.watch(&wanted);
+        fs::remove_dir(place.at("ws")).unwrap();
+        fs::create_dir(place.at("ws")).unwrap();
+        assert_eq!(place.told().await, place.deleted("ws", Some(ws)));
+        // Moved away, and another one is deleted by its name.
+        fs::rename(place.at("other"), place.at("elsewhere")).unwrap();
+        fs::create_dir(place.at("other")).unwrap();
+        fs::remove_dir(place.at("other")).unwrap();
+        assert_eq!(place.told().await, place.deleted("other", None));
+        // Another one is put in its place, which deletes it, and then that one is deleted.
+        place.make(&["other", "new"]);
+        place.directories.watch(&wanted);
+        let (again, new) = (place.id("other"), place.id("new"));
+        assert!(again != other && again != new);
+        fs::rename(place.at("new"), place.at("other")).unwrap();
+        fs::remove_dir(place.at("other")).unwrap();
+        assert_eq!(place.told().await, place.deleted("other", Some(again)));
+        // Both change places.
+        place.make(&["other", "new"]);
+        place.directories.watch(&wanted);
+        let exchange = rustix::fs::RenameFlags::EXCHANGE;
+        let (one, two) = (place.at("other"), place.at("new"));
+        rustix::fs::renameat_with(CWD, one, CWD, two, exchange).unwrap();
+        fs::remove_dir(place.at("other")).unwrap();
+        assert_eq!(place.told().await, place.deleted("other", None));
     }
 
     #[tokio::test]

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 
+use super::Touched;
+
 /// Directories that are watched: none.
 #[derive(Debug)]
 pub struct Directories;
@@ -30,7 +32,7 @@ impl Directories {
     ///
     /// # Errors
     /// None.
-    pub async fn next(&self) -> io::Result<BTreeSet<PathBuf>> {
+    pub async fn next(&self) -> io::Result<Touched> {
         std::future::pending().await
     }
 }

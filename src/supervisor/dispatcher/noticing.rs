@@ -70,6 +70,7 @@ impl Dispatcher {
         if self.is_scanning || self.stopping.is_some() {
             return;
         }
+        self.take_in_deletions();
         let touched = std::mem::take(&mut self.touched);
         let targets: Vec<(ProcessIdentity, Memory)> = touched
             .iter()
@@ -81,6 +82,14 @@ impl Dispatcher {
             self.is_scanning = true;
             self.is_looking = true;
             effects.push(Effect::Look(targets));
+        }
+    }
+
+    /// To be called before a look begins. A look that has begun before may still show what was deleted since,
+    /// and would take the proof back.
+    pub(super) fn take_in_deletions(&mut self) {
+        for directory in self.deleted.drain(..) {
+            self.registry.prove_deleted(&directory);
         }
     }
 

@@ -17,7 +17,9 @@ use super::*;
 use crate::config::Config;
 use crate::orphan::escalation::{Failure, Outcome};
 use crate::orphan::event::Actor;
-use crate::orphan::fixtures::{Seen, clock, healthy, missing, now, without_witness};
+use crate::orphan::fixtures::{
+    ORIGINAL, RECREATED, Seen, clock, exists, healthy, missing, now, without_witness,
+};
 use crate::orphan::process::Pid;
 use crate::orphan::registry::Sighting;
 use crate::orphan::termination::{Reach, Termination};

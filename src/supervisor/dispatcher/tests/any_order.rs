@@ -14,6 +14,8 @@ enum Step {
     /// The scan that runs ends, and has seen these as alive, orphan or not at all.
     Scanned(Vec<Option<bool>>),
     ScanFails,
+    /// The workspace of all was deleted.
+    Deleted,
     /// The workspaces of these may have gone.
     Touched(Vec<Pid>),
     Exited(Pid),
@@ -42,6 +44,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::Tick),
         8 => seen().prop_map(Step::Scanned),
         1 => Just(Step::ScanFails),
+        2 => Just(Step::Deleted),
         3 => vec(10..14_u32, 0..3).prop_map(Step::Touched),
         4 => seen().prop_map(Step::Looked),
         1 => (10..14_u32).prop_map(Step::Exited),
@@ -136,6 +139,7 @@ impl World {
                 self.turns_due -= 1;
                 return Some(Event::GoOn);
             }
+            Step::Deleted => return Some(Event::Deleted(ORIGINAL)),
             Step::Touched(pids) => {
                 let identities = pids.into_iter().map(|pid| alive(pid).record.identity);
                 return Some(Event::Touched(identities.collect()));

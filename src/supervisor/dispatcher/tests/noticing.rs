@@ -33,6 +33,56 @@ fn a_workspace_that_may_have_gone_is_looked_at_at_once_and_it_alone() {
     assert_eq!(effects, ["record orphan.cleared 11"]);
 }
 
+/// One without a witness, whose workspace is another directory by now.
+fn elsewhere(pid: Pid) -> Observation {
+    without_witness()
+        .path(exists(Some(RECREATED)))
+        .observed(pid)
+}
+
+#[test]
+fn a_deletion_that_was_seen_as_it_happened_is_a_proof() {
+    let without = || without_witness().observed(11);
+    let mut daemon = Daemon::ready(vec![alive(10), without()]);
+    touched(&mut daemon, &[11]);
+    assert_eq!(looked(&mut daemon, vec![elsewhere(11)]), [""; 0]);
+    // Another directory's says nothing.
+    for (deleted, effects) in [
+        (RECREATED, vec![]),
+        (ORIGINAL, vec!["record orphan.detected 11"]),
+    ] {
+        daemon.take(Event::Deleted(deleted));
+        touched(&mut daemon, &[11]);
+        assert_eq!(looked(&mut daemon, vec![elsewhere(11)]), effects);
+    }
+    // Who is named by the pid file, or has the original back, takes it back.
+    touched(&mut daemon, &[10, 11]);
+    let effects = looked(&mut daemon, vec![alive(10), without()]);
+    assert_eq!(effects, ["record orphan.cleared 11"]);
+}
+
+#[test]
+fn a_look_that_began_before_a_deletion_does_not_take_its_proof_back() {
+    let without = || without_witness().observed(11);
+    let mut daemon = Daemon::ready(vec![without()]);
+    daemon.take(Event::Tick);
+    daemon.take(Event::Deleted(ORIGINAL));
+    touched(&mut daemon, &[11]);
+    assert_eq!(daemon.scanned(vec![without()]), ["look at [11]"]);
+    let effects = looked(&mut daemon, vec![elsewhere(11)]);
+    assert_eq!(effects, ["record orphan.detected 11"]);
+    // Nor if a scan comes next.
+    let mut daemon = Daemon::ready(vec![without()]);
+    touched(&mut daemon, &[11]);
+    daemon.take(Event::Deleted(ORIGINAL));
+    daemon.take(Event::Tick);
+    assert_eq!(looked(&mut daemon, vec![without()]), ["scan"]);
+    assert_eq!(
+        daemon.scanned(vec![elsewhere(11)]),
+        ["record orphan.detected 11"]
+    );
+}
+
 #[test]
 fn who_is_not_known_or_could_not_be_looked_at_is_left_to_the_next_scan() {
     let mut daemon = watching();
