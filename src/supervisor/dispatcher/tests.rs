@@ -21,9 +21,10 @@ use crate::orphan::fixtures::{
     ORIGINAL, RECREATED, Seen, clock, exists, healthy, missing, now, without_witness,
 };
 use crate::orphan::process::Pid;
-use crate::orphan::registry::Sighting;
+use crate::orphan::registry::{Observation, Sighting};
 use crate::orphan::termination::{Reach, Termination};
 use crate::orphan::victims::Lineage;
+use crate::supervisor::event::Around;
 use crate::supervisor::request::{Peer, Request, Selection};
 use crate::supervisor::termination::Wave;
 use crate::wire::event::record;
