@@ -6,8 +6,8 @@
 #[cfg(target_os = "linux")]
 #[path = "watch/linux.rs"]
 mod system;
-#[cfg(not(target_os = "linux"))]
-#[path = "watch/other.rs"]
+#[cfg(target_os = "macos")]
+#[path = "watch/macos.rs"]
 mod system;
 
 use std::collections::BTreeMap;

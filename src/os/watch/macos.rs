@@ -1,0 +1,225 @@
+//! kqueue(2): a vnode filter on each directory, which is held open for that alone (`O_EVTONLY` keeps no volume
+//! from being unmounted). What happens above a directory the next look finds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::macos::fs::MetadataExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::buffer::{Buffer, spare_capacity};
+use rustix::event::kqueue::{Event, EventFilter, EventFlags, VnodeEvents, kevent, kqueue};
+use rustix::io::Errno;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::Touched;
+use crate::orphan::evidence::FileId;
+use crate::os::host::open_file_limit;
+
+/// All of them take no more than this part of the descriptors that may be open.
+const SHARE_OF_DESCRIPTORS: u64 = 8;
+/// As many events are taken at once.
+const EVENTS: usize = 64;
+/// What says that a directory is not where it was.
+const WANTED: VnodeEvents = VnodeEvents::DELETE
+    .union(VnodeEvents::RENAME)
+    .union(VnodeEvents::REVOKE);
+
+/// Directories that are watched.
+#[derive(Debug)]
+pub struct Directories {
+    kqueue: AsyncFd<OwnedFd>,
+    most: usize,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    /// A descriptor that is closed takes its filter with it.
+    places: BTreeMap<PathBuf, File>,
+    /// Wanted, and not there.
+    missing: BTreeSet<PathBuf>,
+}
+
+impl Directories {
+    /// Nothing is watched yet. To be called in a runtime.
+    ///
+    /// # Errors
+    /// If the kernel gives no queue (kqueue(2)).
+    pub fn new() -> io::Result<Self> {
+        let kqueue = kqueue()?;
+        // SAFETY: it owns the descriptor, and nothing else closes or registers that.
+        #[expect(unsafe_code, reason = "tokio has no safe form of this")]
+        let kqueue = unsafe { AsyncFd::register_with_interest(kqueue, Interest::READABLE) };
+        let descriptors = open_file_limit().unwrap_or_default() / SHARE_OF_DESCRIPTORS;
+        Ok(Self {
+            kqueue: kqueue.map_err(io::Error::from)?,
+            most: usize::try_from(descriptors).map_or(super::MOST, |most| most.min(super::MOST)),
+            table: Mutex::default(),
+        })
+    }
+
+    /// Whether exactly these are watched.
+    #[must_use]
+    pub fn are_just(&self, wanted: &BTreeSet<PathBuf>) -> bool {
+        self.table().places.keys().eq(wanted)
+    }
+
+    /// From now on these are watched, and no others; those that cannot be are not. Gives those that are not
+    /// there, once each. Real paths. Blocks where a path does.
+    pub fn watch(&self, wanted: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
+        let new: Vec<PathBuf> = {
+            let mut table = self.table();
+            table.missing.retain(|path| wanted.contains(path));
+            table.places.retain(|path, _| wanted.contains(path));
+            let new = wanted
+                .iter()
+                .filter(|path| !table.places.contains_key(*path));
+            new.take(self.most.saturating_sub(table.places.len()))
+                .cloned()
+                .collect()
+        };
+        let mut missing = BTreeSet::new();
+        for path in new {
+            // Not under the lock: it may block.
+            match open(&path).and_then(|opened| self.add(&path, opened)) {
+                Ok(()) => {}
+                Err(error) => {
+                    let errno = Errno::from_io_error(&error);
+                    let is_missing = matches!(errno, Some(Errno::NOENT | Errno::NOTDIR));
+                    if is_missing && self.table().missing.insert(path.clone()) {
+                        missing.insert(path);
+                    }
+                }
+            }
+        }
+        missing
+    }
+
+    fn add(&self, path: &Path, opened: File) -> io::Result<()> {
+        let filter = EventFilter::Vnode {
+            vnode: opened.as_raw_fd(),
+            flags: WANTED,
+        };
+        let flags = EventFlags::ADD | EventFlags::CLEAR;
+        let changes = [Event::new(filter, flags, std::ptr::null_mut())];
+        // Under the lock: what happens from now on is to be known as its.
+        let mut table = self.table();
+        self.kevent::<&mut [Event]>(&changes, &mut [])?;
+        table.places.insert(path.to_path_buf(), opened);
+        Ok(())
+    }
+
+    /// The next of them that may not be where they were. They are not watched any more.
+    ///
+    /// # Errors
+    /// If the kernel tells nothing any more.
+    pub async fn next(&self) -> io::Result<Touched> {
+        loop {
+            let mut ready = self.kqueue.readable().await?;
+            let events = self.events()?;
+            if events.len() < EVENTS {
+                ready.clear_ready();
+            }
+            let touched: Touched = events
+                .iter()
+                .filter_map(|event| self.concerned(event))
+                .collect();
+            if !touched.is_empty() {
+                return Ok(touched);
+            }
+        }
+    }
+
+    /// Which directory something that happened concerns. It is not watched any more.
+    fn concerned(&self, event: &Event) -> Option<(PathBuf, Option<FileId>)> {
+        let EventFilter::Vnode { vnode, flags } = event.filter() else {
+            return None;
+        };
+        let mut table = self.table();
+        let is_it = |(_, opened): &(&PathBuf, &File)| opened.as_raw_fd() == vnode;
+        let path = table.places.iter().find(is_it)?.0.clone();
+        let opened = table.places.remove(&path)?;
+        let deleted = flags
+            .contains(VnodeEvents::DELETE)
+            .then(|| deleted(&opened));
+        Some((path, deleted.flatten()))
+    }
+
+    fn events(&self) -> io::Result<Vec<Event>> {
+        let mut events = Vec::with_capacity(EVENTS);
+        loop {
+            match self.kevent(&[], spare_capacity(&mut events)) {
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+                Ok(_) => return Ok(events),
+            }
+        }
+    }
+
+    /// Changes filters, and takes what happened, without waiting.
+    #[expect(
+        unsafe_code,
+        reason = "kevent is unsafe for the sake of descriptors in filters"
+    )]
+    fn kevent<B: Buffer<Event>>(&self, changes: &[Event], events: B) -> Result<B::Output, Errno> {
+        let kqueue = self.kqueue.get_ref();
+        // SAFETY: each filter names a descriptor that is open then; closed later, it takes its filter with it.
+        unsafe { kevent(kqueue, changes, events, Some(Duration::ZERO)) }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let flags = libc::O_EVTONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
+/// Which directory this was, if it has no name left.
+fn deleted(opened: &File) -> Option<FileId> {
+    let metadata = opened.metadata().ok()?;
+    let born = metadata.st_birthtime();
+    (metadata.st_nlink() == 0 && born > 0).then(|| FileId {
+        // `dev_t` is 32 bits wide and signed; the standard library widens it with its sign.
+        device: metadata.st_dev() & u64::from(u32::MAX),
+        inode: metadata.st_ino(),
+        born_ns: Some(i128::from(born) * 1_000_000_000 + i128::from(metadata.st_birthtime_nsec())),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_deletion_and_a_move_are_told_of() {
+        let place = tempfile::tempdir().unwrap();
+        let top = place.path().canonicalize().unwrap();
+        let [ws, other] = ["ws", "other"].map(|name| top.join(name));
+        fs::create_dir(&ws).unwrap();
+        fs::create_dir(&other).unwrap();
+        let directories = Directories::new().unwrap();
+        let gone = top.join("gone");
+        let wanted = BTreeSet::from([ws.clone(), other.clone(), gone.clone()]);
+        assert_eq!(directories.watch(&wanted), BTreeSet::from([gone]));
+        let inode = fs::metadata(&ws).unwrap().st_ino();
+        fs::remove_dir(&ws).unwrap();
+        let told = directories.next().await.unwrap();
+        let deleted = told.get(&ws).copied().flatten();
+        assert_eq!(deleted.map(|id| id.inode), Some(inode), "{told:?}");
+        fs::rename(&other, top.join("elsewhere")).unwrap();
+        let told = directories.next().await.unwrap();
+        assert_eq!(told, Touched::from([(other, None)]));
+        assert!(directories.are_just(&BTreeSet::new()));
+    }
+}
