@@ -305,6 +305,8 @@ fn sizes(stage: &mut Stage) -> Result<Vec<String>> {
         .collect();
     let most = memory(stage.daemon, "VmHWM")?;
     rows.push(row("the daemon's resident memory, at most", most));
+    let now = memory(stage.daemon, "VmRSS")?;
+    rows.push(row("the daemon's resident memory, in the end", now));
     for program in ["team-agentd", "team-agentctl"] {
         let size = fs::metadata(stage.release.join(program))?.len();
         rows.push(row(&format!("the binary `{program}`"), size as f64 / 1e6));

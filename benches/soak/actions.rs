@@ -31,14 +31,15 @@ const fn action(name: &'static str, weight: u64, perform: fn(&mut Soak) -> Resul
     }
 }
 
-pub(crate) const ACTIONS: [Action; 27] = [
+pub(crate) const ACTIONS: [Action; 28] = [
     action("delete a workspace", 40, Soak::delete),
     action("delete what was made again", 6, Soak::delete_again),
     action(
-        "delete and make again within the grace",
-        8,
-        Soak::delete_and_restore,
+        "move away and back within the grace",
+        12,
+        Soak::move_away_and_back,
     ),
+    action("delete and make again", 6, Soak::delete_and_make_again),
     action("move a workspace", 10, Soak::move_away),
     action("move it back", 10, Soak::move_back),
     action("delete a moved one", 3, Soak::delete_moved),
@@ -101,24 +102,22 @@ impl Soak {
         Ok(true)
     }
 
-    /// For one without any witness, a directory at the path is all that counts.
-    fn delete_and_restore(&mut self) -> Result<bool> {
-        let chosen = self.any(|actor| {
-            is_healthy(actor) && !actor.role.is_real && !actor.role.has_cwd && actor.kept.is_none()
-        });
-        let Some(which) = chosen.filter(|_| self.frozen_until.is_none()) else {
+    /// One without any witness is an orphan while nothing is at the path, and none when its directory is back.
+    fn move_away_and_back(&mut self) -> Result<bool> {
+        let Some(which) = self.without_witness() else {
             return Ok(false);
         };
         let began = now();
-        self.delete_one(which)?;
-        let longest = u64::try_from(GRACE.as_millis())? - 500;
-        let pause = Duration::from_millis(self.dice.between(0, longest));
-        self.watch_for(pause)?;
-        let actor = &self.model.actors[which];
-        if !actor.is_alive() {
+        let workspace = self.model.actors[which].workspace.clone();
+        let mut away = workspace.clone().into_os_string();
+        away.push("-away");
+        fs::rename(&workspace, &away)?;
+        self.model.orphaned(which, began, Truth::Orphan);
+        self.wait_within_the_grace()?;
+        if !self.model.actors[which].is_alive() {
             return Ok(true);
         }
-        fs::create_dir(&actor.workspace)?;
+        put_back(away.as_ref(), &workspace)?;
         // Too late under load, and its end may be under way: the window says so.
         let at = now();
         let was_in_time = at < began + micros(GRACE);
@@ -131,6 +130,33 @@ impl Soak {
         // From now on the daemon knows, and its patience begins anew.
         self.daemon.call("scan", &serde_json::json!({}))?;
         Ok(true)
+    }
+
+    /// Of one without any witness only a daemon that was told of the deletion knows that it is another directory.
+    fn delete_and_make_again(&mut self) -> Result<bool> {
+        let Some(which) = self.without_witness() else {
+            return Ok(false);
+        };
+        let began = now();
+        let workspace = self.model.actors[which].workspace.clone();
+        delete_directory(&workspace)?;
+        self.model.orphaned(which, began, Truth::Undecided);
+        self.wait_within_the_grace()?;
+        fs::create_dir(&workspace)?;
+        Ok(true)
+    }
+
+    fn without_witness(&mut self) -> Option<usize> {
+        let chosen = self.any(|actor| {
+            is_healthy(actor) && !actor.role.is_real && !actor.role.has_cwd && actor.kept.is_none()
+        });
+        chosen.filter(|_| self.frozen_until.is_none())
+    }
+
+    fn wait_within_the_grace(&mut self) -> Result<()> {
+        let longest = u64::try_from(GRACE.as_millis())? - 500;
+        let pause = Duration::from_millis(self.dice.between(0, longest));
+        self.watch_for(pause)
     }
 
     fn move_away(&mut self) -> Result<bool> {
