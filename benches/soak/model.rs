@@ -176,6 +176,16 @@ impl Model {
         }
     }
 
+    /// Until when the pause of that moment holds; 0, if there is none.
+    pub(crate) fn paused_until(&self, at: Micros) -> Micros {
+        let pauses = self.holds.iter();
+        let ends = pauses.filter_map(|(hold, from, to)| {
+            let to = to.unwrap_or(Micros::MAX);
+            (*hold == Hold::Pause && *from <= at && at < to).then_some(to)
+        });
+        ends.max().unwrap_or(0)
+    }
+
     pub(crate) fn is_held(&self, at: Micros) -> bool {
         self.holds
             .iter()

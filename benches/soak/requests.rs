@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::cast::{Actor, Truth, micros, now};
+use super::cast::{Actor, Micros, Truth, micros, now};
 use super::daemon::{configure, misconfigure};
 use super::model::{BREAKER_WINDOW, Hold};
 use super::stage::Soak;
@@ -80,9 +80,11 @@ impl Soak {
         };
         let sent = now();
         self.daemon.call("pause", &params)?;
-        // This one takes the place of the one before.
+        // Nobody's pause is cut short by another one: the longer one holds.
+        let asked = length.map_or(Micros::MAX, |length| sent + micros(length));
+        let until = asked.max(self.model.paused_until(sent));
         self.model.released(Hold::Pause, sent);
-        let until = length.map(|length| sent + micros(length));
+        let until = (until < Micros::MAX).then_some(until);
         self.model.held(Hold::Pause, now(), until);
         Ok(true)
     }
