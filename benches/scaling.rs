@@ -3,7 +3,8 @@
 //! The daemon is the release build, with 35 healthy coordinators among 500, 5,000 and 20,000 processes.
 //! Beside it, in turns: `ps`, the original's scan in a running Python, and what the kernel asks at least,
 //! listing `/proc` and reading each `cmdline`. Prints Markdown; docs/performance.md says what the figures mean.
-//! `-- --up-to N` stops at so many processes, `-- --plot FILE` draws the curves as SVG.
+//! `-- --up-to N` stops at so many processes, `-- --plot FILE` draws the curves as SVG, `-- --idle SECONDS` looks at
+//! the daemon as it is left to itself for so long, too.
 #![expect(clippy::print_stdout, reason = "this program's business is a table")]
 #![expect(clippy::print_stderr, reason = "and to say how far it got")]
 
@@ -17,6 +18,8 @@ mod plot;
     reason = "the other benches measure with the rest"
 )]
 mod support;
+#[path = "scaling/tables.rs"]
+mod tables;
 
 use std::env;
 use std::ffi::OsString;
@@ -29,7 +32,7 @@ use serde_json::json;
 
 use self::costs::{Original, cmdlines, embedded, listing, median, ps};
 use self::support::{
-    Result, Spending, Stage, count_processes, enter, is_inside, memory, wait_until,
+    Result, Spending, Stage, count_processes, cpu_of, enter, is_inside, memory, wait_until,
 };
 
 /// How many processes there are.
@@ -38,6 +41,8 @@ const COORDINATORS: usize = 35;
 const ROUNDS: usize = 15;
 const WARM_UP: usize = 2;
 const RESCAN_INTERVAL: &str = "200ms";
+/// The daemon's own, by default.
+const DEFAULT_INTERVAL: &str = "5s";
 /// Without a full sweep in them, but for one that the median leaves out: that comes once a minute.
 const RESCAN_ROUNDS: usize = 9;
 const RESCAN_ROUND: Duration = Duration::from_secs(2);
@@ -57,12 +62,26 @@ struct Costs {
     original: Duration,
     listing: Duration,
     cmdlines: Duration,
+    /// From start to end, rather than of a CPU.
+    embedded_wall: Duration,
+    ps_wall: Duration,
+    resident_mb: f64,
+    idle: Option<Idle>,
+}
+
+/// The daemon at its default interval, while nothing happens.
+#[derive(Clone, Copy, Debug)]
+struct Idle {
+    lasted: Duration,
+    cpu: Duration,
+    scans: u64,
     resident_mb: f64,
 }
 
 struct Options {
     up_to: usize,
     plot: Option<PathBuf>,
+    idle: Option<Duration>,
 }
 
 fn main() -> ExitCode {
@@ -89,16 +108,20 @@ fn options(arguments: &[OsString]) -> Result<Options> {
     let mut options = Options {
         up_to: SIZES[SIZES.len() - 1],
         plot: None,
+        idle: None,
     };
     let mut arguments = arguments.iter().filter(|argument| *argument != "--bench");
     while let Some(argument) = arguments.next() {
-        let value = arguments.next().ok_or("--up-to and --plot take a value")?;
+        let value = arguments.next().ok_or("each option takes a value")?;
+        let number = || value.to_str().ok_or("that takes a number");
         match argument.to_str() {
-            Some("--up-to") => {
-                options.up_to = value.to_str().ok_or("--up-to takes a number")?.parse()?;
-            }
+            Some("--up-to") => options.up_to = number()?.parse()?,
             Some("--plot") => options.plot = Some(value.into()),
-            _ => return Err(format!("{argument:?} is no option; --up-to and --plot are").into()),
+            Some("--idle") => options.idle = Some(Duration::from_secs(number()?.parse()?)),
+            _ => {
+                let those = "--up-to, --plot and --idle are";
+                return Err(format!("{argument:?} is no option; {those}").into());
+            }
         }
     }
     if options.up_to < SIZES[0] {
@@ -117,7 +140,12 @@ fn measure(options: &Options, folder: &Path) -> Result<()> {
     let mut all = Vec::new();
     for size in SIZES.into_iter().filter(|size| *size <= options.up_to) {
         sleepers.push(fill(size)?);
-        all.push(costs(&mut stage, &mut original)?);
+        let mut costs = costs(&mut stage, &mut original)?;
+        costs.idle = match options.idle {
+            Some(lasting) => Some(idle(&mut stage, lasting)?),
+            None => None,
+        };
+        all.push(costs);
     }
     stage.assert_survivor()?;
     original.stop()?;
@@ -125,7 +153,7 @@ fn measure(options: &Options, folder: &Path) -> Result<()> {
         shell.kill()?;
         shell.wait()?;
     }
-    print(&all);
+    tables::print(&all);
     if let Some(file) = &options.plot {
         plot::draw(file, &all)?;
     }
@@ -150,16 +178,20 @@ fn costs(stage: &mut Stage, original: &mut Original) -> Result<Costs> {
     let processes = count_processes()?;
     eprintln!("==> {processes} processes");
     thread::sleep(NOBODY_IS_YOUNG_AFTER);
-    let mut rounds: [Vec<Duration>; 6] = Default::default();
+    let mut rounds: [Vec<Duration>; 8] = Default::default();
     // Taken in turns, so that all share whatever else the machine does.
     for round in 0..WARM_UP + ROUNDS {
+        let sweep = sweep(stage)?;
+        let (embedded, ps) = (embedded(stage)?, ps()?);
         let looks = [
-            sweep(stage)?,
-            embedded(stage)?,
-            ps()?,
+            sweep,
+            embedded.cpu,
+            ps.cpu,
             original.scan(COORDINATORS)?,
             listing()?,
             cmdlines()?,
+            embedded.wall,
+            ps.wall,
         ];
         if round >= WARM_UP {
             for (all, one) in rounds.iter_mut().zip(looks) {
@@ -167,7 +199,16 @@ fn costs(stage: &mut Stage, original: &mut Original) -> Result<Costs> {
             }
         }
     }
-    let [sweep, embedded, ps, original, listing, cmdlines] = rounds.map(median);
+    let [
+        sweep,
+        embedded,
+        ps,
+        original,
+        listing,
+        cmdlines,
+        embedded_wall,
+        ps_wall,
+    ] = rounds.map(median);
     Ok(Costs {
         processes,
         rescan: rescan(stage)?,
@@ -177,7 +218,10 @@ fn costs(stage: &mut Stage, original: &mut Original) -> Result<Costs> {
         original,
         listing,
         cmdlines,
+        embedded_wall,
+        ps_wall,
         resident_mb: memory(stage.daemon, "VmRSS")?,
+        idle: None,
     })
 }
 
@@ -207,43 +251,20 @@ fn rescan(stage: &mut Stage) -> Result<Duration> {
     Ok(median(costs))
 }
 
-fn print(all: &[Costs]) {
-    println!(
-        "| CPU of one look | rescan | full sweep | `scan --embedded` | `ps` | the original | list `/proc` | \
-         … and read each `cmdline` | resident |\n|---|---|---|---|---|---|---|---|---|"
-    );
-    for costs in all {
-        let looks = [
-            costs.rescan,
-            costs.sweep,
-            costs.embedded,
-            costs.ps,
-            costs.original,
-            costs.listing,
-            costs.cmdlines,
-        ];
-        let looks = looks.map(|cost| format!("{:.2} ms", cost.as_secs_f64() * 1e3));
-        println!(
-            "| {} processes | {} | {:.1} MB |",
-            costs.processes,
-            looks.join(" | "),
-            costs.resident_mb
-        );
-    }
-    println!(
-        "\n| ratio | rescan ÷ `ps` | sweep ÷ `ps` | embedded ÷ `ps` | rescan ÷ the original | sweep ÷ the original | \
-         sweep ÷ reading each `cmdline` |\n|---|---|---|---|---|---|---|"
-    );
-    for costs in all {
-        let ratios = [
-            (costs.rescan, costs.ps),
-            (costs.sweep, costs.ps),
-            (costs.embedded, costs.ps),
-            (costs.rescan, costs.original),
-            (costs.sweep, costs.original),
-            (costs.sweep, costs.cmdlines),
-        ];
-        let ratios = ratios.map(|(one, other)| format!("{:.3}", one.div_duration_f64(other)));
-        println!("| {} processes | {} |", costs.processes, ratios.join(" | "));
-    }
+/// What the daemon takes when it is left to itself.
+fn idle(stage: &mut Stage, lasting: Duration) -> Result<Idle> {
+    eprintln!("    left to itself for {} s", lasting.as_secs());
+    stage.scan_every(Some(DEFAULT_INTERVAL))?;
+    // What the new configuration has it do at once is over then.
+    thread::sleep(RESCAN_ROUND);
+    let (scans, cpu) = (stage.scans()?, cpu_of(stage.daemon)?);
+    thread::sleep(lasting);
+    let idle = Idle {
+        lasted: lasting,
+        cpu: cpu_of(stage.daemon)?.saturating_sub(cpu),
+        scans: stage.scans()?.saturating_sub(scans),
+        resident_mb: memory(stage.daemon, "VmRSS")?,
+    };
+    stage.scan_every(None)?;
+    Ok(idle)
 }

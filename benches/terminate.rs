@@ -7,6 +7,8 @@
 #![expect(clippy::print_stdout, reason = "this program's business is a table")]
 #![expect(clippy::print_stderr, reason = "and to say how far it got")]
 
+#[path = "terminate/answers.rs"]
+mod answers;
 #[expect(
     dead_code,
     unused_imports,
@@ -17,29 +19,28 @@ mod support;
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::io::BufRead;
 use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use self::support::{Coordinator, Result, Stage, TTL_S, enter, has_exited, is_inside, memory};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
-use serde_json::json;
-
-use self::support::{Coordinator, Result, Stage, TTL_S, enter, has_exited, is_inside, memory};
 
 type Part = fn(&mut Stage) -> Result<Vec<String>>;
 
 /// What can be measured: the name that `--only` takes, the head of its table, the measurement.
-const PARTS: [(&str, &str, Part); 8] = [
+const PARTS: [(&str, &str, Part); 10] = [
     ("stubborn", ENDING, |stage| ending(stage, &STUBBORN)),
     ("thousand", ENDING, |stage| ending(stage, &THOUSAND)),
     ("obedient", ENDING, |stage| ending(stage, &OBEDIENT)),
     ("families", ENDING, |stage| ending(stage, &FAMILIES)),
-    ("reaction", FIGURES, reaction),
-    ("noticed", FIGURES, noticed),
-    ("version", FIGURES, version),
+    ("reaction", FIGURES, answers::reaction),
+    ("noticed", FIGURES, answers::noticed),
+    ("version", FIGURES, answers::version),
+    ("events", FIGURES, answers::last_events),
+    ("start", FIGURES, answers::start),
     ("size", SIZES, sizes),
 ];
 const ENDING: &str = "\
@@ -55,9 +56,6 @@ const SIZES: &str = "\
 const ORPHANS: usize = 35;
 /// Each has to come up.
 const STARTED_AT_ONCE: usize = 100;
-const REACTIONS: usize = 100;
-const NOTICED_ROUNDS: usize = 6;
-const ROUND_TRIPS: usize = 2_000;
 
 /// The original's waits, and the daemon's.
 const SIGTERM_WAIT: Duration = Duration::from_secs(3);
@@ -217,84 +215,6 @@ fn end_as_the_original(pid: Pid) -> Result<()> {
         }
     }
     Err(format!("{pid} is alive after SIGKILL").into())
-}
-
-/// From an orphan's exit, as a parent that waits for it sees it, to the answer on the socket.
-fn reaction(stage: &mut Stage) -> Result<Vec<String>> {
-    eprintln!("==> from the exit to the answer");
-    let mut times = Vec::new();
-    for _ in 0..REACTIONS {
-        // It takes its time to exit, so that the daemon has nothing else left to do.
-        for mut orphan in stage.orphans(1, &[("EXIT_MS", "20")])? {
-            let parent = thread::spawn(move || orphan.process.wait().map(|_| Instant::now()));
-            let result = stage.fix()?;
-            let answered = Instant::now();
-            let exited = parent.join().map_err(|_| "the parent panicked")??;
-            if result["killed"][0]["sigkill_required"] != false {
-                return Err(format!("one obedient orphan was to end: {result}").into());
-            }
-            times.push(answered.saturating_duration_since(exited));
-        }
-    }
-    Ok(vec![row("an orphan's exit → the result of `fix`", times)])
-}
-
-/// From the end of a deletion to the word that an orphan was detected, on the socket. The interval is an hour.
-fn noticed(stage: &mut Stage) -> Result<Vec<String>> {
-    eprintln!("==> from a deletion to its detection");
-    let mut told = stage.follow()?;
-    let mut times = Vec::new();
-    for _ in 0..NOTICED_ROUNDS {
-        // With the survivor, that makes 35.
-        let coordinators = stage.start(ORPHANS - 1, &[])?;
-        stage.scan()?;
-        for one in &coordinators {
-            // What makes it takes its time.
-            thread::sleep(Duration::from_millis(30));
-            fs::remove_dir_all(&one.workspace)?;
-            let deleted = Instant::now();
-            let pid = format!("\"pid\":{},", one.pid.as_raw_pid());
-            let mut line = String::new();
-            while !(line.contains("\"orphan.detected\"") && line.contains(&pid)) {
-                line.clear();
-                if told.read_line(&mut line)? == 0 {
-                    return Err("the daemon tells nothing any more".into());
-                }
-            }
-            times.push(deleted.elapsed());
-        }
-        stage.fix()?;
-        // No zombies are left for the scans to go through.
-        for mut one in coordinators {
-            one.process.wait()?;
-        }
-    }
-    Ok(vec![row(
-        "a workspace's deletion → `orphan.detected`",
-        times,
-    )])
-}
-
-fn version(stage: &mut Stage) -> Result<Vec<String>> {
-    eprintln!("==> round trips");
-    let mut times = Vec::new();
-    for _ in 0..ROUND_TRIPS {
-        let began = Instant::now();
-        stage.call("version", &json!({}))?;
-        times.push(began.elapsed());
-    }
-    Ok(vec![row("a `version` round trip", times)])
-}
-
-fn row(what: &str, mut times: Vec<Duration>) -> String {
-    times.sort_unstable();
-    let count = times.len();
-    let [median, p99, worst] = [count / 2, count * 99 / 100, count - 1].map(|at| ms(times[at]));
-    format!("| {what} | {median} | {p99} | {worst} | {count} |")
-}
-
-fn ms(time: Duration) -> String {
-    format!("{:.3} ms", time.as_secs_f64() * 1e3)
 }
 
 fn sizes(stage: &mut Stage) -> Result<Vec<String>> {

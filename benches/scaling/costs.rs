@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -14,29 +14,37 @@ pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-/// As the original does, short of reading through the lines.
-pub(crate) fn ps() -> Result<Duration> {
-    cpu_of_output(Command::new("ps").args(["-Awwo", "pid=,etime=,command="]))
+/// What a program takes from its start to its end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    pub(crate) cpu: Duration,
+    pub(crate) wall: Duration,
 }
 
-/// The same engine in the client, from its start to its end.
-pub(crate) fn embedded(stage: &Stage) -> Result<Duration> {
+/// As the original does, short of reading through the lines.
+pub(crate) fn ps() -> Result<Run> {
+    run(Command::new("ps").args(["-Awwo", "pid=,etime=,command="]))
+}
+
+/// The same engine in the client.
+pub(crate) fn embedded(stage: &Stage) -> Result<Run> {
     let mut command = Command::new(stage.release.join("team-agentctl"));
     command
         .args(["--embedded", "--json", "scan"])
         .env("TEAM_AGENTD_CONFIG", &stage.config);
-    cpu_of_output(&mut command)
+    run(&mut command)
 }
 
-fn cpu_of_output(command: &mut Command) -> Result<Duration> {
-    let before = cpu_of_children()?;
+fn run(command: &mut Command) -> Result<Run> {
+    let (before, began) = (cpu_of_children()?, Instant::now());
     let output = command.stdin(Stdio::null()).output()?;
-    let spent = cpu_of_children()?.saturating_sub(before);
+    let wall = began.elapsed();
+    let cpu = cpu_of_children()?.saturating_sub(before);
     if !output.status.success() || output.stdout.is_empty() {
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(format!("{command:?} ended with {}: {said}", output.status).into());
     }
-    Ok(spent)
+    Ok(Run { cpu, wall })
 }
 
 /// Without this nobody knows who is there.

@@ -16,7 +16,7 @@ pub(crate) use dice::Dice;
 pub(crate) use event_log::EventLog;
 pub(crate) use namespace::{enter, is_inside};
 pub(crate) use processes::{
-    Spending, count_processes, cpu_of_children, has_exited, memory, wait_until,
+    Spending, count_processes, cpu_of, cpu_of_children, has_exited, memory, wait_until,
 };
 pub(crate) use stage::Stage;
 

@@ -93,6 +93,17 @@ fn cpu_of_threads(pid: u32) -> Result<HashMap<OsString, Duration>> {
     Ok(threads)
 }
 
+/// The CPU time of a process and all the threads it ever had, in steps of 10 ms.
+pub(crate) fn cpu_of(pid: u32) -> Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, rest) = stat.rsplit_once(") ").ok_or("a stat without a name")?;
+    // utime and stime, proc_pid_stat(5).
+    let ticks = rest.split(' ').skip(11).take(2).map(str::parse::<u64>);
+    let ticks = ticks.sum::<std::result::Result<u64, _>>()?;
+    let a_second = rustix::param::clock_ticks_per_second();
+    Ok(Duration::from_millis(ticks * 1_000 / a_second))
+}
+
 /// The CPU time of all children that have been waited for.
 pub(crate) fn cpu_of_children() -> Result<Duration> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;

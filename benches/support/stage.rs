@@ -21,6 +21,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
 /// Where everything takes place. It ends with the namespace.
 pub(crate) struct Stage {
+    pub(crate) folder: PathBuf,
     pub(crate) release: PathBuf,
     /// The daemon's pid.
     pub(crate) daemon: u32,
@@ -66,6 +67,7 @@ impl Stage {
         let connection = UnixStream::connect(&socket)?;
         connection.set_read_timeout(Some(ANSWER_LIMIT))?;
         let mut stage = Self {
+            folder: folder.to_owned(),
             cast: Cast::new(&release, folder, TTL_S)?,
             release,
             daemon: daemon.id(),
