@@ -1,10 +1,10 @@
-//! kqueue(2): a vnode filter on each directory, which is held open for that alone (`O_EVTONLY` keeps no volume
-//! from being unmounted). What happens above a directory the next look finds.
+//! kqueue(2): a vnode filter on each directory and on the one above it, which are held open for that alone
+//! (`O_EVTONLY` keeps no volume from being unmounted). What happens further above the next look finds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::macos::fs::MetadataExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -40,8 +40,10 @@ pub struct Directories {
 
 #[derive(Debug, Default)]
 struct Table {
-    /// A descriptor that is closed takes its filter with it.
-    places: BTreeMap<PathBuf, File>,
+    /// Those that are watched.
+    places: BTreeSet<PathBuf>,
+    /// They, and those above them. A descriptor that is closed takes its filter with it.
+    opened: BTreeMap<PathBuf, File>,
     /// Wanted, and not there.
     missing: BTreeSet<PathBuf>,
 }
@@ -56,7 +58,8 @@ impl Directories {
         // SAFETY: it owns the descriptor, and nothing else closes or registers that.
         #[expect(unsafe_code, reason = "tokio has no safe form of this")]
         let kqueue = unsafe { AsyncFd::register_with_interest(kqueue, Interest::READABLE) };
-        let descriptors = open_file_limit().unwrap_or_default() / SHARE_OF_DESCRIPTORS;
+        // Each takes two, at most.
+        let descriptors = open_file_limit().unwrap_or_default() / SHARE_OF_DESCRIPTORS / 2;
         Ok(Self {
             kqueue: kqueue.map_err(io::Error::from)?,
             most: usize::try_from(descriptors).map_or(super::MOST, |most| most.min(super::MOST)),
@@ -67,7 +70,7 @@ impl Directories {
     /// Whether exactly these are watched.
     #[must_use]
     pub fn are_just(&self, wanted: &BTreeSet<PathBuf>) -> bool {
-        self.table().places.keys().eq(wanted)
+        self.table().places == *wanted
     }
 
     /// From now on these are watched, and no others; those that cannot be are not. Gives those that are not
@@ -76,42 +79,53 @@ impl Directories {
         let new: Vec<PathBuf> = {
             let mut table = self.table();
             table.missing.retain(|path| wanted.contains(path));
-            table.places.retain(|path, _| wanted.contains(path));
-            let new = wanted
-                .iter()
-                .filter(|path| !table.places.contains_key(*path));
+            table.places.retain(|path| wanted.contains(path));
+            table.close_unneeded();
+            let new = wanted.difference(&table.places);
             new.take(self.most.saturating_sub(table.places.len()))
                 .cloned()
                 .collect()
         };
         let mut missing = BTreeSet::new();
         for path in new {
-            // Not under the lock: it may block.
-            match open(&path).and_then(|opened| self.add(&path, opened)) {
-                Ok(()) => {}
-                Err(error) => {
-                    let errno = Errno::from_io_error(&error);
-                    let is_missing = matches!(errno, Some(Errno::NOENT | Errno::NOTDIR));
-                    if is_missing && self.table().missing.insert(path.clone()) {
-                        missing.insert(path);
-                    }
+            // Before it is opened: what happens from then on is to be known as its.
+            self.table().places.insert(path.clone());
+            let above = path.parent().map_or(Ok(()), |above| self.open(above));
+            if let Err(error) = above.and_then(|()| self.open(&path)) {
+                let mut table = self.table();
+                table.places.remove(&path);
+                table.close_unneeded();
+                let errno = Errno::from_io_error(&error);
+                let is_missing = matches!(errno, Some(Errno::NOENT | Errno::NOTDIR));
+                if is_missing && table.missing.insert(path.clone()) {
+                    missing.insert(path);
                 }
             }
         }
         missing
     }
 
-    fn add(&self, path: &Path, opened: File) -> io::Result<()> {
+    /// Has the kernel tell of this directory, unless it does.
+    fn open(&self, path: &Path) -> io::Result<()> {
+        if self.table().opened.contains_key(path) {
+            return Ok(());
+        }
+        // Not under the lock: it may block.
+        let flags = libc::O_EVTONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags)
+            .open(path)?;
         let filter = EventFilter::Vnode {
             vnode: opened.as_raw_fd(),
             flags: WANTED,
         };
         let flags = EventFlags::ADD | EventFlags::CLEAR;
         let changes = [Event::new(filter, flags, std::ptr::null_mut())];
-        // Under the lock: what happens from now on is to be known as its.
+        // Under the lock: what is told of is to be known by its descriptor.
         let mut table = self.table();
         self.kevent::<&mut [Event]>(&changes, &mut [])?;
-        table.places.insert(path.to_path_buf(), opened);
+        table.opened.insert(path.to_path_buf(), opened);
         Ok(())
     }
 
@@ -128,7 +142,7 @@ impl Directories {
             }
             let touched: Touched = events
                 .iter()
-                .filter_map(|event| self.concerned(event))
+                .flat_map(|event| self.concerned(event))
                 .collect();
             if !touched.is_empty() {
                 return Ok(touched);
@@ -136,19 +150,12 @@ impl Directories {
         }
     }
 
-    /// Which directory something that happened concerns. It is not watched any more.
-    fn concerned(&self, event: &Event) -> Option<(PathBuf, Option<FileId>)> {
+    /// Which directories something that happened concerns. They are not watched any more.
+    fn concerned(&self, event: &Event) -> Touched {
         let EventFilter::Vnode { vnode, flags } = event.filter() else {
-            return None;
+            return Touched::new();
         };
-        let mut table = self.table();
-        let is_it = |(_, opened): &(&PathBuf, &File)| opened.as_raw_fd() == vnode;
-        let path = table.places.iter().find(is_it)?.0.clone();
-        let opened = table.places.remove(&path)?;
-        let deleted = flags
-            .contains(VnodeEvents::DELETE)
-            .then(|| deleted(&opened));
-        Some((path, deleted.flatten()))
+        self.table().take(vnode, flags)
     }
 
     fn events(&self) -> io::Result<Vec<Event>> {
@@ -178,9 +185,38 @@ impl Directories {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    let flags = libc::O_EVTONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_NONBLOCK;
-    OpenOptions::new().read(true).custom_flags(flags).open(path)
+impl Table {
+    /// Forgets whatever is concerned by what happened to the directory that is opened as this, itself included, and gives
+    /// which were watched.
+    fn take(&mut self, vnode: RawFd, happened: VnodeEvents) -> Touched {
+        let is_it = |(_, opened): &(&PathBuf, &File)| opened.as_raw_fd() == vnode;
+        let Some((path, _)) = self.opened.iter().find(is_it) else {
+            return Touched::new();
+        };
+        let path = path.clone();
+        let Some(opened) = self.opened.remove(&path) else {
+            return Touched::new();
+        };
+        let below = self
+            .places
+            .extract_if(.., |place| place.parent() == Some(&path));
+        let mut touched: Touched = below.map(|place| (place, None)).collect();
+        if self.places.remove(&path) {
+            let is_deleted = happened.contains(VnodeEvents::DELETE);
+            let deleted = is_deleted.then(|| deleted(&opened)).flatten();
+            touched.insert(path, deleted);
+        }
+        self.close_unneeded();
+        touched
+    }
+
+    fn close_unneeded(&mut self) {
+        let above = self.places.iter().filter_map(|place| place.parent());
+        let above: BTreeSet<&Path> = above.collect();
+        let places = &self.places;
+        self.opened
+            .retain(|path, _| places.contains(path) || above.contains(path.as_path()));
+    }
 }
 
 /// Which directory this was, if it has no name left.
@@ -221,5 +257,23 @@ mod tests {
         let told = directories.next().await.unwrap();
         assert_eq!(told, Touched::from([(other, None)]));
         assert!(directories.are_just(&BTreeSet::new()));
+    }
+
+    #[tokio::test]
+    async fn a_move_of_the_directory_above_is_told_of_for_all_below_it() {
+        let place = tempfile::tempdir().unwrap();
+        let top = place.path().canonicalize().unwrap();
+        let wanted =
+            BTreeSet::from(["above/one", "above/two", "beside"].map(|name| top.join(name)));
+        for path in &wanted {
+            fs::create_dir_all(path).unwrap();
+        }
+        let directories = Directories::new().unwrap();
+        assert_eq!(directories.watch(&wanted), BTreeSet::new());
+        fs::rename(top.join("above"), top.join("elsewhere")).unwrap();
+        let told = directories.next().await.unwrap();
+        let below = ["above/one", "above/two"].map(|name| (top.join(name), None));
+        assert_eq!(told, Touched::from(below));
+        assert!(directories.are_just(&BTreeSet::from([top.join("beside")])));
     }
 }
