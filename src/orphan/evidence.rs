@@ -263,6 +263,17 @@ impl Evidence {
         }
     }
 
+    /// Whether this directory was there when the process was started, by a clock that nobody has set since. A start
+    /// is known to a clock tick, and rounded to one.
+    #[must_use]
+    pub fn is_older_than_the_process(&self, directory: &FileId) -> bool {
+        const TWO_TICKS_NS: i128 = 20_000_000;
+        matches!(
+            (directory.born_ns, self.process_started_ns),
+            (Some(born), Some(started)) if born <= started + TWO_TICKS_NS
+        )
+    }
+
     /// Whether `path`, as the kernel names it for the daemon, is this workspace.
     #[must_use]
     pub fn is_workspace(&self, path: &Path) -> bool {

@@ -48,6 +48,9 @@ pub(crate) const RECREATED: FileId = FileId {
     born_ns: Some(9_000),
 };
 
+/// When the coordinator was started, in a directory that was just made for it.
+pub(crate) const STARTED_NS: i128 = 1_000;
+
 /// What is seen of a witness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
@@ -89,7 +92,7 @@ pub(crate) fn healthy() -> Case {
             pid_file: PidFile::NamesIt,
             cwd_pid_file: PidFile::Absent,
             trashes: vec![TRASH.into()],
-            process_started_ns: None,
+            process_started_ns: Some(STARTED_NS),
         },
         memory: Memory::default(),
         rules: EphemeralRules {
@@ -245,6 +248,14 @@ impl Case {
     /// Learns from this look, and looks again: at `next`, with the memory of this one.
     pub(crate) fn then(mut self, next: Self) -> Self {
         self.memory.learn(&self.evidence);
+        Self {
+            memory: self.memory,
+            ..next
+        }
+    }
+
+    /// Looks again, with what is remembered so far.
+    pub(crate) fn then_without_learning(self, next: Self) -> Self {
         Self {
             memory: self.memory,
             ..next

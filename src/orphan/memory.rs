@@ -1,5 +1,7 @@
 //! What earlier looks at one process left behind, for the verdict on the next.
 
+use std::path::PathBuf;
+
 use super::evidence::{Evidence, Fate, FileId, MountKey, PathState, PidFile};
 
 /// What earlier looks at the same process left behind.
@@ -11,10 +13,24 @@ pub struct Memory {
     pub original: Option<FileId>,
     /// The mount on which the workspace was seen.
     pub mount: Option<MountKey>,
-    /// The deletion of the original was proved.
+    /// The directory that the process was certainly started on.
+    pub home: Option<Home>,
+    /// The deletion of the original was proved by what the process holds.
     pub deletion: Option<ProvedDeletion>,
     /// A log that was deleted while the original directory stood: by hand, so it tells nothing.
     pub discredited_log: Option<FileId>,
+}
+
+/// A directory that a process was certainly started on, and no later one in its place: it was there by then, or
+/// its pid file named the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// Which.
+    pub directory: FileId,
+    /// Where the workspace's path led when it was last seen.
+    pub at: Option<PathBuf>,
+    /// It was deleted, which was seen as it happened.
+    pub is_deleted: bool,
 }
 
 /// What a verdict rests on, for records.
@@ -41,32 +57,67 @@ impl Memory {
         if self.is_log_deleted_alone(evidence) {
             self.discredited_log = evidence.log.as_ref().map(|log| log.id);
         }
-        self.deletion = self
-            .proof_in(evidence)
-            .filter(|_| !self.is_withdrawn_by(evidence));
+        let is_withdrawn = self.is_withdrawn_by(evidence);
+        self.deletion = self.held_proof_in(evidence).filter(|_| !is_withdrawn);
+        if let Some(home) = &mut self.home {
+            home.is_deleted &= !is_withdrawn;
+        }
         let PathState::Exists { directory, mount } = &evidence.path else {
             return;
         };
+        let is_on_its_mount = self.mount.is_none_or(|before| before == *mount);
         // What stands there after a proved deletion is not the original, whoever entered it.
-        if self.deletion.is_none() {
-            self.original = self.original.or(*directory);
+        if !self.knows_of_a_deletion() {
+            // Nor is what is on another mount: the one that it was on may have gone from above it.
+            self.original = self.original.or(directory.filter(|_| is_on_its_mount));
             self.cwd_at_workspace = evidence.cwd_at_workspace().or(self.cwd_at_workspace);
+            self.learn_home(evidence);
         }
-        // Another directory than the original says nothing of the mount that the original is on.
-        if self.mount.is_none() || self.original == *directory {
+        // Another directory than the original says nothing of the mount that the original is on, nor does one that
+        // cannot be known again.
+        if self.mount.is_none() || (directory.is_some() && self.original == *directory) {
             self.mount = Some(*mount);
         }
     }
 
-    /// Takes in that this directory was deleted, which was seen as it happened. It is the workspace's deletion if it
-    /// was the original, certainly.
-    pub fn prove_deleted(&mut self, directory: &FileId) {
-        if directory.born_ns.is_some() && self.original == Some(*directory) {
-            self.deletion = Some(ProvedDeletion {
-                of_workspace: true,
-                log: self.deletion.and_then(|before| before.log),
+    fn learn_home(&mut self, evidence: &Evidence) {
+        let PathState::Exists {
+            directory: Some(directory),
+            ..
+        } = evidence.path
+        else {
+            return;
+        };
+        let is_known = self.home.as_ref().map(|home| home.directory) == Some(directory);
+        let is_first =
+            self.original == Some(directory) && evidence.is_older_than_the_process(&directory);
+        if directory.born_ns.is_some()
+            && (is_known || is_first || evidence.pid_file == PidFile::NamesIt)
+        {
+            self.home = Some(Home {
+                directory,
+                at: evidence.resolved.clone(),
+                is_deleted: false,
             });
         }
+    }
+
+    /// Takes in that this directory was deleted, which was seen as it happened. That proves something of who was
+    /// started on it, and of nobody else.
+    pub fn prove_deleted(&mut self, directory: &FileId) {
+        if let Some(home) = self
+            .home
+            .as_mut()
+            .filter(|home| home.directory == *directory)
+        {
+            home.is_deleted = true;
+        }
+    }
+
+    /// Whether the deletion of what it was started on was proved, or was seen.
+    #[must_use]
+    pub fn knows_of_a_deletion(&self) -> bool {
+        self.deletion.is_some() || self.home.as_ref().is_some_and(|home| home.is_deleted)
     }
 
     /// What became of the log, given what is known of it.
@@ -101,8 +152,24 @@ impl Memory {
         log.filesystem.identifies_files() && (is_older || is_remembered)
     }
 
-    /// The deletion that this look, or an earlier one, proves.
+    /// The deletion that this look, or an earlier one, proves, or that was seen as it happened.
     pub(super) fn proof_in(&self, evidence: &Evidence) -> Option<ProvedDeletion> {
+        let held = self.held_proof_in(evidence);
+        // Where the path leads elsewhere by now, what it led to before may go.
+        let is_seen = self.home.as_ref().is_some_and(|home| {
+            home.is_deleted && home.at.is_some() && home.at == evidence.resolved
+        });
+        match (held, is_seen) {
+            (held, false) => held,
+            (held, true) => Some(ProvedDeletion {
+                of_workspace: true,
+                log: held.and_then(|held| held.log),
+            }),
+        }
+    }
+
+    /// The deletion that is proved by what the process holds, or held.
+    fn held_proof_in(&self, evidence: &Evidence) -> Option<ProvedDeletion> {
         let of_workspace = evidence.cwd_fate(self.cwd_at_workspace) == Some(Fate::Deleted);
         let log = evidence
             .log
@@ -125,12 +192,13 @@ impl Memory {
 
     /// The original directory is back, or the pid file names the process.
     pub(super) fn is_withdrawn_by(&self, evidence: &Evidence) -> bool {
+        let home = self.home.as_ref().map(|home| home.directory);
         evidence.pid_file == PidFile::NamesIt
             || matches!(
                 &evidence.path,
                 PathState::Exists { directory: Some(now), .. }
                     if now.born_ns.is_some()
-                        && [self.cwd_at_workspace, self.original].contains(&Some(*now))
+                        && [self.cwd_at_workspace, self.original, home].contains(&Some(*now))
             )
     }
 }

@@ -4,16 +4,17 @@
 //! Bounded, and none of it is relied upon: whoever is not told finds out at the next look.
 
 #[cfg(target_os = "linux")]
-#[path = "watch/linux.rs"]
-mod system;
+mod linux;
 #[cfg(target_os = "macos")]
-#[path = "watch/macos.rs"]
-mod system;
+mod macos;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-pub use system::Directories;
+#[cfg(target_os = "linux")]
+pub use linux::Directories;
+#[cfg(target_os = "macos")]
+pub use macos::Directories;
 
 use crate::orphan::evidence::FileId;
 

@@ -13,7 +13,7 @@ use crate::orphan::process::ProcessIdentity;
 use crate::os::facts::{self, PinError};
 use crate::os::handle::{OpenError, ProcessHandle};
 use crate::os::host::open_file_limit;
-use crate::os::watch::Directories;
+use crate::os::watch::{Directories, Touched};
 
 /// How long after one look the next is asked for, at least: whatever happens meanwhile is one.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -96,12 +96,8 @@ impl Watch {
         let runtime = tokio::runtime::Handle::current();
         tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            let missing = directories.map(|directories| directories.watch(&wanted));
-            let whose = whose(&owners, missing.iter().flatten());
-            // The supervisor outlives its watch.
-            if !whose.is_empty() {
-                let _ = events.send(Event::Touched(whose));
-            }
+            let touched = directories.map(|directories| directories.watch(&wanted));
+            tell(&touched.unwrap_or_default(), &owners, &events);
             for identity in new {
                 match find(identity) {
                     Found::There(handle) => {
@@ -153,14 +149,18 @@ fn find(identity: ProcessIdentity) -> Found {
     }
 }
 
-/// Whose workspaces these are.
-fn whose<'a>(
-    owners: &Mutex<Owners>,
-    paths: impl Iterator<Item = &'a PathBuf>,
-) -> Vec<ProcessIdentity> {
+/// Tells of what happened to these, and whose workspaces they are.
+fn tell(touched: &Touched, owners: &Mutex<Owners>, events: &mpsc::UnboundedSender<Event>) {
+    // The supervisor outlives its watch.
+    for directory in touched.values().flatten() {
+        let _ = events.send(Event::Deleted(*directory));
+    }
     let owners = lock(owners);
-    let whose = paths.filter_map(|path| owners.get(path));
-    whose.flatten().copied().collect()
+    let whose = touched.keys().filter_map(|path| owners.get(path));
+    let whose: Vec<ProcessIdentity> = whose.flatten().copied().collect();
+    if !whose.is_empty() {
+        let _ = events.send(Event::Touched(whose));
+    }
 }
 
 async fn await_exit(
@@ -186,11 +186,8 @@ async fn listen(
                 return;
             }
         };
-        for directory in touched.values().flatten() {
-            let _ = events.send(Event::Deleted(*directory));
-        }
-        let whose = whose(&owners, touched.keys());
-        if events.send(Event::Touched(whose)).is_err() {
+        tell(&touched, &owners, &events);
+        if events.is_closed() {
             return;
         }
         tokio::time::sleep(PAUSE).await;

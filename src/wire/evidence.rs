@@ -42,7 +42,7 @@ pub fn evidence(evidence: &Evidence, memory: &Memory) -> Value {
         "log".into(),
         holding(evidence.log.as_ref(), evidence.log_fate()),
     );
-    if memory.deletion.is_some() {
+    if memory.knows_of_a_deletion() {
         object.insert("deletion_proved".into(), true.into());
     }
     Value::Object(object)

@@ -19,6 +19,7 @@ fn after_proof(case: Case) -> Memory {
         cwd_at_workspace: Some(ORIGINAL),
         original: Some(ORIGINAL),
         mount: Some(MOUNT),
+        home: None,
         deletion: Some(PROVED),
         discredited_log: None,
     };
@@ -26,8 +27,14 @@ fn after_proof(case: Case) -> Memory {
     memory
 }
 
+/// What is made of the news that a directory was deleted.
+fn told_of(mut memory: Memory, deleted: &FileId) -> Memory {
+    memory.prove_deleted(deleted);
+    memory
+}
+
 #[test]
-fn a_deletion_that_was_seen_is_the_workspaces_if_it_was_the_originals() {
+fn a_deletion_that_was_seen_is_the_workspaces_if_it_was_its_home() {
     let unborn = FileId {
         born_ns: None,
         ..ORIGINAL
@@ -39,26 +46,105 @@ fn a_deletion_that_was_seen_is_the_workspaces_if_it_was_the_originals() {
         // Without a time of birth its number may be another one's.
         (unborn, unborn, false),
     ] {
-        let mut memory = learnt(without_witness().path(exists(Some(original))));
-        memory.prove_deleted(&deleted);
-        let proof = memory.deletion.map(|deletion| deletion.of_workspace);
-        assert_eq!(proof, is_proof.then_some(true), "{original:?} {deleted:?}");
+        let memory = learnt(without_witness().path(exists(Some(original))));
+        let memory = told_of(memory, &deleted);
+        assert_eq!(
+            memory.knows_of_a_deletion(),
+            is_proof,
+            "{original:?} {deleted:?}"
+        );
     }
-    // What was proved of the log before stays.
-    let mut memory = Memory {
-        original: Some(ORIGINAL),
-        deletion: Some(ProvedDeletion {
-            of_workspace: false,
-            log: Some(LOG),
-        }),
-        ..Memory::default()
+}
+
+#[test]
+fn home_is_what_was_there_at_the_start_or_was_seen_to_name_the_process() {
+    const TICKS: i128 = 20_000_000;
+    for (started, pid_file, is_home) in [
+        (Some(STARTED_NS), PidFile::Absent, true),
+        // A start is known to a clock tick.
+        (Some(STARTED_NS - TICKS), PidFile::Absent, true),
+        (Some(STARTED_NS - TICKS - 1), PidFile::Absent, false),
+        (None, PidFile::Absent, false),
+        (
+            Some(STARTED_NS - TICKS - 1),
+            PidFile::NamesAnother(7),
+            false,
+        ),
+        (Some(STARTED_NS - TICKS - 1), PidFile::Unclear, false),
+        (Some(STARTED_NS - TICKS - 1), PidFile::NamesIt, true),
+        (None, PidFile::NamesIt, true),
+    ] {
+        let case = without_witness()
+            .pid_file(pid_file)
+            .with(|evidence| evidence.process_started_ns = started);
+        let memory = told_of(learnt(case), &ORIGINAL);
+        assert_eq!(
+            memory.knows_of_a_deletion(),
+            is_home,
+            "{started:?} {pid_file:?}"
+        );
+    }
+}
+
+#[test]
+fn what_came_later_to_its_place_is_no_home_unless_it_names_the_process() {
+    let later = || without_witness().path(exists(Some(RECREATED)));
+    let mut memory = learnt(without_witness());
+    // However old it is: it was elsewhere.
+    let old = FileId {
+        born_ns: Some(1),
+        ..RECREATED
     };
-    memory.prove_deleted(&ORIGINAL);
-    let both = ProvedDeletion {
-        of_workspace: true,
-        log: Some(LOG),
-    };
-    assert_eq!(memory.deletion, Some(both));
+    for case in [later(), later().path(exists(Some(old)))] {
+        memory.learn(&case.evidence);
+        assert_eq!(memory.home.as_ref().unwrap().directory, ORIGINAL);
+    }
+    memory.learn(&later().pid_file(PidFile::NamesIt).evidence);
+    assert_eq!(memory.home.as_ref().unwrap().directory, RECREATED);
+    assert!(!told_of(memory.clone(), &ORIGINAL).knows_of_a_deletion());
+    assert!(told_of(memory, &RECREATED).knows_of_a_deletion());
+}
+
+#[test]
+fn what_shows_below_a_mount_that_went_is_neither_the_original_nor_home() {
+    let on = |mount, directory| PathState::Exists { directory, mount };
+    let other = MountKey { id: 31, device: 8 };
+    // On the first mount nothing can be known again.
+    let mut memory = learnt(without_witness().path(on(MOUNT, None)));
+    memory.learn(&without_witness().path(on(other, Some(ORIGINAL))).evidence);
+    assert_eq!(memory.original, None);
+    assert_eq!(memory.home, None);
+    assert_eq!(memory.mount, Some(MOUNT));
+    memory.learn(&without_witness().path(on(other, None)).evidence);
+    assert_eq!(
+        memory.mount,
+        Some(MOUNT),
+        "nobody is known again by nothing"
+    );
+    memory.learn(&without_witness().path(on(MOUNT, Some(ORIGINAL))).evidence);
+    assert_eq!(memory.original, Some(ORIGINAL));
+}
+
+#[test]
+fn a_deletion_that_was_seen_is_taken_back_like_any_other() {
+    let gone = told_of(learnt(without_witness()), &ORIGINAL);
+    for (case, is_kept) in [
+        (without_witness().path(missing()), true),
+        (without_witness().path(exists(Some(RECREATED))), true),
+        (without_witness().path(PathState::TimedOut), true),
+        (without_witness(), false),
+        (
+            without_witness()
+                .path(exists(Some(RECREATED)))
+                .pid_file(PidFile::NamesIt),
+            false,
+        ),
+    ] {
+        let mut memory = gone.clone();
+        memory.learn(&case.evidence);
+        assert_eq!(memory.knows_of_a_deletion(), is_kept, "{:?}", case.evidence);
+        assert_eq!(memory.original, Some(ORIGINAL));
+    }
 }
 
 fn with_cwd(bend: impl FnOnce(&mut Holding)) -> Case {
@@ -77,6 +163,11 @@ fn a_healthy_look_teaches_where_everything_was() {
             cwd_at_workspace: Some(ORIGINAL),
             original: Some(ORIGINAL),
             mount: Some(MOUNT),
+            home: Some(Home {
+                directory: ORIGINAL,
+                at: Some(WORKSPACE.into()),
+                is_deleted: false,
+            }),
             deletion: None,
             discredited_log: None,
         }

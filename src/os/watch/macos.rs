@@ -75,7 +75,7 @@ impl Directories {
 
     /// From now on these are watched, and no others; those that cannot be are not. Gives those that are not
     /// there, once each. Real paths. Blocks where a path does.
-    pub fn watch(&self, wanted: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
+    pub fn watch(&self, wanted: &BTreeSet<PathBuf>) -> Touched {
         let new: Vec<PathBuf> = {
             let mut table = self.table();
             table.missing.retain(|path| wanted.contains(path));
@@ -86,7 +86,7 @@ impl Directories {
                 .cloned()
                 .collect()
         };
-        let mut missing = BTreeSet::new();
+        let mut missing = Touched::new();
         for path in new {
             // Before it is opened: what happens from then on is to be known as its.
             self.table().places.insert(path.clone());
@@ -98,7 +98,7 @@ impl Directories {
                 let errno = Errno::from_io_error(&error);
                 let is_missing = matches!(errno, Some(Errno::NOENT | Errno::NOTDIR));
                 if is_missing && table.missing.insert(path.clone()) {
-                    missing.insert(path);
+                    missing.insert(path, None);
                 }
             }
         }
@@ -247,7 +247,7 @@ mod tests {
         let directories = Directories::new().unwrap();
         let gone = top.join("gone");
         let wanted = BTreeSet::from([ws.clone(), other.clone(), gone.clone()]);
-        assert_eq!(directories.watch(&wanted), BTreeSet::from([gone]));
+        assert_eq!(directories.watch(&wanted), Touched::from([(gone, None)]));
         let inode = fs::metadata(&ws).unwrap().st_ino();
         fs::remove_dir(&ws).unwrap();
         let told = directories.next().await.unwrap();
@@ -269,7 +269,7 @@ mod tests {
             fs::create_dir_all(path).unwrap();
         }
         let directories = Directories::new().unwrap();
-        assert_eq!(directories.watch(&wanted), BTreeSet::new());
+        assert_eq!(directories.watch(&wanted), Touched::new());
         fs::rename(top.join("above"), top.join("elsewhere")).unwrap();
         let told = directories.next().await.unwrap();
         let below = ["above/one", "above/two"].map(|name| (top.join(name), None));

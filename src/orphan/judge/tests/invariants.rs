@@ -13,7 +13,7 @@ use crate::orphan::evidence::{
 };
 use crate::orphan::fixtures::*;
 use crate::orphan::judge::{explain, judge};
-use crate::orphan::memory::{Memory, ProvedDeletion};
+use crate::orphan::memory::{Home, Memory, ProvedDeletion};
 use crate::orphan::verdict::{OrphanReason, UnknownReason, Verdict};
 
 const EPHEMERAL: &str = "/tmp/team-agent-test-7/ws";
@@ -152,12 +152,14 @@ prop_compose! {
     fn memory()(
         cwd_at_workspace in option::of(file_id()),
         original in option::of(file_id()),
+        home in option::of((file_id(), place(), any::<bool>())),
         deletion in option::weighted(0.3, (any::<bool>(), option::of(file_id()))),
     ) -> Memory {
         Memory {
             cwd_at_workspace,
             original,
             mount: Some(MOUNT),
+            home: home.map(|(directory, at, is_deleted)| Home { directory, at, is_deleted }),
             deletion: deletion.map(|(of_workspace, log)| ProvedDeletion { of_workspace, log }),
             discredited_log: None,
         }
@@ -200,7 +202,7 @@ impl Case {
 
     /// Whether anything, now or earlier, says that the original was deleted.
     fn knows_of_a_deletion(&self) -> bool {
-        self.fates().contains(&Fate::Deleted) || self.memory.deletion.is_some()
+        self.fates().contains(&Fate::Deleted) || self.memory.knows_of_a_deletion()
     }
 }
 
@@ -327,6 +329,7 @@ proptest! {
     #[test]
     fn what_no_file_system_vouches_for_proves_nothing(mut case in case()) {
         case.memory.deletion = None;
+        case.memory.home = None;
         for held in [&mut case.evidence.cwd, &mut case.evidence.log].into_iter().flatten() {
             held.filesystem = Filesystem::Network;
         }
@@ -351,14 +354,15 @@ proptest! {
         let before = case.memory.clone();
         let knew = case.knows_of_a_deletion();
         case.memory.learn(&case.evidence);
-        if knew && case.memory.deletion.is_none() {
+        if knew && !case.memory.knows_of_a_deletion() {
+            let home = before.home.map(|home| home.directory);
             let is_back = matches!(
                 &case.evidence.path,
                 PathState::Exists { directory: Some(now), .. }
-                    if [before.cwd_at_workspace, before.original].contains(&Some(*now))
+                    if [before.cwd_at_workspace, before.original, home].contains(&Some(*now))
             );
             prop_assert!(is_back || case.evidence.pid_file == PidFile::NamesIt);
         }
-        prop_assert!(knew || case.memory.deletion.is_none());
+        prop_assert!(knew || !case.memory.knows_of_a_deletion());
     }
 }

@@ -61,6 +61,37 @@ fn what_both_witnesses_proved_at_different_times_adds_up() {
     assert_eq!(memory.deletion, Some(PROVED));
 }
 
+/// The last look at one that holds nothing, whose workspace was seen being deleted.
+fn seen_deleted(next: Case) -> Case {
+    without_witness()
+        .then(without_witness())
+        .remembering(|memory| memory.prove_deleted(&ORIGINAL))
+        .then_without_learning(next)
+}
+
+#[test]
+fn a_deletion_that_was_seen_as_it_happened_is_a_proof() {
+    assert_eq!(seen_deleted(witness_gone()).verdict(), NEW);
+    assert_eq!(seen_deleted(witness_gone().path(missing())).verdict(), GONE);
+    let again = seen_deleted(witness_gone()).then(witness_gone());
+    assert_eq!(again.verdict(), NEW);
+    let unclear = seen_deleted(witness_gone().pid_file(PidFile::Unclear));
+    assert_eq!(unclear.verdict(), ALIVE);
+    assert_eq!(seen_deleted(without_witness()).verdict(), ALIVE);
+}
+
+#[test]
+fn what_a_link_led_to_before_may_go() {
+    // `ln -sfn rel/2 current; rm -rf rel/1`
+    let elsewhere = || witness_gone().with(|evidence| evidence.resolved = Some(ELSEWHERE.into()));
+    let moved_on = seen_deleted(elsewhere());
+    assert_eq!(moved_on.verdict(), "unknown workspace_maybe_replaced");
+    let later = moved_on.then(elsewhere());
+    assert_eq!(later.verdict(), "unknown workspace_maybe_replaced");
+    // And if it leads there again, nothing is there that it was started on.
+    assert_eq!(later.then(witness_gone()).verdict(), NEW);
+}
+
 #[test]
 fn the_proof_is_withdrawn_when_the_original_directory_is_back() {
     let back = healthy()
