@@ -5,7 +5,9 @@ use std::io::IsTerminal;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
-/// Which logs are wanted, when the environment does not say.
+/// Says which logs are wanted.
+const VARIABLE: &str = "TEAM_AGENTD_LOG";
+/// Which are, if it does not.
 const DEFAULT_FILTER: &str = "info";
 
 /// How many lines wait at most. There is a place for each from the beginning, and the library's own 128,000 take 4 MB.
@@ -25,8 +27,16 @@ pub fn start() -> Logging {
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(QUEUED_LINES)
         .finish(std::io::stderr());
-    let filter = EnvFilter::try_from_env("TEAM_AGENTD_LOG")
-        .unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+    let wanted = std::env::var_os(VARIABLE).unwrap_or_default();
+    let wanted = wanted.to_string_lossy();
+    let filter = match wanted.is_empty() {
+        true => Ok(EnvFilter::new(DEFAULT_FILTER)),
+        false => EnvFilter::try_new(&wanted),
+    };
+    let (filter, mistake) = match filter {
+        Ok(filter) => (filter, None),
+        Err(mistake) => (EnvFilter::new(DEFAULT_FILTER), Some(mistake)),
+    };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
@@ -38,6 +48,13 @@ pub fn start() -> Logging {
         builder.without_time().init();
     } else {
         builder.init();
+    }
+    if let Some(mistake) = mistake {
+        tracing::warn!(
+            %mistake,
+            value = ?wanted,
+            "{VARIABLE} is no filter, such as debug or team_agentd=debug: it is ignored"
+        );
     }
     Logging { _writer: guard }
 }

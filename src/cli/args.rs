@@ -252,7 +252,7 @@ pub struct EventsArgs {
     /// Only events of this process
     #[arg(long, value_name = "PID", value_parser = pid())]
     pub pid: Option<Pid>,
-    /// Only from this time on: a timestamp, or how long ago (10m, 1h30m)
+    /// Only from this time on: a timestamp (the time of the place, unless it has an offset), or how long ago (10m, 1h30m)
     #[arg(long, value_name = "TIME", value_parser = since)]
     pub since: Option<Since>,
 }
@@ -475,9 +475,13 @@ fn since(text: &str) -> Result<Since, String> {
     if let Ok(moment) = text.parse() {
         return Ok(Since::At(moment));
     }
-    // A date that jiff reads, only not as a moment: the offset is all that is missing.
-    if text.parse::<jiff::civil::DateTime>().is_ok() {
-        return Err("a timestamp needs an offset: 2026-05-26T14:00:00Z, or with +02:00".to_owned());
+    // As `events` shows it: the time of the place.
+    let local = text.parse().ok().and_then(|local: jiff::civil::DateTime| {
+        let local = local.to_zoned(jiff::tz::TimeZone::system());
+        Some(local.ok()?.timestamp())
+    });
+    if let Some(moment) = local {
+        return Ok(Since::At(moment));
     }
     parse_duration(text).map(Since::Ago).map_err(|_| {
         "neither a timestamp (2026-05-26T14:00:00Z) nor a duration (10m, 1h30m)".to_owned()

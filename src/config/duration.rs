@@ -10,6 +10,9 @@ use thiserror::Error;
 /// Longer ones are refused: they are slips of the pen, and adding one to a clock could overflow it.
 const LONGEST: Duration = Duration::from_hours(365 * 24);
 
+/// Shorter ones are counted in seconds, as people do: `60s`, `90s`.
+const IN_SECONDS: Duration = Duration::from_mins(2);
+
 /// Why a text is no duration.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum DurationError {
@@ -50,12 +53,15 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     Ok(duration)
 }
 
-/// Writes a duration so that [`parse_duration`] reads it, `1m30s`; what is finer than a millisecond
-/// is left out.
+/// Writes a duration so that [`parse_duration`] reads it: `300ms`, `60s`, `2m30s`; what is finer than a
+/// millisecond is left out.
 #[must_use]
 pub fn render_duration(duration: Duration) -> String {
     let nanoseconds = duration.subsec_nanos();
     let whole = Duration::new(duration.as_secs(), nanoseconds - nanoseconds % 1_000_000);
+    if whole.subsec_nanos() == 0 && whole < IN_SECONDS {
+        return format!("{}s", whole.as_secs());
+    }
     SpanPrinter::new()
         .designator(Designator::Compact)
         .spacing(Spacing::None)

@@ -39,7 +39,7 @@ pub enum ConnectError {
         /// The system's words.
         source: io::Error,
     },
-    /// Who listens is neither this user nor root, so what it says is not believed.
+    /// Who listens is neither this user nor root, nor did root name it, so what it says is not believed.
     #[error(
         "{} belongs to uid {uid}, not to you: choose another --socket",
         in_line(socket)
@@ -87,7 +87,17 @@ pub(super) fn no_answer(what: &str) -> CallError {
 pub struct Client {
     stream: BufReader<UnixStream>,
     socket: PathBuf,
+    trust: Trust,
     next_id: u64,
+}
+
+/// Whose daemon is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trust {
+    /// This user's, or root's.
+    OwnOrRoot,
+    /// Anybody's: root may ask whom it names.
+    Anybody,
 }
 
 impl Client {
@@ -102,10 +112,15 @@ impl Client {
             uid: own_uid(),
         };
         let places = surroundings.sockets(explicit);
+        let is_named = surroundings.named_socket(explicit).is_some();
+        let trust = match is_named && surroundings.uid == 0 {
+            true => Trust::Anybody,
+            false => Trust::OwnOrRoot,
+        };
         for _ in 0..START_CHECKS {
             let mut unreachable = None;
             for socket in &places {
-                match Self::try_connect(socket).await {
+                match Self::try_connect(socket, trust).await {
                     Ok(Some(client)) => return Ok(client),
                     Ok(None) => {}
                     // The next place may answer; only then this one does not matter.
@@ -126,7 +141,7 @@ impl Client {
         Err(ConnectError::NoDaemon { tried: places })
     }
 
-    async fn try_connect(socket: &Path) -> Result<Option<Self>, ConnectError> {
+    async fn try_connect(socket: &Path, trust: Trust) -> Result<Option<Self>, ConnectError> {
         let failed = |source| ConnectError::Failed {
             socket: socket.to_path_buf(),
             source,
@@ -143,7 +158,7 @@ impl Client {
             }
         };
         let uid = stream.peer_cred().map_err(failed)?.uid();
-        if uid != own_uid() && uid != 0 {
+        if trust == Trust::OwnOrRoot && uid != own_uid() && uid != 0 {
             return Err(ConnectError::ForeignDaemon {
                 socket: socket.to_path_buf(),
                 uid,
@@ -152,6 +167,7 @@ impl Client {
         Ok(Some(Self {
             stream: BufReader::new(stream),
             socket: socket.to_path_buf(),
+            trust,
             next_id: 1,
         }))
     }
@@ -173,22 +189,22 @@ impl Client {
     /// # Errors
     /// See [`CallError`].
     pub async fn call(&mut self, method: &str, params: Value) -> Result<Value, CallError> {
-        let socket = self.socket.clone();
+        let (socket, trust) = (self.socket.clone(), self.trust);
         let mut exchange = pin!(self.exchange(method, params));
         loop {
             if let Ok(answer) = timeout(SILENCE_LIMIT, &mut exchange).await {
                 return answer;
             }
-            if !Self::is_at_work(&socket).await {
+            if !Self::is_at_work(&socket, trust).await {
                 return Err(CallError::Silent { socket });
             }
         }
     }
 
     /// Whether the daemon there says how it is, or at least that it will not.
-    async fn is_at_work(socket: &Path) -> bool {
+    async fn is_at_work(socket: &Path, trust: Trust) -> bool {
         let asked = async {
-            match Self::try_connect(socket).await {
+            match Self::try_connect(socket, trust).await {
                 Ok(Some(mut client)) => {
                     let answer = client.exchange("status", json!({})).await;
                     matches!(answer, Ok(_) | Err(CallError::Answer { .. }))

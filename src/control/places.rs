@@ -30,13 +30,18 @@ impl Surroundings<'_> {
         self.absolute("HOME")
     }
 
+    /// The socket that was named, on the command line or in the environment.
+    #[must_use]
+    pub fn named_socket(&self, explicit: Option<&Path>) -> Option<PathBuf> {
+        explicit
+            .map(Path::to_path_buf)
+            .or_else(|| self.path("TEAM_AGENTD_SOCKET"))
+    }
+
     /// The places for the socket, best first. One that is named is the only one.
     #[must_use]
     pub fn sockets(&self, explicit: Option<&Path>) -> Vec<PathBuf> {
-        if let Some(named) = explicit
-            .map(Path::to_path_buf)
-            .or_else(|| self.path("TEAM_AGENTD_SOCKET"))
-        {
+        if let Some(named) = self.named_socket(explicit) {
             return vec![named];
         }
         let of_root = (self.uid == 0).then(|| PathBuf::from("/run"));

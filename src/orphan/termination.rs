@@ -15,8 +15,8 @@ pub struct Termination {
     pub sighting: Sighting,
     /// How it ended.
     pub outcome: Outcome,
-    /// How far the signals reached.
-    pub reach: Reach,
+    /// How far the signals reached; nothing, if it was spared before there was one.
+    pub reach: Option<Reach>,
     /// Its members and what became of them.
     pub members: Vec<MemberEnd>,
     /// Who was seen and not signalled.

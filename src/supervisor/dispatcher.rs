@@ -151,6 +151,9 @@ impl Dispatcher {
                 peer,
                 request,
             } => self.asked(ticket, peer, request, now, &mut effects),
+            Event::LookedUp { ticket, strangers } => {
+                self.looked_up(ticket, strangers, now, &mut effects);
+            }
             Event::ReloadAsked => effects.push(Effect::LoadConfig { ticket: None }),
             Event::Identified {
                 ticket,

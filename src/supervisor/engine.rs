@@ -2,9 +2,10 @@
 //! event.
 
 mod answering;
+mod saying;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
+use self::saying::{say_fact, say_respawn, say_view};
 use super::checkup::Doctor;
 use super::event::{Around, Effect, Event, Ticket};
 use super::journal::Journal;
@@ -25,10 +27,8 @@ use super::turns::Turns;
 use super::watching::Watch;
 use super::{steering_file, termination};
 use crate::orphan::memory::Memory;
-use crate::orphan::policy::respawn::Respawn;
 use crate::orphan::process::ProcessIdentity;
 use crate::orphan::registry::Sighting;
-use crate::orphan::view::Obstacle;
 use crate::os::processes::Sweep;
 
 /// How long reading the configuration may take.
@@ -71,7 +71,10 @@ impl Engine {
                 let _ = self.events.send(Event::GoOn);
             }
             Effect::Terminate(wave) => self.terminate(wave),
-            Effect::Record(facts) => self.journal.record(facts),
+            Effect::Record(facts) => {
+                facts.iter().for_each(say_fact);
+                self.journal.record(facts);
+            }
             Effect::Answer { ticket, answer } => {
                 if let Some(waiting) = self.waiting.remove(&ticket) {
                     // A peer that hung up misses its answer, nothing else.
@@ -97,6 +100,7 @@ impl Engine {
                 let around = (own_pid, lineage, steering);
                 self.survey(ticket, scan, orphans, spared, around);
             }
+            Effect::LookUp { ticket, pids } => self.look_up(ticket, pids),
             Effect::Identify {
                 ticket,
                 what,
@@ -142,10 +146,15 @@ impl Engine {
                     Around::default(),
                 ),
             };
-            if let Err(error) = &observations {
-                tracing::error!(%error, "a scan failed");
-            }
             let took = began.elapsed();
+            match &observations {
+                Ok(seen) => tracing::debug!(
+                    coordinators = seen.len(),
+                    elapsed_ms = took.as_secs_f64() * 1e3,
+                    "a scan is done"
+                ),
+                Err(error) => tracing::error!(%error, "a scan failed"),
+            }
             // The supervisor outlives its scans.
             let _ = events.send(Event::Scanned {
                 observations,
@@ -268,27 +277,4 @@ impl Engine {
             }
         });
     }
-}
-
-fn say_view(obstacles: &[Obstacle]) {
-    for obstacle in obstacles {
-        tracing::error!(
-            "the daemon does not see everything there is, and reaps nothing by itself: {obstacle}"
-        );
-    }
-    if obstacles.is_empty() {
-        tracing::info!("the daemon sees everything there is");
-    }
-}
-
-fn say_respawn(workspace: &Path, respawn: &Respawn) {
-    let starter = respawn.starter.as_ref();
-    tracing::error!(
-        ?workspace,
-        kills = respawn.kills,
-        parent = starter.map(|one| one.pid),
-        parent_cmdline = starter.map(|one| one.cmdline.as_str()),
-        unit = starter.and_then(|one| one.unit.as_deref()),
-        "something starts a coordinator again and again: stop it there"
-    );
 }

@@ -1,6 +1,6 @@
 //! What happens to the supervisor, and what it wants done.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::checkup::Running;
 use super::request::{Answer, Peer, Refusal, Request};
+use super::selection::Stranger;
 use super::settings::Settings;
 use super::termination::Wave;
 use crate::config::Config;
@@ -60,6 +61,13 @@ pub enum Event {
         /// What.
         request: Request,
     },
+    /// Who those are that a fix named and the scan did not show.
+    LookedUp {
+        /// The fix.
+        ticket: Ticket,
+        /// Each of them.
+        strangers: Vec<Stranger>,
+    },
     /// What is to be kept, or not any more, was looked up.
     Identified {
         /// For the answer.
@@ -110,7 +118,7 @@ impl Event {
                 matches!(request, Request::Pause { .. } | Request::Resume)
             }
             // Who is looked at for that is told of when it was.
-            Self::Deleted(_) | Self::Touched(_) => false,
+            Self::Deleted(_) | Self::Touched(_) | Self::LookedUp { .. } => false,
             Self::Scanned { .. }
             | Self::Looked(_)
             | Self::Exited(_)
@@ -180,6 +188,13 @@ pub enum Effect {
         own_pid: Pid,
         /// What the owner said.
         steering: Arc<Steering>,
+    },
+    /// Look up who those are that a fix names and the scan does not show; the answer is [`Event::LookedUp`].
+    LookUp {
+        /// The fix.
+        ticket: Ticket,
+        /// Their pids.
+        pids: BTreeSet<Pid>,
     },
     /// Look up which process has a pid, or where a path leads; the answer is [`Event::Identified`].
     Identify {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use super::request::{Peer, Selection};
-use crate::orphan::process::{Pid, ProcessIdentity};
+use crate::orphan::process::{Pid, ProcessIdentity, ProcessRecord};
 use crate::orphan::registry::Sighting;
 use crate::orphan::verdict::OrphanReason;
 
@@ -13,6 +13,11 @@ use crate::orphan::verdict::OrphanReason;
 pub const NOT_SELECTED: &str = "not_selected";
 /// Why one is spared that is an orphan only by its name, and may be a running test suite's.
 pub const YOUNG: &str = "younger_than_ephemeral_min_age";
+
+/// Why a coordinator is spared that a request names, and the configuration leaves out.
+pub const OUTSIDE_WORKSPACE_ROOTS: &str = "outside_workspace_roots";
+/// Why one is spared that a request names, and that has become an orphan since the scan.
+pub const NOT_SEEN: &str = "not_seen_by_the_scan";
 
 /// A fix under way: who waits for which orphans to be ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,30 +53,39 @@ pub struct Choice {
     pub targets: Vec<Sighting>,
     /// Selected, or named, and not to be ended.
     pub spared: Vec<Spared>,
+    /// Named, and not among the coordinators of the scan.
+    pub strangers: BTreeSet<Pid>,
 }
 
-/// A process that a fix leaves alone.
+/// A coordinator that a fix leaves alone.
 #[derive(Debug)]
-pub enum Spared {
-    /// A coordinator, and why.
-    Coordinator {
-        /// Which.
-        sighting: Box<Sighting>,
-        /// Why, in a stable word.
-        why: String,
-    },
-    /// A pid that was named and is no coordinator's.
-    NotACoordinator(Pid),
+pub struct Spared {
+    /// Which.
+    pub sighting: Box<Sighting>,
+    /// Why, in a stable word.
+    pub why: String,
+}
+
+/// What has a pid that was named, and is not among the coordinators of a scan.
+#[derive(Debug)]
+pub enum Stranger {
+    /// A coordinator all the same.
+    Coordinator(Spared),
+    /// Another program.
+    Other(Box<ProcessRecord>),
+    /// Nobody.
+    Nobody(Pid),
+    /// Somebody who cannot be read.
+    Unreadable(Pid),
 }
 
 impl Selection {
     /// Whether a coordinator matches every list that is not empty.
     fn includes(&self, sighting: &Sighting) -> bool {
         let evidence = &sighting.observation.evidence;
-        let paths = [&evidence.workspace, &evidence.resolved];
-        // As they are written: `..` is nobody's to take back who does not look.
-        let is_workspace =
-            |wanted: &PathBuf| paths.into_iter().flatten().any(|path| path == wanted);
+        // As they are written: `..` is nobody's to take back who does not look. And as whoever asks sees them: one in
+        // a root of its own may have a workspace of the same name.
+        let is_workspace = |wanted: &PathBuf| evidence.is_workspace(wanted);
         let by_reason = |wanted: &String| {
             sighting
                 .verdict
@@ -121,11 +135,13 @@ pub fn choose<'a>(
     ephemeral_min_age: Duration,
     now: SystemTime,
 ) -> Choice {
-    let mut choice = Choice::default();
-    let mut unseen: BTreeSet<Pid> = selection.pids.iter().copied().collect();
+    let mut choice = Choice {
+        strangers: selection.pids.iter().copied().collect(),
+        ..Choice::default()
+    };
     for sighting in coordinators {
-        unseen.remove(&sighting.identity().pid);
-        let spare = |why: String| Spared::Coordinator {
+        choice.strangers.remove(&sighting.identity().pid);
+        let spare = |why: String| Spared {
             sighting: Box::new(sighting.clone()),
             why,
         };
@@ -142,9 +158,6 @@ pub fn choose<'a>(
             Some(why) => choice.spared.push(spare(why.to_owned())),
         }
     }
-    choice
-        .spared
-        .extend(unseen.into_iter().map(Spared::NotACoordinator));
     choice
 }
 

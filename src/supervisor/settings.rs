@@ -52,7 +52,7 @@ impl Settings {
             workspace_roots: config.coordinator.workspace_roots.clone(),
             ephemeral: EphemeralRules {
                 hints: config.orphan.ephemeral_hints.clone(),
-                roots: EphemeralRoots::Below(config.orphan.temporary_roots(env)),
+                roots: EphemeralRoots::Below(with_real_paths(&config.orphan.temporary_roots(env))),
             },
             reap: rules(config),
             probe_timeout: config.scan.probe_timeout,

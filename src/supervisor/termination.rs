@@ -89,7 +89,7 @@ pub fn lost(sighting: Sighting, actor: Actor) -> Termination {
         outcome: Outcome::Spared {
             why: "interrupted".to_owned(),
         },
-        reach: Reach::Process,
+        reach: None,
         members: Vec::new(),
         left_behind: Vec::new(),
         elapsed: Duration::ZERO,
@@ -419,6 +419,8 @@ impl Runner {
                 Failure::PermissionDenied | Failure::CheckUnavailable => {}
             }
         }
+        let is_spared = matches!(outcome, Outcome::Spared { .. });
+        let is_untouched = case.victims.iter().all(|one| one.signalled.is_none());
         let members = case.victims.get(1..).unwrap_or_default();
         let relation = |wanted| {
             members.iter().any(|victim| {
@@ -429,12 +431,14 @@ impl Runner {
             })
         };
         Termination {
-            reach: if relation(Relation::Descendant) {
-                Reach::Tree
+            reach: if is_spared && is_untouched {
+                None
+            } else if relation(Relation::Descendant) {
+                Some(Reach::Tree)
             } else if relation(Relation::Group) {
-                Reach::Group
+                Some(Reach::Group)
             } else {
-                Reach::Process
+                Some(Reach::Process)
             },
             members: members.iter().map(Victim::end).collect(),
             outcome,

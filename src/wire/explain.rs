@@ -46,7 +46,7 @@ pub fn stranger(record: &ProcessRecord) -> Value {
         "rules": [{
             "rule": "is_coordinator",
             "result": "no",
-            "evidence": {"argv": argv(&record.argv)},
+            "evidence": argv(&record.argv),
         }],
         "would": format!("never be ended for itself: not a coordinator: {program} has none of the known forms"),
     })
@@ -70,8 +70,9 @@ pub fn coordinator(sighting: &Sighting, context: &Context<'_>) -> Value {
     let mut rules = vec![json!({
         "rule": "is_coordinator",
         "result": "yes",
-        "evidence": {"form": observation.coordinator.form, "argv": argv(&observation.record.argv)},
+        "evidence": argv(&observation.record.argv),
     })];
+    rules[0]["evidence"]["form"] = observation.coordinator.form.clone().into();
     let tried = explain(
         &observation.coordinator.workspace,
         &observation.evidence,
@@ -141,10 +142,20 @@ fn would(verdict: &Verdict, held_back: Option<&'static str>) -> String {
     }
 }
 
-fn argv(argv: &[OsString]) -> Vec<String> {
-    // Enough to recognise it by; the entry of a coordinator has it whole.
-    argv.iter()
-        .take(16)
-        .map(|word| word.to_string_lossy().chars().take(256).collect())
-        .collect()
+/// Enough of an argv to recognise it by; the entry of a coordinator has more.
+fn argv(argv: &[OsString]) -> Value {
+    const WORDS: usize = 16;
+    const CHARACTERS: usize = 256;
+    let start = |word: &OsString| -> String {
+        let text = word.to_string_lossy();
+        text.chars().take(CHARACTERS).collect()
+    };
+    let shown: Vec<String> = argv.iter().take(WORDS).map(start).collect();
+    let is_long = |word: &OsString| word.to_string_lossy().chars().nth(CHARACTERS).is_some();
+    let is_cut = argv.len() > WORDS || argv.iter().any(is_long);
+    let mut evidence = json!({"argv": shown});
+    if is_cut {
+        evidence["argv_truncated"] = true.into();
+    }
+    evidence
 }

@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::entry::entry;
+use super::entry::{entry, nobody, process, put_no_coordinator};
 use super::text::{Object, put_optional_text, put_text, timestamp};
 use crate::orphan::escalation::{Failure, Outcome};
-use crate::orphan::process::Pid;
+use crate::orphan::process::{Pid, ProcessRecord};
 use crate::orphan::registry::Sighting;
 use crate::orphan::steering::{Kept, Lifted};
 use crate::orphan::termination::{Reach, Termination};
@@ -118,15 +118,19 @@ impl FixReport {
         self.spared.push(Value::Object(with_status_spared(item)));
     }
 
-    /// Adds a named pid that is no coordinator's.
-    pub fn spare_stranger(&mut self, pid: Pid) {
-        let mut item = Object::new();
-        item.insert("pid".into(), pid.into());
-        item.insert("workspace".into(), Value::Null);
-        item.insert("is_orphan".into(), false.into());
-        item.insert("verdict".into(), "unknown".into());
-        item.insert("reason".into(), "not_a_coordinator".into());
-        item.insert("why".into(), "not_a_coordinator".into());
+    /// Adds a process that was named and is no coordinator.
+    pub fn spare_other(&mut self, record: &ProcessRecord, now: SystemTime) {
+        self.spare_stranger(process(record, now), "not_a_coordinator");
+    }
+
+    /// Adds a pid that was named, and of whose process nothing is known.
+    pub fn spare_nobody(&mut self, pid: Pid, why: &str) {
+        self.spare_stranger(nobody(pid), why);
+    }
+
+    fn spare_stranger(&mut self, mut item: Object, why: &str) {
+        put_no_coordinator(&mut item);
+        item.insert("why".into(), why.into());
         self.spared.push(Value::Object(with_status_spared(item)));
     }
 
@@ -190,11 +194,11 @@ fn ended(termination: &Termination, now: SystemTime) -> Object {
             put("sigkill_required", false.into());
         }
     }
-    let reach = match termination.reach {
+    let reach = termination.reach.map(|reach| match reach {
         Reach::Process => "pid",
         Reach::Group => "pgid",
         Reach::Tree => "tree",
-    };
+    });
     put("signaled", reach.into());
     put("pgid_error", Value::Null);
     let members: Vec<Value> = termination

@@ -306,7 +306,7 @@ fn a_healthy_coordinator_named_by_its_pid_is_spared_and_the_fix_says_so() {
 fn a_process_named_by_its_pid_is_not_killed_for_that() {
     in_private_pid_namespace(|| {
         let world = World::new();
-        let _daemon = world.daemon();
+        let daemon = world.daemon();
         let survivors = world.survivors();
         let gone = world.path("gone");
         let vim = lookalike(
@@ -319,10 +319,23 @@ fn a_process_named_by_its_pid_is_not_killed_for_that() {
                 gone.to_str().unwrap(),
             ],
         );
-        let answer = world.ctl(["fix", "--confirm", "--pid", &vim.pid.to_string()]);
-        // Spared, or an error: either says that the request was not met.
-        assert!(matches!(answer.code, Some(1 | 5)), "{answer:#?}");
-        assert!(vim.is_alive());
+        let mut daemon = Some(daemon);
+        for engine in ["--require-daemon", "--embedded"] {
+            if engine == "--embedded" {
+                daemon = None;
+            }
+            let pid = vim.pid.to_string();
+            let words = [engine, "--json", "fix", "--confirm", "--pid", &pid];
+            let answer = world.ctl(words).json_with(1);
+            assert_eq!(answer["killed"], json!([]));
+            let spared = entry_of(&answer["spared"], vim.pid);
+            assert_eq!(spared["why"], "not_a_coordinator", "{answer:#}");
+            assert_eq!(spared["signaled"], json!(null));
+            let argv = spared["argv"].as_array().unwrap();
+            assert_eq!(argv[0], "vim", "{answer:#}");
+            assert!(vim.is_alive());
+        }
+        drop(daemon);
         world.event_log().assert_never_signalled(vim.pid);
         survivors.assert_alive();
     });
@@ -340,7 +353,8 @@ fn a_pid_that_nobody_has_is_not_killed_and_not_taken_for_a_success() {
         exited.reap();
         for nobody in ["4000000", &exited.pid.to_string()] {
             let answer = world.ctl(["--json", "fix", "--confirm", "--pid", nobody]);
-            assert!(matches!(answer.code, Some(1 | 5)), "{answer:#?}");
+            let answer = answer.json_with(1);
+            assert_eq!(answer["spared"][0]["why"], "no_such_process", "{answer:#}");
             assert!(orphan.is_alive());
         }
         survivors.assert_alive();

@@ -164,8 +164,12 @@ fn a_coordinator_outside_the_workspace_roots_is_not_the_daemons_business() {
         for process in &_outside {
             assert!(process.is_alive());
             let pid = process.pid.to_string();
-            let named = world.ctl(["fix", "--confirm", "--pid", &pid]);
-            assert!(matches!(named.code, Some(1 | 5)), "{named:#?}");
+            let named = world.ctl(["--json", "fix", "--confirm", "--pid", &pid]);
+            let named = named.json_with(1);
+            let spared = entry_of(&named["spared"], process.pid);
+            assert_eq!(spared["why"], "outside_workspace_roots", "{named:#}");
+            assert_eq!(spared["verdict"], "orphan", "{named:#}");
+            assert_eq!(spared["signaled"], json!(null));
             assert!(process.is_alive());
         }
     });

@@ -1,9 +1,10 @@
 //! The socket as a file: who may have it, who may come in, and what is in its way.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::thread;
@@ -13,12 +14,13 @@ use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Connection, Daemon, Settings, World, failed_start, in_private_pid_namespace, skip, wait_until,
-    we_are_really_root,
+    Connection, Daemon, Settings, World, ctl_command, failed_start, in_private_pid_namespace,
+    run_ctl, skip, wait_until, we_are_really_root,
 };
 
-/// A user who is nobody here.
+/// Users who are nobody here.
 const STRANGER: u32 = 54_321;
+const ANOTHER_STRANGER: u32 = 54_322;
 
 fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
@@ -235,7 +237,7 @@ fn another_user_is_refused_whatever_the_modes() {
 }
 
 #[test]
-fn a_daemon_that_is_somebody_elses_is_not_believed() {
+fn a_daemon_that_is_somebody_elses_is_not_believed_unless_root_names_it() {
     in_private_pid_namespace(|| {
         if !we_are_really_root() {
             return skip("root");
@@ -246,13 +248,30 @@ fn a_daemon_that_is_somebody_elses_is_not_believed() {
         let directory = world.directory("run");
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).unwrap();
         let socket = world.socket();
-        let _listener = as_somebody_else(move || UnixListener::bind(socket).unwrap());
+        let listener = as_somebody_else(move || UnixListener::bind(&socket).unwrap());
+        fs::set_permissions(world.socket(), fs::Permissions::from_mode(0o777)).unwrap();
         for words in [&["status"][..], &["scan"], &["fix", "--confirm"]] {
-            let answer = world.ctl(["--json"].iter().chain(words)).json_with(5);
+            let mut ctl = ctl_command(&world, ["--json"].iter().chain(words));
+            ctl.uid(ANOTHER_STRANGER).gid(ANOTHER_STRANGER);
+            let answer = run_ctl(ctl).json_with(5);
             assert_eq!(answer["error"]["kind"], "foreign_daemon", "{answer:#}");
             let message = answer["error"]["message"].as_str().unwrap();
             assert!(message.contains(&STRANGER.to_string()), "{message}");
         }
+        // Root asks whom it names.
+        let answering = thread::spawn(move || {
+            for peer in listener.incoming() {
+                let mut peer = peer.unwrap();
+                // The others have left without a word.
+                if BufReader::new(&peer).read_line(&mut String::new()).unwrap() > 0 {
+                    return peer.write_all(b"{\"id\": 1, \"result\": {\"whose\": \"theirs\"}}\n");
+                }
+            }
+            Ok(())
+        });
+        let answer = world.ctl(["--json", "status"]).json_with(0);
+        assert_eq!(answer["whose"], "theirs");
+        answering.join().unwrap().unwrap();
     });
 }
 

@@ -230,6 +230,19 @@ fn the_configuration_is_checked_or_shown() {
 }
 
 #[test]
+fn a_time_without_an_offset_is_that_of_the_place_as_events_shows_it() {
+    for text in ["2026-05-26T10:00:00", "2026-05-26 10:00:00"] {
+        let line = ["team-agentctl", "events", "--since", text].map(Into::into);
+        let Command::Events(args) = Cli::read(line).unwrap().command else {
+            panic!("that is another command");
+        };
+        let since = args.since.unwrap().moment(jiff::Timestamp::MAX);
+        let here = since.to_zoned(jiff::tz::TimeZone::system()).datetime();
+        assert_eq!(here, text.parse().unwrap(), "{text}");
+    }
+}
+
+#[test]
 fn what_cannot_be_understood_is_refused_in_words_that_help() {
     for (line, words) in [
         ("", "Usage: team-agentctl"),
@@ -276,7 +289,7 @@ fn what_cannot_be_understood_is_refused_in_words_that_help() {
             "neither a timestamp (2026-05-26T14:00:00Z) nor a duration",
         ),
         ("events --since 10", "nor a duration (10m, 1h30m)"),
-        ("events --since 2026-05-26T10:00:00", "needs an offset"),
+        ("events --since 2026-05-26T25:00:00", "neither a timestamp"),
         ("doctor --confirm", "team-agentctl doctor --cleanup-orphans"),
         ("doctor --confirm", "there is nothing to confirm"),
         ("doctor --gate", "a value is required for '--gate <GATE>'"),

@@ -37,7 +37,9 @@ pub(super) fn spared(why: &str) -> Option<&'static str> {
         "younger_than_ephemeral_min_age" => {
             "it is young, and a test may still be using it: --pid ends it all the same"
         }
-        "not_a_coordinator" => "no coordinator has this pid",
+        "not_a_coordinator" => "it is no coordinator",
+        "no_such_process" => "no process has this pid",
+        "not_seen_by_the_scan" => "it became an orphan only after the scan",
         "program_changed" => "it runs another program by now",
         "protected" => "its owner said never to touch it",
         "protected_ancestor" => "this command, or the daemon, runs below it",

@@ -112,7 +112,7 @@ impl World {
         let termination = Termination {
             sighting,
             outcome,
-            reach: Reach::Process,
+            reach: Some(Reach::Process),
             members: Vec::new(),
             left_behind: Vec::new(),
             elapsed: Duration::ZERO,

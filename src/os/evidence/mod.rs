@@ -123,9 +123,15 @@ pub fn timed_out(record: &ProcessRecord, coordinator: &Coordinator) -> Evidence 
 #[must_use]
 pub fn workspace_path(record: &ProcessRecord, coordinator: &Coordinator) -> Option<PathBuf> {
     match &coordinator.workspace {
-        WorkspaceArgument::Given(path) if path.is_absolute() => Some(path.clone()),
-        WorkspaceArgument::Given(path) => Some(record.cwd.as_ref()?.join(path)),
+        WorkspaceArgument::Given(path) => workspace_of(record, path),
         WorkspaceArgument::Unusable => None,
+    }
+}
+
+fn workspace_of(record: &ProcessRecord, argument: &Path) -> Option<PathBuf> {
+    match argument.is_absolute() {
+        true => Some(argument.to_path_buf()),
+        false => Some(record.cwd.as_ref()?.join(argument)),
     }
 }
 
@@ -152,6 +158,10 @@ pub fn gather(record: &ProcessRecord, workspace: &Path, remembered: Option<Mount
         Ok(()) => evidence,
         Err(error) => {
             evidence.access = Access::Unreadable(errno_name(&error));
+            // All that is known of it.
+            evidence.workspace = evidence
+                .workspace
+                .or_else(|| workspace_of(record, workspace));
             evidence
         }
     }
@@ -286,6 +296,18 @@ mod tests {
         assert_eq!(evidence.path, PathState::NotProbed);
         record.namespace = PidNamespace::Own;
         assert_eq!(without_probing(&record, &coordinator, &everybody), None);
+    }
+
+    #[test]
+    fn who_cannot_be_looked_into_has_the_workspace_that_it_was_given() {
+        // No process has such a pid.
+        let mut record = fixtures::record(u32::MAX);
+        record.cwd = Some("/home/me".into());
+        for (argument, workspace) in [("/w/s", "/w/s"), ("s", "/home/me/s")] {
+            let evidence = gather(&record, Path::new(argument), None);
+            assert!(matches!(evidence.access, Access::Unreadable(_)));
+            assert_eq!(evidence.workspace.as_deref(), Some(Path::new(workspace)));
+        }
     }
 
     #[test]

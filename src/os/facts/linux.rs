@@ -150,12 +150,13 @@ fn without_deleted_mark(path: PathBuf) -> PathBuf {
     }
 }
 
-/// When a process that started `ticks` after boot was started, by today's clock.
+/// When a process that started `ticks` after boot was started, by today's clock. As fine as a tick: two clocks
+/// that are read one after the other are never the same time apart.
 fn wall_clock(ticks: u64) -> SystemTime {
     let per_second = rustix::param::clock_ticks_per_second().max(1);
-    let started = Duration::from_nanos(
-        u64::try_from(u128::from(ticks) * 1_000_000_000 / u128::from(per_second)).unwrap_or(0),
-    );
+    let tick = u128::from(1_000_000_000 / per_second).max(1);
+    let started = u64::try_from(u128::from(ticks) * tick).unwrap_or(0);
+    let started = Duration::from_nanos(started);
     // BOOTTIME, as `stat` counts: it goes on during suspend.
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let now = Duration::new(
@@ -163,9 +164,10 @@ fn wall_clock(ticks: u64) -> SystemTime {
         u32::try_from(now.tv_nsec).unwrap_or(0),
     );
     let age = now.saturating_sub(started);
-    SystemTime::now()
-        .checked_sub(age)
-        .unwrap_or(SystemTime::UNIX_EPOCH)
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let at = since_epoch.unwrap_or_default().saturating_sub(age);
+    let at = (at.as_nanos() + tick / 2) / tick * tick;
+    SystemTime::UNIX_EPOCH + Duration::from_nanos(u64::try_from(at).unwrap_or(0))
 }
 
 pub(super) fn argv(pid: Pid) -> io::Result<Vec<OsString>> {

@@ -8,7 +8,7 @@ use crate::orphan::clock::Now;
 use crate::orphan::registry::Sighting;
 use crate::supervisor::event::{Effect, Ticket};
 use crate::supervisor::request::{Peer, Refusal, Request, Selection, Survey};
-use crate::supervisor::selection::{Choice, Spared, choose, of_workspaces};
+use crate::supervisor::selection::{Choice, choose, of_workspaces};
 use crate::wire::results;
 
 /// What a request waits for a scan with.
@@ -144,25 +144,25 @@ impl Dispatcher {
                 };
                 let is_orphan = |one: &&Sighting| one.verdict.orphan_reason().is_some();
                 let orphans = seen.into_iter().filter(is_orphan);
-                let Choice { targets, spared } = match survey {
+                let Choice {
+                    targets, spared, ..
+                } = match survey {
                     Survey::OfAll => Choice {
                         targets: orphans.cloned().collect(),
-                        spared: Vec::new(),
+                        ..Choice::default()
                     },
                     Survey::OfFix(selection) => {
                         let min_age = self.settings.reap.ephemeral_min_age;
                         choose(orphans, &selection, min_age, now.wall)
                     }
                 };
-                let of_spared = |one| match one {
-                    Spared::Coordinator { sighting, why } => Some((sighting.identity().pid, why)),
-                    Spared::NotACoordinator(_) => None,
-                };
+                let spared = spared.into_iter();
+                let spared = spared.map(|one| (one.sighting.identity().pid, one.why));
                 effects.push(Effect::Survey {
                     ticket,
                     scan,
                     orphans: targets,
-                    spared: spared.into_iter().filter_map(of_spared).collect(),
+                    spared: spared.collect(),
                     lineage: peer.lineage,
                     own_pid: self.identity.pid,
                     steering: Arc::clone(&self.orders.borrow().steering),

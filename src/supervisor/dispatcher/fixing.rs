@@ -11,7 +11,7 @@ use crate::orphan::registry::Sighting;
 use crate::orphan::termination::Termination;
 use crate::supervisor::event::{Effect, Ticket};
 use crate::supervisor::request::{Peer, Refusal, Selection};
-use crate::supervisor::selection::{Choice, Demand, NOT_SELECTED, Spared, YOUNG, choose};
+use crate::supervisor::selection::{Choice, Demand, NOT_SELECTED, Spared, Stranger, YOUNG, choose};
 use crate::supervisor::termination::{REAPING_HELD, REASON_CHANGED, REASON_NOT_LISTED, Wave};
 use crate::wire::results::{self, FixReport};
 
@@ -30,6 +30,8 @@ pub(super) struct Fixing {
     ticket: Ticket,
     is_gate: bool,
     demand: Arc<Demand>,
+    /// It named somebody whom the scan does not show, who is looked up.
+    has_strangers: bool,
     report: FixReport,
 }
 
@@ -50,7 +52,11 @@ impl Dispatcher {
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
-        let Choice { targets, spared } = choose(
+        let Choice {
+            targets,
+            spared,
+            strangers,
+        } = choose(
             self.registry.coordinators(),
             &selection,
             self.settings.reap.ephemeral_min_age,
@@ -58,11 +64,8 @@ impl Dispatcher {
         );
         let scan = results::scan(self.registry.coordinators(), self.scan_facts(now));
         let mut report = FixReport::new(scan);
-        for one in spared {
-            match one {
-                Spared::Coordinator { sighting, why } => report.spare(&sighting, &why, now.wall),
-                Spared::NotACoordinator(pid) => report.spare_stranger(pid),
-            }
+        for Spared { sighting, why } in spared {
+            report.spare(&sighting, &why, now.wall);
         }
         let actor = peer.actor();
         let demand = Demand {
@@ -74,8 +77,15 @@ impl Dispatcher {
             ticket,
             is_gate,
             demand: Arc::new(demand),
+            has_strangers: !strangers.is_empty(),
             report,
         });
+        if !strangers.is_empty() {
+            effects.push(Effect::LookUp {
+                ticket,
+                pids: strangers,
+            });
+        }
         self.order_demands();
         // A process that is being ended already is joined, not signalled a second time.
         let (_, fresh): (Vec<Sighting>, Vec<Sighting>) = targets
@@ -83,6 +93,32 @@ impl Dispatcher {
             .partition(|target| self.ending.contains(&target.identity()));
         if !fresh.is_empty() {
             self.begin_wave(fresh, actor, now, effects);
+        }
+        self.answer_finished_fixes(effects);
+    }
+
+    /// Takes in who those are that a fix named and the scan did not show. They are left alone.
+    pub(super) fn looked_up(
+        &mut self,
+        ticket: Ticket,
+        strangers: Vec<Stranger>,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(fixing) = self.fixing.iter_mut().find(|one| one.ticket == ticket) else {
+            return;
+        };
+        fixing.has_strangers = false;
+        let report = &mut fixing.report;
+        for stranger in strangers {
+            match stranger {
+                Stranger::Coordinator(Spared { sighting, why }) => {
+                    report.spare(&sighting, &why, now.wall);
+                }
+                Stranger::Other(record) => report.spare_other(&record, now.wall),
+                Stranger::Nobody(pid) => report.spare_nobody(pid, "no_such_process"),
+                Stranger::Unreadable(pid) => report.spare_nobody(pid, "process_unreadable"),
+            }
         }
         self.answer_finished_fixes(effects);
     }
@@ -166,7 +202,7 @@ impl Dispatcher {
     fn answer_finished_fixes(&mut self, effects: &mut Vec<Effect>) {
         let (done, open): (Vec<Fixing>, Vec<Fixing>) = std::mem::take(&mut self.fixing)
             .into_iter()
-            .partition(|fixing| fixing.demand.targets.is_empty());
+            .partition(|fixing| fixing.demand.targets.is_empty() && !fixing.has_strangers);
         self.fixing = open;
         if !done.is_empty() {
             self.order_demands();

@@ -26,6 +26,7 @@ use crate::orphan::termination::{Reach, Termination};
 use crate::orphan::victims::Lineage;
 use crate::supervisor::event::Around;
 use crate::supervisor::request::{Peer, Request, Selection};
+use crate::supervisor::selection::Stranger;
 use crate::supervisor::termination::Wave;
 use crate::wire::event::record;
 
@@ -195,6 +196,7 @@ impl Daemon {
                     .collect();
                 format!("survey {pids:?} for {ticket}{spared}")
             }
+            Effect::LookUp { ticket, pids } => format!("look up {pids:?} for {ticket}"),
             Effect::Identify { ticket, what, .. } => format!("identify {what} for {ticket}"),
             Effect::Keep { answer, .. } => match answer {
                 Some((ticket, _)) => format!("keep and answer {ticket}"),
@@ -249,6 +251,12 @@ impl Daemon {
         self.take(Event::Ended(Box::new(termination(sighting, outcome))))
     }
 
+    /// Those are nobody's pids.
+    fn looked_up<const N: usize>(&mut self, ticket: Ticket, pids: [Pid; N]) -> Vec<String> {
+        let strangers = pids.map(Stranger::Nobody).into();
+        self.take(Event::LookedUp { ticket, strangers })
+    }
+
     fn stop(&mut self) -> Vec<String> {
         self.take(Event::Stop {
             cause: "SIGTERM".to_owned(),
@@ -288,7 +296,7 @@ fn termination(sighting: Sighting, outcome: Outcome) -> Termination {
     Termination {
         sighting,
         outcome,
-        reach: Reach::Process,
+        reach: Some(Reach::Process),
         members: Vec::new(),
         left_behind: Vec::new(),
         elapsed: Duration::from_millis(70),

@@ -1,16 +1,18 @@
 //! What somebody asks for and nobody knows at once: it is found out beside the loop, so many at a time.
 
+use std::collections::BTreeSet;
 use std::path::Component;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Engine;
 use crate::event_log;
 use crate::orphan::evidence::normalised;
+use crate::orphan::memory::Memory;
 use crate::orphan::policy::Standing;
 use crate::orphan::process::Pid;
 use crate::orphan::registry::{Observation, Registry, Sighting};
@@ -23,12 +25,16 @@ use crate::supervisor::journal::words;
 use crate::supervisor::request::Refusal;
 use crate::supervisor::run::Asked;
 use crate::supervisor::scan::{Look, on_blocking_pool};
+use crate::supervisor::selection::{NOT_SEEN, OUTSIDE_WORKSPACE_ROOTS, Spared, Stranger};
 use crate::supervisor::settings::{Settings, with_real_paths};
 use crate::supervisor::{termination, ways};
 use crate::wire::{company, explain, results};
 
 /// How long reading the event log may take.
 const EVENTS_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long looking up all those may take whom one fix names and no scan shows.
+const STRANGERS_LIMIT: Duration = Duration::from_secs(10);
 
 impl Engine {
     /// What somebody asks for: known at once, or as soon as it is known where its paths lead.
@@ -108,6 +114,27 @@ impl Engine {
                 }
             };
             let _ = answer.send(result);
+        });
+    }
+
+    pub(super) fn look_up(&self, ticket: Ticket, pids: BTreeSet<Pid>) {
+        let (scanner, settings) = (self.scanner.clone(), Arc::clone(&self.settings));
+        let (events, turn) = (self.events.clone(), self.explanations.clone().next());
+        tokio::spawn(async move {
+            let give_up = Instant::now() + STRANGERS_LIMIT;
+            let turn = turn.await;
+            let mut strangers = Vec::new();
+            for pid in pids {
+                let nothing = Memory::default();
+                let look = scanner.look(pid, &nothing, &settings);
+                // Who holds this up for long leaves the others unread.
+                let look = match turn {
+                    Ok(_) => timeout_at(give_up, look).await.ok(),
+                    Err(_) => None,
+                };
+                strangers.push(stranger(pid, look.map(|(look, _handle)| look), &settings));
+            }
+            let _ = events.send(Event::LookedUp { ticket, strangers });
         });
     }
 
@@ -221,6 +248,29 @@ impl Engine {
             };
             let _ = answer.send(result);
         });
+    }
+}
+
+/// Who has this pid; that nobody could be looked at says nothing of it.
+fn stranger(pid: Pid, look: Option<Look>, settings: &Settings) -> Stranger {
+    match look {
+        None | Some(Look::Unreadable(_)) => Stranger::Unreadable(pid),
+        Some(Look::Gone) => Stranger::Nobody(pid),
+        Some(Look::NotOne(record)) => Stranger::Other(record),
+        Some(Look::Coordinator(observation)) => {
+            let is_covered = settings.covers_evidence(&observation.evidence);
+            let now = clock::now().wall;
+            let sighting = Registry::glance(None, *observation, &settings.ephemeral, now);
+            let why = match sighting.verdict.orphan_reason() {
+                _ if !is_covered => OUTSIDE_WORKSPACE_ROOTS.to_owned(),
+                None => sighting.verdict.reason(),
+                Some(_) => NOT_SEEN.to_owned(),
+            };
+            Stranger::Coordinator(Spared {
+                sighting: Box::new(sighting),
+                why,
+            })
+        }
     }
 }
 

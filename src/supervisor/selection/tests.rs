@@ -40,16 +40,13 @@ fn ephemeral(pid: Pid, age: Duration) -> Sighting {
 
 /// Who is to end, and who is spared why.
 fn chosen(all: &[Sighting], selection: &Selection) -> (Vec<Pid>, Vec<(Pid, String)>) {
-    let Choice { targets, spared } = choose(all.iter(), selection, MIN_AGE, now());
-    let targets = targets.iter().map(|one| one.identity().pid).collect();
-    let spared = spared
-        .into_iter()
-        .map(|one| match one {
-            Spared::Coordinator { sighting, why } => (sighting.identity().pid, why),
-            Spared::NotACoordinator(pid) => (pid, "not a coordinator".to_owned()),
-        })
-        .collect();
-    (targets, spared)
+    let choice = choose(all.iter(), selection, MIN_AGE, now());
+    let targets = choice.targets.iter().map(|one| one.identity().pid);
+    let spared = choice.spared.into_iter();
+    let spared = spared.map(|Spared { sighting, why }| (sighting.identity().pid, why));
+    let strangers = choice.strangers.into_iter();
+    let strangers = strangers.map(|pid| (pid, "a stranger".to_owned()));
+    (targets.collect(), spared.chain(strangers).collect())
 }
 
 fn everything() -> Selection {
@@ -156,8 +153,8 @@ fn a_named_pid_that_is_no_orphans_is_spared_with_its_verdict() {
             spared(&[
                 (10, "workspace_alive"),
                 (11, "workspace_timeout"),
-                (1, "not a coordinator"),
-                (99, "not a coordinator"),
+                (1, "a stranger"),
+                (99, "a stranger"),
             ])
         )
     );

@@ -29,6 +29,22 @@ fn leading(workspace: &str, resolved: Option<&str>) -> Evidence {
 }
 
 #[test]
+fn a_temporary_root_that_is_a_link_means_where_it_leads() {
+    let place = tempfile::tempdir().unwrap();
+    let top = place.path().canonicalize().unwrap();
+    std::fs::create_dir(top.join("real")).unwrap();
+    symlink("real", top.join("link")).unwrap();
+    let env = |name: &str| (name == "TMPDIR").then(|| top.join("link").into());
+    let settings = Settings::new(&Config::default(), &env, 1000);
+    let EphemeralRoots::Below(roots) = settings.ephemeral.roots else {
+        panic!("not everywhere");
+    };
+    for root in ["link", "real"] {
+        assert!(roots.contains(&top.join(root)), "{root}: {roots:?}");
+    }
+}
+
+#[test]
 fn a_workspace_at_or_below_a_protected_path_is_protected_by_its_name() {
     let settings = protecting("/precious");
     for workspace in ["/precious", "/precious/ws", "/other/../precious/ws"] {

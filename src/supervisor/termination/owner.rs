@@ -16,7 +16,7 @@ use crate::orphan::verdict::OrphanReason;
 use crate::orphan::victims::{Lineage, Relation, Why as Protection, with_all_below};
 use crate::os::clock;
 use crate::os::evidence::without_probing;
-use crate::supervisor::selection::{Demand, NOT_SELECTED, YOUNG};
+use crate::supervisor::selection::{Demand, NOT_SELECTED, OUTSIDE_WORKSPACE_ROOTS, YOUNG};
 use crate::supervisor::settings::Settings;
 
 type Why = Cow<'static, str>;
@@ -242,7 +242,7 @@ pub(super) fn forbidden(
     if settings.protects(evidence) {
         Some(PROTECTED)
     } else if !settings.covers_evidence(evidence) {
-        Some("outside_workspace_roots")
+        Some(OUTSIDE_WORKSPACE_ROOTS)
     } else if steering.is_unknown {
         Some("keeps_unknown")
     } else if steering.keeps.hold(orphan, evidence) {

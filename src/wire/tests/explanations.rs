@@ -102,6 +102,13 @@ fn anybody_else_is_not_a_coordinator() {
     let rules = rules(&result);
     assert_keys(&rules[0], &[&RULE]);
     assert!(rules[0].to_string().len() < 4096, "a long argv is cut");
+    assert_eq!(rules[0]["evidence"]["argv_truncated"], true);
+    record.argv = vec!["x".repeat(256).into(); 16];
+    let whole = &stranger(&record)["rules"][0]["evidence"];
+    assert_eq!(whole["argv_truncated"], Value::Null);
+    record.argv.push("y".into());
+    let cut = &stranger(&record)["rules"][0]["evidence"];
+    assert_eq!(cut["argv_truncated"], true);
 
     record.argv.clear();
     let kernel_thread = stranger(&record);

@@ -28,7 +28,7 @@ pub(super) fn ended(outcome: Outcome) -> Termination {
     Termination {
         sighting: orphan(10),
         outcome,
-        reach: Reach::Process,
+        reach: Some(Reach::Process),
         members: Vec::new(),
         left_behind: Vec::new(),
         elapsed: Duration::from_millis(70),
@@ -136,11 +136,18 @@ fn how_far_the_signals_reached_has_its_word() {
         (Reach::Tree, "tree"),
     ] {
         let termination = Termination {
-            reach,
+            reach: Some(reach),
             ..ended(Outcome::Missing)
         };
         assert_eq!(fix_of(&[termination])["killed"][0]["signaled"], word);
     }
+    let untouched = Termination {
+        reach: None,
+        ..ended(Outcome::Spared {
+            why: "kept".to_owned(),
+        })
+    };
+    assert_eq!(fix_of(&[untouched])["spared"][0]["signaled"], json!(null));
 }
 
 #[test]
@@ -219,13 +226,26 @@ fn one_spared_from_the_start_has_the_keys_of_the_others() {
 #[test]
 fn a_stranger_is_spared_with_a_verdict_of_its_own() {
     let mut report = FixReport::new(scan_of(&[]));
-    report.spare_stranger(99);
+    report.spare_other(&record(98), now());
+    report.spare_nobody(99, "no_such_process");
     let result = report.into_result();
     assert_eq!(result["ok"], true);
-    let stranger = &result["spared"][0];
-    assert_eq!(stranger["pid"], 99);
-    assert_eq!(stranger["status"], "spared");
-    assert_eq!(stranger["is_orphan"], false);
-    assert_eq!(stranger["reason"], "not_a_coordinator");
-    assert!(stranger["verdict"].is_string());
+    let [other, nobody] = [0, 1].map(|at| &result["spared"][at]);
+    for (stranger, pid) in [(other, 98), (nobody, 99)] {
+        assert_keys(stranger, &[&ENTRY, &ENDED, &["why"]]);
+        assert_eq!(stranger["pid"], pid);
+        assert_eq!(stranger["status"], "spared");
+        assert_eq!(stranger["is_orphan"], false);
+        assert_eq!(stranger["verdict"], "unknown");
+        assert_eq!(stranger["reason"], "not_a_coordinator");
+        assert_eq!(stranger["form"], json!(null));
+    }
+    assert_eq!(other["why"], "not_a_coordinator");
+    assert_eq!(other["pgid"], 98);
+    assert_eq!(
+        other["cmdline"],
+        "team-agent coordinator --workspace /home/me/ws"
+    );
+    assert_eq!(nobody["why"], "no_such_process");
+    assert_eq!(nobody["cmdline"], json!(null));
 }

@@ -23,6 +23,8 @@ enum Step {
     Looked(Vec<Option<bool>>),
     /// The others have had their turn.
     GoOn,
+    /// Those that a fix named and no scan showed are known.
+    LookedUp,
     Scan,
     Gate,
     Fix,
@@ -49,6 +51,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => seen().prop_map(Step::Looked),
         1 => (10..14_u32).prop_map(Step::Exited),
         2 => Just(Step::GoOn),
+        2 => Just(Step::LookedUp),
         2 => Just(Step::Scan),
         1 => Just(Step::Gate),
         3 => Just(Step::Fix),
@@ -64,6 +67,7 @@ struct World {
     scans_running: usize,
     looks_running: usize,
     turns_due: usize,
+    looked_up: Vec<(Ticket, BTreeSet<Pid>)>,
     under_way: Vec<Sighting>,
     asked: BTreeSet<Ticket>,
     exits: usize,
@@ -95,6 +99,10 @@ impl World {
                     prop_assert_eq!(self.scans_running, 0, "a look during a scan");
                 }
                 Effect::GoOn => self.turns_due += 1,
+                Effect::LookUp { ticket, pids } => {
+                    prop_assert!(!pids.is_empty());
+                    self.looked_up.push((ticket, pids));
+                }
                 Effect::Terminate(wave) => {
                     prop_assert!(!self.is_stopping, "no new kill starts");
                     prop_assert!(!wave.targets.is_empty());
@@ -138,6 +146,11 @@ impl World {
             Step::GoOn => {
                 self.turns_due -= 1;
                 return Some(Event::GoOn);
+            }
+            Step::LookedUp => {
+                let (ticket, pids) = self.looked_up.pop()?;
+                let strangers = pids.into_iter().map(Stranger::Nobody).collect();
+                return Some(Event::LookedUp { ticket, strangers });
             }
             Step::Deleted => return Some(Event::Deleted(ORIGINAL)),
             Step::Touched(pids) => {
@@ -226,11 +239,13 @@ proptest! {
         // Let everything that was begun end, and stop: everybody is answered, and it is over.
         while world.scans_running + world.looks_running + world.turns_due > 0
             || !world.under_way.is_empty()
+            || !world.looked_up.is_empty()
         {
             let ends = [
                 Step::Scanned(vec![]),
                 Step::Looked(vec![]),
                 Step::GoOn,
+                Step::LookedUp,
                 Step::Ended(0, KILLED),
             ];
             for step in ends {

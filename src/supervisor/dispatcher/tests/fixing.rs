@@ -165,8 +165,9 @@ fn a_fix_that_names_a_healthy_pid_or_a_stranger_gets_them_back_as_spared() {
         ..Selection::default()
     };
     daemon.fix(1, selection);
-    assert_eq!(daemon.scanned(seen), ["answer 1: ok"]);
+    assert_eq!(daemon.scanned(seen), ["look up {99} for 1"]);
     assert!(daemon.waves.is_empty(), "11 was not named");
+    assert_eq!(daemon.looked_up(1, [99]), ["answer 1: ok"]);
     let result = daemon.result(1);
     assert_eq!(result["ok"], true);
     let spared = &result["spared"];
@@ -176,6 +177,35 @@ fn a_fix_that_names_a_healthy_pid_or_a_stranger_gets_them_back_as_spared() {
     assert_eq!(spared[0]["reason"], "workspace_alive");
     assert_eq!(spared[1]["reason"], "not_a_coordinator");
     assert_eq!(spared[1]["is_orphan"], false);
+}
+
+#[test]
+fn a_fix_is_answered_when_its_orphans_have_ended_and_its_strangers_are_known() {
+    let seen = vec![orphan(10)];
+    let both = Selection {
+        pids: vec![10, 99],
+        ..Selection::default()
+    };
+    let begin = || {
+        let mut daemon = Daemon::ready(seen.clone());
+        daemon.fix(1, both.clone());
+        let begun = daemon.scanned(seen.clone());
+        assert_eq!(begun, ["look up {99} for 1", "end [10]"]);
+        daemon
+    };
+    let mut daemon = begin();
+    let ended = ["record orphan.killed 10".to_owned()];
+    assert_eq!(daemon.ended(10, KILLED), ended);
+    assert_eq!(daemon.looked_up(1, [99]), ["answer 1: ok"]);
+    let mut other_order = begin();
+    assert_eq!(other_order.looked_up(1, [99]), [""; 0]);
+    other_order.ended(10, KILLED);
+    for daemon in [&daemon, &other_order] {
+        assert_eq!(pids_in(daemon.result(1), "killed"), [10]);
+        assert_eq!(pids_in(daemon.result(1), "spared"), [99]);
+    }
+    // Nobody waits for it any more.
+    assert_eq!(daemon.looked_up(1, [99]), [""; 0]);
 }
 
 #[test]

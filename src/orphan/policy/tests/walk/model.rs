@@ -668,7 +668,7 @@ impl Model {
         let termination = Termination {
             sighting: run.sighting,
             outcome,
-            reach: Reach::Process,
+            reach: Some(Reach::Process),
             members: Vec::new(),
             left_behind: Vec::new(),
             elapsed: Duration::ZERO,
