@@ -160,6 +160,22 @@ impl Keeps {
         Ok(())
     }
 
+    /// Keeps what is where a kept path leads by now, beside where it led before. Whether that is anything new. A link
+    /// that has led to very many places is followed no further.
+    pub fn follow(&mut self, leads: &BTreeMap<PathBuf, PathBuf>) -> bool {
+        const MOST_EACH: usize = 64;
+        let mut is_more = false;
+        for (name, real) in leads {
+            let Some(led_to) = self.paths.get(name) else {
+                continue;
+            };
+            if led_to.len() < MOST_EACH && !led_to.contains(real) {
+                is_more |= self.add_path(name.clone(), vec![real.clone()]).is_ok();
+            }
+        }
+        is_more
+    }
+
     /// Whether something was kept by exactly this name.
     #[must_use]
     pub fn names(&self, what: &Kept) -> bool {

@@ -21,5 +21,8 @@ use crate::orphan::evidence::FileId;
 /// Directories that may not be where they were; and which directory certainly was deleted there, if one was.
 pub type Touched = BTreeMap<PathBuf, Option<FileId>>;
 
+/// Directories that are to be watched: where they are, and which was seen there.
+pub type Wanted = BTreeMap<PathBuf, FileId>;
+
 /// How many directories are watched at most, each with the one above it.
 pub const MOST: usize = 512;

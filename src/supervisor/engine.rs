@@ -65,7 +65,9 @@ impl Engine {
                 sweep,
                 memories,
                 kept,
-            } => self.scan(sweep, memories, kept),
+                untouchable,
+            } => self.scan(sweep, memories, kept, untouchable),
+            Effect::Protect(settings) => self.settings = settings,
             Effect::Look(targets) => self.look(targets),
             Effect::GoOn => {
                 let _ = self.events.send(Event::GoOn);
@@ -125,6 +127,7 @@ impl Engine {
         sweep: Sweep,
         memories: HashMap<ProcessIdentity, Memory>,
         kept: Vec<ProcessIdentity>,
+        untouchable: Vec<PathBuf>,
     ) {
         let (scanner, settings, events) = (
             self.scanner.clone(),
@@ -134,10 +137,15 @@ impl Engine {
         tokio::spawn(async move {
             let began = Instant::now();
             let scan = tokio::spawn(async move {
-                let scan = scanner.scan(sweep, &settings, &memories).await;
-                let seen = scan.as_deref().unwrap_or_default().iter();
-                let targets = seen.map(|seen| seen.record.identity.pid).collect();
-                (scan, scanner.look_around(targets, kept).await)
+                let leads = scanner.follow(untouchable, settings.probe_timeout);
+                let look = async {
+                    let scan = scanner.scan(sweep, &settings, &memories).await;
+                    let seen = scan.as_deref().unwrap_or_default().iter();
+                    let targets = seen.map(|seen| seen.record.identity.pid).collect();
+                    (scan, scanner.look_around(targets, kept).await)
+                };
+                let ((scan, around), leads) = tokio::join!(look, leads);
+                (scan, Around { leads, ..around })
             });
             let (observations, around) = match scan.await {
                 Ok((scan, around)) => (scan.map_err(|error| error.to_string()), around),

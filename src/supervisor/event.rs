@@ -1,6 +1,6 @@
 //! What happens to the supervisor, and what it wants done.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -143,6 +143,8 @@ pub enum Effect {
         memories: HashMap<ProcessIdentity, Memory>,
         /// Processes that are kept as long as they live.
         kept: Vec<ProcessIdentity>,
+        /// Paths below which nobody is touched, wherever they lead by now.
+        untouchable: Vec<PathBuf>,
     },
     /// Look at these alone; the answer is [`Event::Looked`].
     Look(Vec<(ProcessIdentity, Memory)>),
@@ -244,6 +246,8 @@ pub enum Effect {
     },
     /// From now on use these.
     Use(Box<Loaded>),
+    /// The same, and more is protected.
+    Protect(Arc<Settings>),
     /// The first scan that gave a result is done.
     Ready,
     /// Nothing is under way any more: leave.
@@ -273,6 +277,8 @@ pub struct Around {
     pub ended: Vec<ProcessIdentity>,
     /// The daemon and all that is above it, if that was looked at.
     pub own: Option<Lineage>,
+    /// Where paths lead below which nobody is touched: those that lead elsewhere, as far as that was found out.
+    pub leads: BTreeMap<PathBuf, PathBuf>,
 }
 
 /// A configuration, ready for use.

@@ -6,8 +6,9 @@
 
 mod probes;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use tokio::time::timeout;
 pub(super) use self::probes::on_blocking_pool;
 use self::probes::{Looks, Probes, within};
 use super::event::Around;
-use super::settings::Settings;
+use super::settings::{Settings, real_path};
 use crate::orphan::coordinator::{Coordinator, WorkspaceArgument, recognise};
 use crate::orphan::evidence::{Access, Evidence, MountKey, PathState};
 use crate::orphan::memory::Memory;
@@ -85,6 +86,7 @@ pub struct Scanner {
     pins: Arc<Mutex<Probes<Pid>>>,
     listing: Arc<tokio::sync::Mutex<()>>,
     around: Arc<tokio::sync::Mutex<()>>,
+    following: Arc<tokio::sync::Mutex<()>>,
     looks: Looks,
     last: Arc<Mutex<Option<Last>>>,
 }
@@ -165,9 +167,30 @@ impl Scanner {
                 obstacles: Some(view::obstacles(&targets)),
                 ended: kept.into_iter().filter(has_ended).collect(),
                 own: Some(facts::lineage(std::process::id())),
+                leads: BTreeMap::new(),
             }
         });
         look.await.unwrap_or_default()
+    }
+
+    /// Where these paths lead now, of those that lead elsewhere. None, if that is not found out within the limit.
+    pub async fn follow(&self, paths: Vec<PathBuf>, limit: Duration) -> BTreeMap<PathBuf, PathBuf> {
+        if paths.is_empty() {
+            return BTreeMap::new();
+        }
+        // One that hangs keeps its thread: no second one is started beside it.
+        let Ok(turn) = Arc::clone(&self.following).try_lock_owned() else {
+            return BTreeMap::new();
+        };
+        let follow = move || {
+            let _turn = turn;
+            let leads = paths.into_iter().filter_map(|path| {
+                let real = real_path(&path)?;
+                (real != path).then_some((path, real))
+            });
+            leads.collect()
+        };
+        on_blocking_pool(limit, follow).await.unwrap_or_default()
     }
 
     /// Pins and looks at the one process that has `pid` now.

@@ -1,5 +1,6 @@
 //! The configuration in the shape that scanning and terminating need.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -27,6 +28,9 @@ pub struct Settings {
     pub ephemeral: EphemeralRules,
     /// When orphans are ended without being asked, and who is never touched.
     pub reap: Rules,
+    /// So many of the protected paths are from the configuration, as it was read; the rest is where they have led
+    /// since.
+    pub protected_as_read: usize,
     /// How long one workspace may take to answer.
     pub probe_timeout: Duration,
     /// How far termination reaches.
@@ -42,6 +46,7 @@ impl Settings {
     /// the caller's.
     #[must_use]
     pub fn new(config: &Config, env: &impl Fn(&str) -> Option<OsString>, own_uid: u32) -> Self {
+        let reap = rules(config);
         Self {
             forms: config.coordinator.forms.clone(),
             judged: match &config.coordinator.uids {
@@ -54,7 +59,8 @@ impl Settings {
                 hints: config.orphan.ephemeral_hints.clone(),
                 roots: EphemeralRoots::Below(with_real_paths(&config.orphan.temporary_roots(env))),
             },
-            reap: rules(config),
+            protected_as_read: reap.protect.len(),
+            reap,
             probe_timeout: config.scan.probe_timeout,
             scope: config.terminate.scope,
             sigterm_wait: config.terminate.sigterm_wait,
@@ -81,6 +87,32 @@ impl Settings {
             (Some(workspace), None) if climbs(workspace) => self.workspace_roots.is_empty(),
             (workspace, _) => self.covers(workspace.as_deref()),
         }
+    }
+
+    /// Where a protected path leads by now is protected, too: its link may have been changed. Nothing if that is
+    /// known already. Where one led before stays protected, up to a thousand such places: whoever works there was
+    /// started below what was protected.
+    #[must_use]
+    pub fn protecting(&self, leads: &BTreeMap<PathBuf, PathBuf>) -> Option<Self> {
+        const MOST: usize = 1_000;
+        let (as_read, later) = self.reap.protect.split_at(self.protected_as_read);
+        let is_new = |(name, real): &(&PathBuf, &PathBuf)| {
+            as_read.contains(name) && !self.reap.protect.contains(real)
+        };
+        let new: Vec<PathBuf> = leads
+            .iter()
+            .filter(is_new)
+            .map(|(_, real)| real.clone())
+            .collect();
+        if new.is_empty() {
+            return None;
+        }
+        let too_many = (later.len() + new.len()).saturating_sub(MOST);
+        let later = later.iter().cloned().chain(new).skip(too_many);
+        let protect = as_read.iter().cloned().chain(later).collect();
+        let mut settings = self.clone();
+        settings.reap.protect = protect;
+        Some(settings)
     }
 
     /// Whether the owner said that this workspace is never to be touched.
@@ -122,10 +154,13 @@ pub fn with_real_paths(paths: &[PathBuf]) -> Vec<PathBuf> {
     paths.iter().cloned().chain(real).collect()
 }
 
+/// Where this leads now, or would lead if it were still there. Blocking.
+///
 /// Links are followed as far as there is anything: what is protected may be deleted by now, and is to be found
 /// where its parents, or a link to it, lead all the same. What takes back (`..`) something that is not there
 /// is taken by its text: rather too much is protected than too little.
-fn real_path(path: &Path) -> Option<PathBuf> {
+#[must_use]
+pub fn real_path(path: &Path) -> Option<PathBuf> {
     if let Some(real) = leads_to(path) {
         return Some(normalised(&real));
     }

@@ -9,11 +9,12 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::event::Event;
+use crate::orphan::evidence::FileId;
 use crate::orphan::process::ProcessIdentity;
 use crate::os::facts::{self, PinError};
 use crate::os::handle::{OpenError, ProcessHandle};
 use crate::os::host::open_file_limit;
-use crate::os::watch::{Directories, Touched};
+use crate::os::watch::{Directories, Touched, Wanted};
 
 /// How long after one look the next is asked for, at least: whatever happens meanwhile is one.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -68,13 +69,13 @@ impl Watch {
     pub(super) fn set<'a>(
         &self,
         coordinators: BTreeSet<ProcessIdentity>,
-        workspaces: impl Iterator<Item = (ProcessIdentity, &'a Path)>,
+        workspaces: impl Iterator<Item = (ProcessIdentity, &'a Path, FileId)>,
     ) {
-        let mut owners = Owners::new();
-        for (identity, path) in workspaces {
+        let (mut owners, mut wanted) = (Owners::new(), Wanted::new());
+        for (identity, path, directory) in workspaces {
             owners.entry(path.to_path_buf()).or_default().push(identity);
+            wanted.insert(path.to_path_buf(), directory);
         }
-        let wanted: BTreeSet<PathBuf> = owners.keys().cloned().collect();
         *lock(&self.owners) = owners;
         let Ok(turn) = Arc::clone(&self.turn).try_lock_owned() else {
             return;

@@ -175,6 +175,46 @@ fn a_path_is_kept_also_by_where_its_links_lead() {
 }
 
 #[test]
+fn what_a_protected_or_kept_link_leads_to_by_now_is_not_touched() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let link_to = |name: &str, target: &str| {
+            let link = world.path(name);
+            let _ = fs::remove_file(&link);
+            symlink(world.path(target), &link).unwrap();
+            link
+        };
+        for name in ["protected/1", "protected/2", "kept/1", "kept/2", "other"] {
+            world.directory(name);
+        }
+        let path = link_to("protected-link", "protected/1");
+        let settings = Settings::default().with(&format!("[orphan]\nprotect = [{path:?}]"));
+        let daemon = world.daemon_with(&settings);
+        let path = link_to("kept-link", "kept/1");
+        assert_eq!(world.ctl(["keep", path.to_str().unwrap()]).code, Some(0));
+        link_to("protected-link", "protected/2");
+        link_to("kept-link", "kept/2");
+        let orphans = ["protected/1", "protected/2", "kept/1", "kept/2", "other"];
+        let orphans = orphans.map(|name| world.orphan(format!("{name}/ws")).start());
+        let fix = daemon.fix();
+        assert_eq!(pids(&fix["killed"]), [orphans[4].pid], "{fix:#}");
+        for (orphan, why) in orphans
+            .iter()
+            .zip(["protected", "protected", "kept", "kept"])
+        {
+            assert_eq!(entry_of(&fix["spared"], orphan.pid)["why"], why, "{fix:#}");
+            assert!(orphan.is_alive());
+        }
+        // Until it is not kept any more, under any name.
+        assert_eq!(world.ctl(["unkeep", path.to_str().unwrap()]).code, Some(0));
+        let mut killed = pids(&daemon.fix()["killed"]);
+        killed.sort_unstable();
+        assert_eq!(killed, [orphans[2].pid, orphans[3].pid]);
+        assert!(orphans[0].is_alive() && orphans[1].is_alive());
+    });
+}
+
+#[test]
 fn what_is_protected_or_kept_by_a_link_straight_to_it_is_so_after_it_was_deleted() {
     in_private_pid_namespace(|| {
         let world = World::new();

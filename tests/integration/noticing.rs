@@ -2,12 +2,15 @@
 //! interval is an hour.
 
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::time::{Duration, Instant};
 
 use rustix::mount::{UnmountFlags, mount_bind, unmount};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Daemon, World, delete_workspace, entry_of, in_private_pid_namespace, pids, skip, wait_until,
+    Daemon, Recipe, World, delete_workspace, entry_of, in_private_pid_namespace, pids, skip,
+    wait_until,
 };
 
 /// What `status` says of a coordinator; that looks at nobody.
@@ -134,6 +137,64 @@ fn a_workspace_that_was_seen_being_deleted_and_made_again_is_another_one() {
         assert_eq!(pids(&fix["killed"]), [replaced.pid], "{fix:#}");
         world.event_log().assert_never_signalled(exchanged.pid);
         assert!(exchanged.is_alive());
+        survivors.assert_alive();
+    });
+}
+
+#[test]
+fn what_came_to_the_place_of_a_moved_workspace_is_not_what_was_deleted_there() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let process = world.healthy("ws").start();
+        let started = Instant::now();
+        let survivors = world.survivors();
+        fs::rename(world.path("ws"), world.path("elsewhere")).unwrap();
+        wait_until("more than two clock ticks went by", || {
+            started.elapsed() > Duration::from_millis(50)
+        });
+        world.directory("ws");
+        // It never saw anything else there.
+        let daemon = world.daemon();
+        if !is_told(&daemon) {
+            return;
+        }
+        fs::remove_dir(world.path("ws")).unwrap();
+        world.directory("ws");
+        wait_until("it was looked at", || {
+            known(&daemon, process.pid)["reason"] == "workspace_maybe_replaced"
+        });
+        let fix = daemon.fix();
+        assert_eq!(fix["killed"], json!([]), "{fix:#}");
+        world.event_log().assert_never_signalled(process.pid);
+        assert!(process.is_alive());
+        survivors.assert_alive();
+    });
+}
+
+#[test]
+fn what_a_link_led_to_before_may_go() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let link = world.path("current");
+        let release = |number: u32| world.directory(format!("releases/{number}"));
+        symlink(release(1), &link).unwrap();
+        let process = Recipe::coordinator(&world, &link).start();
+        let survivors = world.survivors();
+        let daemon = world.daemon();
+        if !is_told(&daemon) {
+            return;
+        }
+        // As deployments do it: the path always leads somewhere.
+        symlink(release(2), world.path("next")).unwrap();
+        fs::rename(world.path("next"), &link).unwrap();
+        fs::remove_dir(world.path("releases/1")).unwrap();
+        wait_until("it was looked at", || {
+            known(&daemon, process.pid)["reason"] == "workspace_maybe_replaced"
+        });
+        let fix = daemon.fix();
+        assert_eq!(fix["killed"], json!([]), "{fix:#}");
+        world.event_log().assert_never_signalled(process.pid);
+        assert!(process.is_alive());
         survivors.assert_alive();
     });
 }

@@ -1,5 +1,6 @@
 //! Volumes that come and go under a workspace: none of it is a deletion.
 
+use std::ffi::CString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     Daemon, Recipe, Settings, StandIn, World, delete_workspace, entry_of, in_private_pid_namespace,
+    skip,
 };
 
 fn judged(daemon: &Daemon, process: &StandIn) -> Value {
@@ -198,16 +200,93 @@ fn a_directory_named_trashes_is_no_trash_on_linux() {
     });
 }
 
+/// A directory in which coordinators can have their root. Of the outside, only the place where the stand-ins report is
+/// seen in there.
+fn jail(world: &World) -> PathBuf {
+    let jail = world.directory("jail");
+    let ready = world.path("ready");
+    let inside = jail.join(ready.strip_prefix("/").unwrap());
+    fs::create_dir_all(&inside).unwrap();
+    mount_bind(&ready, &inside).unwrap();
+    jail
+}
+
+#[test]
+fn a_workspace_of_the_same_name_in_another_root_is_not_selected() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let jail = jail(&world);
+        let gone = world.path("gone");
+        let prisoner = Recipe::coordinator(&world, &gone)
+            .with("CHROOT", jail.display())
+            .start();
+        let outside = world.orphan("gone").start();
+        let daemon = world.daemon();
+        let survivors = world.survivors();
+        let fix = |workspace: &Path| {
+            daemon.call("fix", &json!({"confirm": true, "workspaces": [workspace]}))["killed"]
+                .clone()
+        };
+        assert_eq!(crate::support::pids(&fix(&gone)), [outside.pid]);
+        assert!(prisoner.is_alive());
+        let as_it_is_out_here = jail.join(gone.strip_prefix("/").unwrap());
+        assert_eq!(
+            crate::support::pids(&fix(&as_it_is_out_here)),
+            [prisoner.pid]
+        );
+        survivors.assert_alive();
+    });
+}
+
+#[test]
+fn what_shows_below_a_volume_that_went_is_not_what_the_process_was_started_on() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let volume = world.directory("volume");
+        let [lower, upper, work] = ["lower", "upper", "work"].map(|name| world.directory(name));
+        // A directory on it cannot be known again.
+        let layers = format!(
+            "lowerdir={},upperdir={},workdir={}",
+            lower.display(),
+            upper.display(),
+            work.display()
+        );
+        let layers = CString::new(layers).unwrap();
+        if mount(
+            "tad",
+            &volume,
+            "overlay",
+            MountFlags::empty(),
+            Some(layers.as_c_str()),
+        )
+        .is_err()
+        {
+            return skip("an overlay");
+        }
+        let process = world.healthy("volume/ws").start();
+        let daemon = world.daemon();
+        let survivors = world.survivors();
+        assert_eq!(judged(&daemon, &process)["verdict"], "alive");
+        unmount(&volume, UnmountFlags::DETACH).unwrap();
+        // The coordinator makes its workspace again, and somebody clears that away.
+        let stray = world.directory("volume/ws");
+        assert_eq!(judged(&daemon, &process)["verdict"], "alive");
+        fs::remove_dir(&stray).unwrap();
+        assert_eq!(judged(&daemon, &process)["reason"], "workspace_unmounted");
+        world.directory("volume/ws");
+        let fix = daemon.fix();
+        assert_eq!(fix["killed"], json!([]), "{fix:#}");
+        world.event_log().assert_never_signalled(process.pid);
+        assert!(process.is_alive());
+        survivors.assert_alive();
+    });
+}
+
 #[test]
 fn below_a_plain_chroot_a_workspace_is_judged_like_any_other() {
     in_private_pid_namespace(|| {
         let world = World::new();
-        let jail = world.directory("jail");
-        // Of the outside, only the place where the stand-ins report is seen in there.
-        let ready = world.path("ready");
-        let inside = jail.join(ready.strip_prefix("/").unwrap());
-        fs::create_dir_all(&inside).unwrap();
-        mount_bind(&ready, &inside).unwrap();
+        let jail = jail(&world);
         let prisoner = |workspace: &str| {
             world.directory(format!("jail/{workspace}"));
             Recipe::coordinator(&world, format!("/{workspace}"))

@@ -9,7 +9,6 @@
 
 mod table;
 
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io;
 use std::mem::MaybeUninit;
@@ -26,7 +25,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use self::table::Table;
-use super::Touched;
+use super::{Touched, Wanted};
 use crate::orphan::evidence::FileId;
 
 /// What is asked of each of them, whatever it is watched for: a second watch on a directory takes the place of
@@ -64,30 +63,31 @@ impl Directories {
 
     /// Whether exactly these are watched.
     #[must_use]
-    pub fn are_just(&self, wanted: &BTreeSet<PathBuf>) -> bool {
-        self.table().places.keys().eq(wanted)
+    pub fn are_just(&self, wanted: &Wanted) -> bool {
+        self.table().places.keys().eq(wanted.keys())
     }
 
     /// From now on these are watched, and no others; those that cannot be are not. Gives those that are not
-    /// there, once each, and what has happened meanwhile. Real paths. Blocks where a path does.
-    pub fn watch(&self, wanted: &BTreeSet<PathBuf>) -> Touched {
+    /// there, once each, those that are others by now, and what has happened meanwhile. Real paths. Blocks where a path
+    /// does.
+    pub fn watch(&self, wanted: &Wanted) -> Touched {
         let mut touched = Touched::new();
         let (given_up, new) = {
             let mut table = self.table();
-            table.missing.retain(|path| wanted.contains(path));
+            table.missing.retain(|path| wanted.contains_key(path));
             let given_up: Vec<PathBuf> = table.places.keys().cloned().collect();
-            let given_up = given_up.into_iter().filter(|path| !wanted.contains(path));
+            let given_up = given_up
+                .into_iter()
+                .filter(|path| !wanted.contains_key(path));
             let unwatched: Vec<i32> = given_up.flat_map(|path| table.forget(&path)).collect();
             let new = wanted
                 .iter()
-                .filter(|path| !table.places.contains_key(*path));
-            (
-                unwatched,
-                new.take(super::MOST).cloned().collect::<Vec<_>>(),
-            )
+                .filter(|(path, _)| !table.places.contains_key(*path));
+            let new = new.map(|(path, seen)| (path.clone(), *seen));
+            (unwatched, new.take(super::MOST).collect::<Vec<_>>())
         };
         self.unwatch(&given_up);
-        for path in new {
+        for (path, seen) in new {
             let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
                 continue;
             };
@@ -102,20 +102,23 @@ impl Directories {
                 }
                 // There is room for no more.
                 Err(Errno::NOSPC | Errno::NOMEM) => break,
-                Ok(()) | Err(_) => {}
+                Ok(Some(found)) if found != seen => {
+                    touched.entry(path).or_insert(None);
+                }
+                Ok(_) | Err(_) => {}
             }
         }
         touched
     }
 
-    /// Watches the directory above, and then the one that is below it by this name.
+    /// Watches the directory above, and then the one that is below it by this name; which that is, if it is certain.
     fn add(
         &self,
         path: &Path,
         above: &Path,
         name: &OsStr,
         touched: &mut Touched,
-    ) -> Result<(), Errno> {
+    ) -> Result<Option<FileId>, Errno> {
         let open = |directory: BorrowedFd<'_>, name: &OsStr| {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             rustix::fs::openat(directory, name, flags, Mode::empty())
@@ -139,7 +142,7 @@ impl Directories {
                 if !table.find(path, itself, id) && !table.watches.contains_key(&itself) {
                     unneeded.push(itself);
                 }
-                Ok(())
+                Ok(id)
             }
             Err(error) => {
                 unneeded.extend(table.forget(path));

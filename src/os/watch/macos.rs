@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::Touched;
+use super::{Touched, Wanted};
 use crate::orphan::evidence::FileId;
 use crate::os::host::open_file_limit;
 
@@ -69,19 +69,19 @@ impl Directories {
 
     /// Whether exactly these are watched.
     #[must_use]
-    pub fn are_just(&self, wanted: &BTreeSet<PathBuf>) -> bool {
-        self.table().places == *wanted
+    pub fn are_just(&self, wanted: &Wanted) -> bool {
+        self.table().places.iter().eq(wanted.keys())
     }
 
     /// From now on these are watched, and no others; those that cannot be are not. Gives those that are not
     /// there, once each. Real paths. Blocks where a path does.
-    pub fn watch(&self, wanted: &BTreeSet<PathBuf>) -> Touched {
+    pub fn watch(&self, wanted: &Wanted) -> Touched {
         let new: Vec<PathBuf> = {
             let mut table = self.table();
-            table.missing.retain(|path| wanted.contains(path));
-            table.places.retain(|path| wanted.contains(path));
+            table.missing.retain(|path| wanted.contains_key(path));
+            table.places.retain(|path| wanted.contains_key(path));
             table.close_unneeded();
-            let new = wanted.difference(&table.places);
+            let new = wanted.keys().filter(|path| !table.places.contains(*path));
             new.take(self.most.saturating_sub(table.places.len()))
                 .cloned()
                 .collect()
@@ -237,6 +237,16 @@ mod tests {
 
     use super::*;
 
+    /// As if some directory had been seen there.
+    fn wanted<const N: usize>(paths: [&Path; N]) -> Wanted {
+        let seen = FileId {
+            device: 0,
+            inode: 0,
+            born_ns: None,
+        };
+        paths.map(|path| (path.to_path_buf(), seen)).into()
+    }
+
     #[tokio::test]
     async fn a_deletion_and_a_move_are_told_of() {
         let place = tempfile::tempdir().unwrap();
@@ -246,8 +256,8 @@ mod tests {
         fs::create_dir(&other).unwrap();
         let directories = Directories::new().unwrap();
         let gone = top.join("gone");
-        let wanted = BTreeSet::from([ws.clone(), other.clone(), gone.clone()]);
-        assert_eq!(directories.watch(&wanted), Touched::from([(gone, None)]));
+        let all = wanted([&ws, &other, &gone]);
+        assert_eq!(directories.watch(&all), Touched::from([(gone, None)]));
         let inode = fs::metadata(&ws).unwrap().st_ino();
         fs::remove_dir(&ws).unwrap();
         let told = directories.next().await.unwrap();
@@ -256,24 +266,27 @@ mod tests {
         fs::rename(&other, top.join("elsewhere")).unwrap();
         let told = directories.next().await.unwrap();
         assert_eq!(told, Touched::from([(other, None)]));
-        assert!(directories.are_just(&BTreeSet::new()));
+        assert!(directories.are_just(&Wanted::new()));
     }
 
     #[tokio::test]
     async fn a_move_of_the_directory_above_is_told_of_for_all_below_it() {
         let place = tempfile::tempdir().unwrap();
         let top = place.path().canonicalize().unwrap();
-        let wanted =
-            BTreeSet::from(["above/one", "above/two", "beside"].map(|name| top.join(name)));
-        for path in &wanted {
+        let paths = ["above/one", "above/two", "beside"].map(|name| top.join(name));
+        for path in &paths {
             fs::create_dir_all(path).unwrap();
         }
+        let [one, two, beside] = &paths;
         let directories = Directories::new().unwrap();
-        assert_eq!(directories.watch(&wanted), Touched::new());
+        assert_eq!(
+            directories.watch(&wanted([one, two, beside])),
+            Touched::new()
+        );
         fs::rename(top.join("above"), top.join("elsewhere")).unwrap();
         let told = directories.next().await.unwrap();
         let below = ["above/one", "above/two"].map(|name| (top.join(name), None));
         assert_eq!(told, Touched::from(below));
-        assert!(directories.are_just(&BTreeSet::from([top.join("beside")])));
+        assert!(directories.are_just(&wanted([beside])));
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::Dispatcher;
 use crate::orphan::clock::Now;
-use crate::orphan::evidence::PathState;
+use crate::orphan::evidence::{FileId, PathState};
 use crate::orphan::memory::Memory;
 use crate::orphan::process::ProcessIdentity;
 use crate::orphan::registry::{Observation, Sighting, Transition};
@@ -18,23 +18,23 @@ impl Dispatcher {
         self.registry.coordinators().map(Sighting::identity)
     }
 
-    /// The workspaces that are there, by where they lead, and whose they are.
+    /// The workspaces that are there, by where they lead, which directories they are, and whose.
     pub(in crate::supervisor) fn workspaces(
         &self,
-    ) -> impl Iterator<Item = (ProcessIdentity, &Path)> {
-        let is_there = |sighting: &&Sighting| {
+    ) -> impl Iterator<Item = (ProcessIdentity, &Path, FileId)> {
+        self.registry.coordinators().filter_map(|sighting| {
             let evidence = &sighting.observation.evidence;
             // Only where the kernel knows of everything that happens.
-            let directory = match &evidence.path {
-                PathState::Exists { directory, .. } => directory.as_ref(),
-                _ => None,
+            let PathState::Exists {
+                directory: Some(directory),
+                ..
+            } = evidence.path
+            else {
+                return None;
             };
-            directory.is_some() && evidence.root == Path::new("/")
-        };
-        let all = self.registry.coordinators().filter(is_there);
-        all.filter_map(|sighting| {
-            let path = sighting.observation.evidence.resolved.as_deref()?;
-            Some((sighting.identity(), path))
+            let path = evidence.resolved.as_deref()?;
+            let is_in_our_root = evidence.root == Path::new("/");
+            is_in_our_root.then(|| (sighting.identity(), path, directory))
         })
     }
 

@@ -32,11 +32,19 @@ impl Dispatcher {
         if let Some(own) = around.own {
             self.policy.set_own_lineage(own);
         }
+        if let Some(settings) = self.settings.protecting(&around.leads) {
+            self.settings = Arc::new(settings);
+            self.order(|orders| orders.settings = Arc::clone(&self.settings));
+            effects.push(Effect::Protect(Arc::clone(&self.settings)));
+        }
+        let keeps = self.policy.keeps_mut();
+        let is_more_kept = keeps.follow(&around.leads);
         // A process that has ended is not kept any more: another one may get its pid.
-        let keeps = &mut self.policy.keeps_mut().processes;
-        let before = keeps.len();
-        keeps.retain(|_, identity| !around.ended.contains(identity));
-        if keeps.len() != before {
+        let before = keeps.processes.len();
+        keeps
+            .processes
+            .retain(|_, identity| !around.ended.contains(identity));
+        if is_more_kept || keeps.processes.len() != before {
             self.steered(None, effects);
         }
     }

@@ -38,6 +38,8 @@ impl Dispatcher {
             .unwrap_or_default();
         self.scan_began = Some(now.moment);
         self.scanned_for.append(&mut self.queued);
+        let keeps = &self.policy.steering().keeps;
+        let untouchable = self.settings.reap.protect.iter().chain(keeps.paths.keys());
         effects.push(Effect::Scan {
             // Who asks is told of everything there is now.
             sweep: match self.scanned_for.is_empty() {
@@ -45,14 +47,8 @@ impl Dispatcher {
                 false => Sweep::Full,
             },
             memories: self.registry.memories(),
-            kept: self
-                .policy
-                .steering()
-                .keeps
-                .processes
-                .values()
-                .copied()
-                .collect(),
+            kept: keeps.processes.values().copied().collect(),
+            untouchable: untouchable.cloned().collect(),
         });
     }
 

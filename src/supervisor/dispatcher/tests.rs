@@ -11,7 +11,7 @@ mod scanning;
 mod stopping;
 mod table;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::*;
 use crate::config::Config;
@@ -183,6 +183,7 @@ impl Daemon {
             Effect::ReadEvents { ticket, .. } => format!("read events for {ticket}"),
             Effect::LoadConfig { ticket } => format!("load configuration for {ticket:?}"),
             Effect::Use(_) => "use configuration".to_owned(),
+            Effect::Protect(_) => "protect more".to_owned(),
             Effect::Survey {
                 ticket,
                 orphans,
@@ -280,6 +281,7 @@ fn clear() -> Around {
         obstacles: Some(Vec::new()),
         ended: Vec::new(),
         own: None,
+        leads: BTreeMap::new(),
     }
 }
 

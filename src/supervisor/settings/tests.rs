@@ -29,6 +29,46 @@ fn leading(workspace: &str, resolved: Option<&str>) -> Evidence {
 }
 
 #[test]
+fn where_a_protected_path_leads_by_now_is_protected_beside_where_it_led() {
+    let leads = |name: &str, real: &str| BTreeMap::from([(name.into(), real.into())]);
+    let settings = protecting("/current");
+    assert!(
+        settings
+            .protecting(&leads("/other", "/release/1"))
+            .is_none()
+    );
+    let settings = settings
+        .protecting(&leads("/current", "/release/1"))
+        .unwrap();
+    assert!(
+        settings
+            .protecting(&leads("/current", "/release/1"))
+            .is_none()
+    );
+    // It is no name itself.
+    assert!(settings.protecting(&leads("/release/1", "/x")).is_none());
+    let settings = settings
+        .protecting(&leads("/current", "/release/2"))
+        .unwrap();
+    for workspace in ["/current/ws", "/release/1/ws", "/release/2/ws"] {
+        assert!(settings.protects(&leading(workspace, None)), "{workspace}");
+    }
+    assert!(!settings.protects(&leading("/release/3/ws", None)));
+    let mut settings = settings;
+    for number in 3..=1_002 {
+        let release = format!("/release/{number}");
+        settings = settings.protecting(&leads("/current", &release)).unwrap();
+    }
+    assert_eq!(
+        settings.reap.protect.len(),
+        settings.protected_as_read + 1_000
+    );
+    assert!(!settings.protects(&leading("/release/2", None)));
+    assert!(settings.protects(&leading("/release/3", None)));
+    assert!(settings.protects(&leading("/current", None)));
+}
+
+#[test]
 fn a_temporary_root_that_is_a_link_means_where_it_leads() {
     let place = tempfile::tempdir().unwrap();
     let top = place.path().canonicalize().unwrap();

@@ -27,10 +27,12 @@ impl Place {
         self.top.join(path)
     }
 
-    fn make(&self, paths: &[&str]) -> BTreeSet<PathBuf> {
-        let made = paths.iter().map(|path| self.at(path));
-        made.inspect(|path| fs::create_dir_all(path).unwrap())
-            .collect()
+    fn make(&self, paths: &[&str]) -> Wanted {
+        let made = paths.iter().map(|path| {
+            fs::create_dir_all(self.at(path)).unwrap();
+            (self.at(path), self.id(path))
+        });
+        made.collect()
     }
 
     async fn told(&self) -> Touched {
@@ -157,18 +159,30 @@ async fn what_was_told_before_it_was_watched_is_about_another_one() {
 #[tokio::test]
 async fn one_that_was_made_again_is_watched_again() {
     let place = place();
-    let wanted = place.make(&["ws", "ws/inner"]);
     for _ in 0..3 {
-        place.directories.watch(&wanted);
+        let wanted = place.make(&["ws", "ws/inner"]);
+        assert_eq!(place.directories.watch(&wanted), Touched::new());
         assert_eq!(place.watches(), 3);
         fs::remove_dir_all(place.at("ws")).unwrap();
-        let mut touched = BTreeSet::new();
+        let mut touched = Touched::new();
         while touched.len() < 2 {
-            touched.extend(place.touched().await);
+            touched.extend(place.told().await);
         }
-        assert_eq!(touched, wanted);
-        place.make(&["ws", "ws/inner"]);
+        assert!(touched.keys().eq(wanted.keys()), "{touched:?}");
     }
+}
+
+#[tokio::test]
+async fn one_that_is_another_by_the_time_it_is_watched_is_told_of() {
+    let place = place();
+    let wanted = place.make(&["ws", "other"]);
+    fs::remove_dir(place.at("ws")).unwrap();
+    fs::create_dir(place.at("ws")).unwrap();
+    assert_eq!(place.directories.watch(&wanted), place.deleted("ws", None));
+    // It is watched all the same, and is nothing new to whoever has looked again.
+    assert!(place.directories.are_just(&wanted));
+    let wanted = place.make(&["ws", "other"]);
+    assert_eq!(place.directories.watch(&wanted), Touched::new());
 }
 
 #[tokio::test]
@@ -176,15 +190,17 @@ async fn what_is_not_wanted_any_more_is_not_watched() {
     let place = place();
     let wanted = place.make(&["a/ws", "b/ws"]);
     place.directories.watch(&wanted);
-    let only = BTreeSet::from([place.at("b/ws")]);
+    let only = place.make(&["b/ws"]);
     place.directories.watch(&only);
     assert_eq!(place.watches(), 2);
     fs::remove_dir(place.at("a/ws")).unwrap();
     assert!(place.is_quiet().await);
     assert!(!place.directories.are_just(&wanted) && place.directories.are_just(&only));
     // What is not there is said once, until it is not wanted any more.
-    let missing = BTreeSet::from([place.at("nowhere/ws"), place.at("b/gone")]);
-    let told: Touched = missing.iter().map(|path| (path.clone(), None)).collect();
+    let seen = place.id("b/ws");
+    let missing = ["nowhere/ws", "b/gone"].map(|path| place.at(path));
+    let told: Touched = missing.clone().map(|path| (path, None)).into();
+    let missing = missing.map(|path| (path, seen)).into();
     assert_eq!(place.directories.watch(&missing), told);
     assert_eq!(place.directories.watch(&missing), Touched::new());
     assert_eq!(place.watches(), 0);
