@@ -7,16 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use serde_json::{Value, json};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::peers::Peers;
-use crate::orphan::victims::Lineage;
-use crate::os::host::own_uid;
+use super::state::State;
 use crate::supervisor::feed::Changes;
-use crate::supervisor::request::{Peer, Request};
-use crate::supervisor::run::{Asked, Requests};
+use crate::supervisor::run::Asked;
 
 /// The least time between two issues: at most four a second, however many are told.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -61,6 +58,7 @@ impl Press {
     pub async fn run(
         self,
         requests: mpsc::WeakSender<Asked>,
+        state: State,
         peers: Arc<Peers>,
         mut changes: Changes,
     ) {
@@ -71,7 +69,9 @@ impl Press {
             };
             // Before it is asked for: what changes meanwhile may not be in it.
             let before = *changes.borrow_and_update();
-            if let Some(state) = ask(asking, &peers).await {
+            let state = state.text(&asking, &peers).await;
+            drop(asking);
+            if let Ok(state) = state {
                 // Who has wanted it by now hears this one, and says so again if that is not enough.
                 let _ = self.wanted.notified().now_or_never();
                 self.issues.send_replace(Issue {
@@ -82,24 +82,6 @@ impl Press {
             sleep_until(Instant::now() + PAUSE).await;
         }
     }
-}
-
-async fn ask(requests: Requests, peers: &Peers) -> Option<Value> {
-    // Nobody's in particular, and it acts on nothing.
-    let peer = Peer {
-        uid: own_uid(),
-        pid: None,
-        lineage: Arc::new(Lineage::default()),
-    };
-    let (answer, answered) = oneshot::channel();
-    let asked = Asked {
-        peer,
-        request: Request::Status,
-        answer,
-    };
-    requests.send(asked).await.ok()?;
-    drop(requests);
-    Some(peers.added_to(answered.await.ok()?.ok()?))
 }
 
 /// One who is told of the state: at once for the first time, and then whenever it may have changed.
@@ -149,14 +131,18 @@ impl Reader {
     }
 }
 
-pub(super) fn notification(method: &str, params: &Value) -> String {
-    let notification = json!({"jsonrpc": "2.0", "method": method, "params": params});
-    format!("{notification}\n")
+/// A notification as a line; `params` is JSON.
+pub(super) fn notification(method: &str, params: &str) -> String {
+    format!("{{\"jsonrpc\":\"2.0\",\"method\":\"{method}\",\"params\":{params}}}\n")
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::supervisor::request::Request;
+    use crate::supervisor::run::Requests;
 
     /// A supervisor that counts how often it was asked, and changes when it is told to.
     struct Desk {
@@ -170,7 +156,12 @@ mod tests {
         let (bulletin, press) = bulletin();
         let (requests, asked) = mpsc::channel(8);
         let (changes, changed) = watch::channel(0);
-        tokio::spawn(press.run(requests.downgrade(), Peers::new(8), changed));
+        tokio::spawn(press.run(
+            requests.downgrade(),
+            State::default(),
+            Peers::new(8),
+            changed,
+        ));
         Desk {
             bulletin,
             changes,
@@ -191,7 +182,7 @@ mod tests {
         async fn answer(&mut self, text: &str) {
             let asked = self.asked.recv().await.unwrap();
             assert_eq!(asked.request, Request::Status);
-            asked.answer.send(Ok(json!({"is": text}))).unwrap();
+            asked.answer.send(Ok(json!({"is": text}).into())).unwrap();
         }
     }
 
@@ -230,7 +221,7 @@ mod tests {
         let answer = async {
             let asked = desk.asked.recv().await.unwrap();
             changes.send_modify(|changes| *changes += 1);
-            asked.answer.send(Ok(json!({"is": "old"}))).unwrap();
+            asked.answer.send(Ok(json!({"is": "old"}).into())).unwrap();
         };
         let (first, ()) = tokio::join!(reader.next(), answer);
         assert_eq!(state(&first), "old");

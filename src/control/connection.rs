@@ -9,29 +9,28 @@ use futures_util::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::codec::FramedRead;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
+use super::asking::{Held, Told, Turns, ask};
 use super::bulletin::Bulletin;
 use super::lines::{Line, LineDecoder};
 use super::peers::{Peers, Place, Turned};
 use super::protocol::{Action, Call, RpcError, Subscribe, parse, response};
+use super::state::State;
 use super::subscription::Subscription;
 use crate::os::files::has_hung_up;
 use crate::supervisor::feed::Feed;
-use crate::supervisor::request::{Peer, Request};
-use crate::supervisor::run::{Asked, Requests};
+use crate::supervisor::request::{Peer, Refusal};
+use crate::supervisor::run::Requests;
 
 /// How many turns the others get before the next line of a peer that has sent several at once.
 const TURNS_BEFORE_THE_NEXT_LINE: usize = 4;
 /// How many requests of one peer may wait for their answers.
 const IN_FLIGHT_LIMIT: usize = 64;
-/// How many scans of one peer may wait to be made or read; those who asked for the same one get the same.
-const SCANS_AT_ONCE: usize = 2;
-/// How many of its fixes may be under way or wait to be read.
-const FIXES_AT_ONCE: usize = 8;
 /// How long a peer may take to read an answer.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
 /// How long a subscriber may take for each of the last notifications when the daemon stops.
@@ -53,45 +52,14 @@ pub struct Desk {
     pub feed: Feed,
     /// The state, for those of them who want that.
     pub bulletin: Bulletin,
+    /// The state, for who asks for it.
+    pub state: State,
+    /// Turns at answers of the event log, of all peers together, each until it is read.
+    pub long_answers: Arc<Semaphore>,
     /// Who else is connected.
     pub peers: Arc<Peers>,
     /// The daemon stops.
     pub stop: CancellationToken,
-}
-
-/// One peer's turns: however much it asks at once, others wait for one request of its, not for all.
-#[derive(Clone, Debug)]
-struct Turns {
-    /// At handing a request to the supervisor.
-    asking: Arc<Semaphore>,
-    /// At what takes a thread for it, until that is answered.
-    looking: Arc<Semaphore>,
-    /// At what waits for a scan, until that is answered and the peer reads: those answers are long.
-    scanning: Arc<Semaphore>,
-    /// The same at what ends orphans.
-    ending: Arc<Semaphore>,
-}
-
-impl Turns {
-    fn new() -> Self {
-        let places = |many| Arc::new(Semaphore::new(many));
-        Self {
-            asking: places(1),
-            looking: places(1),
-            scanning: places(SCANS_AT_ONCE),
-            ending: places(FIXES_AT_ONCE),
-        }
-    }
-
-    /// Those at what a request needs beside its being handed over.
-    fn of(&self, request: &Request) -> Option<&Arc<Semaphore>> {
-        match request {
-            Request::Explain { .. } | Request::Events(_) => Some(&self.looking),
-            Request::Scan { .. } | Request::Gate { fix: false } => Some(&self.scanning),
-            Request::Fix { .. } | Request::Gate { fix: true } => Some(&self.ending),
-            _ => None,
-        }
-    }
 }
 
 /// Serves one peer until it hangs up, goes silent, somebody else gets its place, or the daemon stops and
@@ -113,9 +81,14 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
     while is_reading || !in_flight.is_empty() || (is_stopping && subscription.is_some()) {
         let waits = !in_flight.is_empty() || subscription.is_some();
         place.set_waiting(waits);
+        // Let go when the answer is out.
+        let mut held = Held::new();
         let line = tokio::select! {
             Some(answer) = in_flight.next() => match answer {
-                Answer::Line(line) => line,
+                Answer::Line(line, turns) => {
+                    held = turns;
+                    line
+                }
                 Answer::Refused(line) => {
                     has_subscribed = false;
                     let _ = place.set_subscribing(false);
@@ -218,6 +191,7 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
         if let Err(error) = send(&mut writer, &line).await {
             return unread(&error, &desk.stop, &place);
         }
+        drop(held);
         last_said = Instant::now();
     }
     if is_displaced {
@@ -238,6 +212,11 @@ fn one_line(reply: &Value) -> String {
     let mut line = serde_json::to_string(reply).unwrap_or_else(|_| reply.to_string());
     line.push('\n');
     line
+}
+
+/// A reply with a result that is JSON already.
+fn response_line(id: &Value, result: &str) -> String {
+    format!("{{\"id\":{id},\"jsonrpc\":\"2.0\",\"result\":{result}}}\n")
 }
 
 /// An error that answers no request.
@@ -265,7 +244,8 @@ enum Taken {
 
 /// An answer on its way out.
 enum Answer {
-    Line(String),
+    /// And whose turn comes when it is read.
+    Line(String, Held),
     /// That to a subscription that did not come about.
     Refused(String),
     /// After this line the subscription begins.
@@ -307,48 +287,38 @@ fn take(
         Action::Subscribe(wanted) => {
             *has_subscribed = true;
             let (feed, bulletin) = (desk.feed.clone(), desk.bulletin.clone());
-            Taken::Asked(Box::pin(subscribe(id, wanted, feed, bulletin)))
+            let subscribed = subscribe(id.clone(), wanted, feed, bulletin);
+            Taken::Asked(apart(id, subscribed))
         }
         Action::Ask(request) => {
             let answer = ask(desk.clone(), peer.clone(), turns.clone(), request);
-            Taken::Asked(Box::pin(async move {
-                let answer = match answer.await {
-                    Ok(result) => response(&id, result),
-                    Err(error) => error.response(&id),
+            Taken::Asked(apart(id.clone(), async move {
+                let (answer, held) = answer.await;
+                let line = match answer {
+                    Ok(Told::Value(result)) => one_line(&response(&id, result)),
+                    Ok(Told::Json(text)) => response_line(&id, &text),
+                    Err(error) => one_line(&error.response(&id)),
                 };
-                Answer::Line(one_line(&answer))
+                Answer::Line(line, held)
             }))
         }
     }
 }
 
-/// What the supervisor answers; to who asks for the state, with what is known here of peers.
-async fn ask(desk: Desk, peer: Peer, turns: Turns, request: Request) -> Result<Value, RpcError> {
-    let Desk {
-        requests, peers, ..
-    } = desk;
-    // Nobody closes them.
-    let _turn = match turns.of(&request) {
-        Some(turns) => turns.acquire().await.ok(),
-        None => None,
-    };
-    let asking = turns.asking.acquire().await;
-    let is_about_the_state = request == Request::Status;
-    let (answer, answered) = oneshot::channel();
-    let asked = Asked {
-        peer,
-        request,
-        answer,
-    };
-    if requests.send(asked).await.is_err() {
-        return Err(RpcError::shutting_down());
-    }
-    drop((requests, asking));
-    match answered.await {
-        Ok(Ok(state)) if is_about_the_state => Ok(peers.added_to(state)),
-        Ok(answer) => answer.map_err(RpcError::from),
-        Err(_) => Err(RpcError::shutting_down()),
-    }
+/// Has an answer made whether its peer reads or not: what it waits for is waited for by others, too, and each gets its
+/// turn only if those before it take theirs.
+fn apart(
+    id: Value,
+    answer: impl Future<Output = Answer> + Send + 'static,
+) -> BoxFuture<'static, Answer> {
+    let answer = AbortOnDropHandle::new(tokio::spawn(answer));
+    Box::pin(async move {
+        answer.await.unwrap_or_else(|panicked| {
+            tracing::error!(error = %panicked, "a request panicked");
+            let error = RpcError::from(Refusal::Internal("the request panicked".to_owned()));
+            Answer::Line(one_line(&error.response(&id)), Held::new())
+        })
+    })
 }
 
 async fn subscribe(id: Value, wanted: Subscribe, feed: Feed, bulletin: Bulletin) -> Answer {

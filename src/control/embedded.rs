@@ -22,7 +22,7 @@ use crate::os::signals::{Asked as Signalled, SignalStream};
 use crate::supervisor::checkup::{self, Premises, Prospect};
 use crate::supervisor::feed::Feed;
 use crate::supervisor::journal::Journal;
-use crate::supervisor::request::{Answer, Peer, Refusal, Request};
+use crate::supervisor::request::{Answer, Peer, Refusal, Reply, Request};
 use crate::supervisor::run::{Asked, Command, Supervisor};
 use crate::supervisor::settings::Settings;
 use crate::supervisor::steering_file;
@@ -252,7 +252,13 @@ async fn ask(supervisor: Supervisor, request: Request, tell: Option<Tell>) -> An
         answer
     };
     let ((), answer) = tokio::join!(run, wait);
-    answer.unwrap_or(Err(Refusal::ShuttingDown))
+    match answer.unwrap_or(Err(Refusal::ShuttingDown))? {
+        Reply::Value(result) => Ok(result),
+        // Only the event log is given so, and nobody asks for that here.
+        Reply::Json(text) => {
+            serde_json::from_str(&text).map_err(|error| Refusal::Internal(error.to_string()))
+        }
+    }
 }
 
 /// The lock on the state directory. None if there can be no such directory: then the event log

@@ -1,5 +1,6 @@
 //! The socket: what peers may say, who may say it, and both ends of the line.
 
+mod asking;
 pub mod bulletin;
 pub mod client;
 pub mod connection;
@@ -12,5 +13,6 @@ pub mod peers;
 pub mod places;
 pub mod protocol;
 pub mod server;
+pub mod state;
 mod subscription;
 pub mod telling;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
@@ -15,6 +16,7 @@ use super::connection::{Desk, refuse, serve};
 use super::peers::{Peers, Turned};
 use super::places::socket_lock;
 use super::protocol::RpcError;
+use super::state::State;
 use crate::orphan::victims::Lineage;
 use crate::os::facts::lineage;
 use crate::os::files::{
@@ -27,6 +29,8 @@ use crate::supervisor::run::Requests;
 
 /// How long to wait when no further connection can be taken (out of descriptors).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How many answers with records of the event log may wait to be read, of all peers together. Each may have megabytes.
+const LONG_ANSWERS: usize = 16;
 /// How long answers may take to go out when the daemon stops.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 
@@ -190,12 +194,16 @@ impl Listener {
         let peers = Peers::new(max_connections);
         let (bulletin, press) = bulletin();
         // The daemon stops although somebody subscribes.
-        let press = press.run(requests.downgrade(), Arc::clone(&peers), feed.changes());
+        let state = State::default();
+        let (asking, at) = (requests.downgrade(), Arc::clone(&peers));
+        let press = press.run(asking, state.clone(), at, feed.changes());
         let _press = AbortOnDropHandle::new(tokio::spawn(press));
         let desk = Desk {
             requests,
             feed,
             bulletin,
+            state,
+            long_answers: Arc::new(Semaphore::new(LONG_ANSWERS)),
             peers,
             stop: stop.clone(),
         };

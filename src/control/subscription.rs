@@ -55,6 +55,6 @@ fn line(news: News) -> String {
 "#
             )
         }
-        News::Missed(missed) => notification("lagged", &json!({ "missed": missed })),
+        News::Missed(missed) => notification("lagged", &json!({ "missed": missed }).to_string()),
     }
 }

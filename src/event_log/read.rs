@@ -49,25 +49,79 @@ pub struct Query {
 /// # Errors
 /// `Read`, when a segment that exists cannot be read.
 pub fn read(state_dir: &Path, keep: u32, query: &Query) -> Result<Vec<Value>, EventLogError> {
-    let limit = query.limit.unwrap_or(usize::MAX);
     let mut found = Vec::new();
+    each_from_end(state_dir, keep, query, |event| {
+        found.push(event);
+        ControlFlow::Continue(())
+    })?;
+    found.reverse();
+    Ok(found)
+}
+
+/// Records as JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventsJson {
+    /// All of them, oldest first.
+    pub array: String,
+    /// There are earlier ones that were asked for, and had no room.
+    pub is_cut: bool,
+}
+
+/// The same as [`read`], as JSON of `most_bytes` at most: of what does not fit, the newest. The very newest one is given
+/// whatever its length. No more than that is held in memory.
+///
+/// # Errors
+/// See [`read`].
+pub fn read_json(
+    state_dir: &Path,
+    keep: u32,
+    query: &Query,
+    most_bytes: usize,
+) -> Result<EventsJson, EventLogError> {
+    let mut found: Vec<String> = Vec::new();
+    let (mut bytes, mut is_cut) = (0, false);
+    each_from_end(state_dir, keep, query, |event| {
+        let event = event.to_string();
+        bytes += event.len() + 1;
+        is_cut = bytes > most_bytes && !found.is_empty();
+        if is_cut {
+            return ControlFlow::Break(());
+        }
+        found.push(event);
+        ControlFlow::Continue(())
+    })?;
+    found.reverse();
+    let array = format!("[{}]", found.join(","));
+    Ok(EventsJson { array, is_cut })
+}
+
+/// Gives every record that is asked for, newest first.
+fn each_from_end(
+    state_dir: &Path,
+    keep: u32,
+    query: &Query,
+    mut each: impl FnMut(Value) -> ControlFlow<()>,
+) -> Result<(), EventLogError> {
+    let limit = query.limit.unwrap_or(usize::MAX);
+    let mut count = 0;
     let archives = if query.all {
         Archives::Leftovers { above: keep }
     } else {
         Archives::None
     };
-    if limit > 0 {
-        each_line_from_end(state_dir, archives, |line| {
-            found.extend(query.answer(line));
-            if found.len() < limit {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
-        })?;
+    if limit == 0 {
+        return Ok(());
     }
-    found.reverse();
-    Ok(found)
+    each_line_from_end(state_dir, archives, |line| {
+        if let Some(event) = query.answer(line) {
+            each(event)?;
+            count += 1;
+        }
+        match count < limit {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        }
+    })
 }
 
 /// The signals whose outcome was never recorded: for each escalation its last `orphan.signal`

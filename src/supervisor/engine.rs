@@ -19,7 +19,7 @@ use self::saying::{say_fact, say_respawn, say_view};
 use super::checkup::Doctor;
 use super::event::{Around, Effect, Event, Ticket};
 use super::journal::Journal;
-use super::request::Answer;
+use super::request::{Answer, Replied, Reply};
 use super::run::LoadConfig;
 use super::scan::{Look, Scanner, on_blocking_pool};
 use super::settings::Settings;
@@ -52,7 +52,7 @@ pub(super) struct Engine {
     pub(super) identifications: Turns,
     pub(super) ways: Turns,
     pub(super) watch: Option<Watch>,
-    pub(super) waiting: HashMap<Ticket, oneshot::Sender<Answer>>,
+    pub(super) waiting: HashMap<Ticket, oneshot::Sender<Replied>>,
     pub(super) next_ticket: Ticket,
     /// Those under way.
     pub(super) waves: JoinSet<()>,
@@ -80,7 +80,7 @@ impl Engine {
             Effect::Answer { ticket, answer } => {
                 if let Some(waiting) = self.waiting.remove(&ticket) {
                     // A peer that hung up misses its answer, nothing else.
-                    let _ = waiting.send(answer);
+                    let _ = waiting.send(answer.map(Reply::Value));
                 }
             }
             Effect::Explain {
@@ -213,7 +213,7 @@ impl Engine {
         let journal = self.journal.clone();
         tokio::spawn(async move {
             journal.settled().await;
-            let _ = waiting.send(answer);
+            let _ = waiting.send(answer.map(Reply::Value));
         });
     }
 

@@ -157,3 +157,21 @@ pub enum Refusal {
 
 /// The answer to a request.
 pub type Answer = Result<Value, Refusal>;
+
+/// A result, in one of two shapes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// To be written as JSON.
+    Value(Value),
+    /// JSON already: a long one, which was written where nobody waits for a turn.
+    Json(String),
+}
+
+impl From<Value> for Reply {
+    fn from(value: Value) -> Self {
+        Self::Value(value)
+    }
+}
+
+/// What whoever asks gets.
+pub type Replied = Result<Reply, Refusal>;

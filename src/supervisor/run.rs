@@ -15,7 +15,7 @@ use super::engine::Engine;
 use super::event::{Effect, Event, Loaded};
 use super::journal::Journal;
 use super::reporting::Reporter;
-use super::request::{Answer, Peer, Request};
+use super::request::{Peer, Replied, Request};
 use super::scan::Scanner;
 use super::settings::Settings;
 use super::steering_file;
@@ -34,7 +34,7 @@ pub struct Asked {
     /// What.
     pub request: Request,
     /// Where the answer goes. Nobody listening any more changes nothing.
-    pub answer: oneshot::Sender<Answer>,
+    pub answer: oneshot::Sender<Replied>,
 }
 
 /// The way in for requests.

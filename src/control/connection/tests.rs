@@ -7,12 +7,14 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::super::asking::{FIXES_AT_ONCE, SCANS_AT_ONCE};
 use super::super::bulletin::bulletin;
 use super::super::lines::LINE_LIMIT_BYTES;
 use super::*;
 use crate::event_log::Rotation;
 use crate::orphan::victims::Lineage;
 use crate::supervisor::journal::Journal;
+use crate::supervisor::request::Request;
 use crate::supervisor::run::Asked;
 
 /// A peer at one end, the connection that is served at the other, and the supervisor's ear.
@@ -54,6 +56,8 @@ fn connected_to(
         requests,
         feed,
         bulletin: bulletin().0,
+        state: State::default(),
+        long_answers: Arc::new(Semaphore::new(16)),
         peers: Arc::clone(peers),
         stop: CancellationToken::new(),
     };
@@ -153,7 +157,7 @@ async fn who_waits_for_an_answer_is_not_idle_and_keeps_its_place() {
     let asked = line.asked.recv().await.unwrap();
     tokio::time::sleep(IDLE_LIMIT * 2).await;
     assert!(peers.admit().is_none(), "somebody waits there");
-    asked.answer.send(Ok(Value::from("seen"))).unwrap();
+    asked.answer.send(Ok(Value::from("seen").into())).unwrap();
     assert_eq!(line.heard().await.unwrap()["result"], "seen");
     // Now it does not any more.
     let newcomer = peers.admit().unwrap();
@@ -199,7 +203,7 @@ async fn what_is_too_much_is_counted_and_the_connection_goes_on() {
     line.assert_turned(Turned::LineTooLong);
     line.assert_turned(Turned::TooManyRequests);
     for one in asked {
-        one.answer.send(Ok(Value::Null)).unwrap();
+        one.answer.send(Ok(Value::Null.into())).unwrap();
     }
     for _ in 0..IN_FLIGHT_LIMIT {
         assert_eq!(line.heard().await.unwrap()["result"], Value::Null);
@@ -216,7 +220,7 @@ async fn a_status_says_who_is_connected_and_who_was_turned_away() {
     let asked = line.asked.recv().await.unwrap();
     asked
         .answer
-        .send(Ok(serde_json::json!({"daemon": {}})))
+        .send(Ok(serde_json::json!({"daemon": {}}).into()))
         .unwrap();
     let answer = line.heard().await.unwrap();
     assert_eq!(answer["result"]["peers"]["connected"], 1, "{answer:#}");
@@ -250,7 +254,7 @@ async fn who_loses_its_place_gets_an_answer_to_what_it_had_asked_of_the_supervis
             .await;
         let _newcomer = peers.admit().unwrap();
         let asked = line.asked.recv().await.expect("a request");
-        asked.answer.send(Ok(Value::Null)).unwrap();
+        asked.answer.send(Ok(Value::Null.into())).unwrap();
         let answer = line.heard().await.expect("an answer");
         assert_eq!(
             (&answer["id"], &answer["result"]),
@@ -274,7 +278,7 @@ async fn who_is_gone_leaves_its_place_and_not_its_request_and_who_waits_for_its_
         drop(line.writer);
         tokio::time::sleep(HANG_UP_CHECKS * 3).await;
         assert_eq!(peers.admit().is_some(), is_gone);
-        assert_eq!(asked.answer.send(Ok("done".into())), Ok(()));
+        assert_eq!(asked.answer.send(Ok(Value::from("done").into())), Ok(()));
         if let Some(mut reader) = reader {
             let mut answer = String::new();
             reader.read_line(&mut answer).await.unwrap();
@@ -312,11 +316,11 @@ async fn one_look_of_a_peer_waits_for_the_one_before_it_and_nothing_else_does() 
     assert!(matches!(scan.request, Request::Scan { .. }));
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(line.asked.try_recv().is_err(), "the second look waits");
-    first.answer.send(Ok(Value::Null)).unwrap();
+    first.answer.send(Ok(Value::Null.into())).unwrap();
     assert_eq!(line.heard().await.unwrap()["id"], 1);
     let second = line.asked.recv().await.unwrap();
-    second.answer.send(Ok(Value::Null)).unwrap();
-    scan.answer.send(Ok(Value::Null)).unwrap();
+    second.answer.send(Ok(Value::Null.into())).unwrap();
+    scan.answer.send(Ok(Value::Null.into())).unwrap();
     let mut ids = [line.heard().await.unwrap(), line.heard().await.unwrap()]
         .map(|answer| answer["id"].as_u64().unwrap());
     ids.sort_unstable();
@@ -360,11 +364,47 @@ async fn of_what_one_has_asked_one_request_waits_before_those_of_others_and_no_m
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_does_not_read_keeps_nobody_from_the_supervisor() {
+    let peers = Peers::new(64);
+    // Less room than there are peers that do not read.
+    let (requests, mut asked) = mpsc::channel::<Asked>(4);
+    let supervisor = tokio::spawn(async move {
+        // More than a socket takes that nobody reads.
+        let long = Value::from("x".repeat(1 << 20));
+        while let Some(one) = asked.recv().await {
+            let _ = one.answer.send(Ok(long.clone().into()));
+        }
+    });
+    let many: String = ["reload", "doctor", "status"]
+        .map(|method| {
+            format!("{{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"{method}\"}}\n").repeat(10)
+        })
+        .concat();
+    let mut silent = Vec::new();
+    for _ in 0..20 {
+        let (reader, mut writer, _) = connected_to(&peers, requests.clone());
+        writer.write_all(many.as_bytes()).await.unwrap();
+        silent.push((reader, writer));
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (reader, mut writer, _) = connected_to(&peers, requests);
+    let began = Instant::now();
+    let scan = "{\"jsonrpc\": \"2.0\", \"id\": 7, \"method\": \"scan\"}\n";
+    writer.write_all(scan.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    BufReader::new(reader).read_line(&mut answer).await.unwrap();
+    assert!(answer.starts_with("{\"id\":7,"), "{}", &answer[..40]);
+    assert!(began.elapsed() < WRITE_LIMIT / 2, "{:?}", began.elapsed());
+    supervisor.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_what_has_long_answers_one_waits_for_so_many_at_a_time() {
     let mut line = connected(&Peers::new(8));
     for (method, at_once) in [
         ("\"scan\"", SCANS_AT_ONCE),
         ("\"gate\"", SCANS_AT_ONCE),
+        ("\"events\"", 1),
         ("\"fix\", \"params\": {\"confirm\": true}", FIXES_AT_ONCE),
     ] {
         for id in 0..20 {
@@ -377,7 +417,7 @@ async fn of_what_has_long_answers_one_waits_for_so_many_at_a_time() {
             let asked: Vec<Asked> = std::iter::from_fn(|| line.asked.try_recv().ok()).collect();
             assert_eq!(asked.len(), at_once.min(20 - answered), "{method}");
             for one in asked {
-                one.answer.send(Ok(Value::Null)).unwrap();
+                one.answer.send(Ok(Value::Null.into())).unwrap();
                 line.heard().await.unwrap();
                 answered += 1;
             }

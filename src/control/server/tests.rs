@@ -53,7 +53,7 @@ async fn who_finds_every_place_taken_by_somebody_who_waits_is_told_so() {
     // Those who waited get their answers, also when it stops.
     stop.cancel();
     for (mut stream, request) in waiting {
-        request.answer.send(Ok("done".into())).unwrap();
+        request.answer.send(Ok(Value::from("done").into())).unwrap();
         assert_eq!(line_of(&mut stream).await["result"], "done");
     }
     served.await.unwrap();

@@ -7,7 +7,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::super::read::{Archives, LinesFromEnd, each_line_from_end, settled_len};
-use super::super::{EventLogError, read};
+use super::super::{EventLogError, EventsJson, read, read_json};
 use super::*;
 
 fn forwards(content: &[u8]) -> Vec<Vec<u8>> {
@@ -205,6 +205,38 @@ fn a_line_that_is_not_an_object_comes_raw_unless_a_pid_or_time_is_asked_for() {
         }),
         [record]
     );
+}
+
+#[test]
+fn as_json_the_newest_that_have_room_are_given() {
+    let place = TempDir::new().unwrap();
+    let line = |number: usize| format!("{{\"event\": \"e\", \"n\": {number}}}\n");
+    let current: String = (5..10).map(line).collect();
+    fs::write(place.path().join("events.jsonl"), current + "half \"a line").unwrap();
+    let archive: String = (0..5).map(line).collect();
+    fs::write(place.path().join("events.jsonl.1"), archive).unwrap();
+    let query = Query {
+        all: true,
+        ..Query::default()
+    };
+    let events = |most_bytes| {
+        let EventsJson { array, is_cut } = read_json(place.path(), 5, &query, most_bytes).unwrap();
+        let array: Vec<serde_json::Value> = serde_json::from_str(&array).unwrap();
+        (array, is_cut)
+    };
+    let all = read(place.path(), 5, &query).unwrap();
+    assert_eq!(all.len(), 11);
+    assert_eq!(events(usize::MAX), (all.clone(), false));
+    let raw = all[10].to_string().len() + 1;
+    let one = all[0].to_string().len() + 1;
+    assert_eq!(events(raw + 10 * one), (all.clone(), false));
+    assert_eq!(events(raw + 10 * one - 1), (all[1..].to_vec(), true));
+    assert_eq!(events(raw + one), (all[9..].to_vec(), true));
+    // One at least, and of none none.
+    assert_eq!(events(0), (all[10..].to_vec(), true));
+    fs::remove_file(place.path().join("events.jsonl")).unwrap();
+    fs::write(place.path().join("events.jsonl.1"), "").unwrap();
+    assert_eq!(events(0), (Vec::new(), false));
 }
 
 #[test]

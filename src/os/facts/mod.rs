@@ -3,6 +3,7 @@
 //! What is read here belongs to a process only if its handle was opened before and is still alive
 //! after: [`pinned_record`] keeps that order.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::io;
 
@@ -297,11 +298,13 @@ fn kind(comm: &str, argv: &[OsString], forms: &[CustomForm]) -> Kind {
         "conmon",
         "docker-init",
     ];
-    // supervisord and its like are scripts: the interpreter has their name as its first argument.
-    let script = argv
-        .get(1)
-        .map(|script| script.to_string_lossy().into_owned())
-        .unwrap_or_default();
+    // supervisord and its like are scripts: the interpreter has their name behind its options. That one of these is an
+    // option's value protects one process more.
+    let words = argv.iter().skip(1).map(|word| word.to_string_lossy());
+    let script = words
+        .map(Cow::into_owned)
+        .find(|word| !word.starts_with('-'));
+    let script = script.unwrap_or_default();
     let script = script.rsplit('/').next().unwrap_or_default();
     if named(&managers) || managers.contains(&script) || comm.starts_with("containerd-shim") {
         return Kind::ServiceManager;

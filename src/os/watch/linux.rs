@@ -35,8 +35,12 @@ const WANTED: WatchFlags = WatchFlags::DELETE
     .union(WatchFlags::DELETE_SELF)
     .union(WatchFlags::MOVE_SELF)
     .union(WatchFlags::ONLYDIR);
-/// How long nothing is read after something that concerned nobody. The kernel keeps some 16,000 events.
+/// How long nothing is read after something that concerned nobody.
 const NOISE_PAUSE: Duration = Duration::from_millis(5);
+/// So many events are read at a time: whoever reads has others to serve, however fast more of them come.
+const EVENTS_AT_ONCE: usize = 4_096;
+/// The kernel keeps no more of them than this (inotify(7), `max_queued_events`), unless its owner says otherwise.
+const EVENTS_KEPT: usize = 16_384;
 
 /// Directories that are watched.
 #[derive(Debug)]
@@ -136,9 +140,14 @@ impl Directories {
             .and_then(|itself| Ok((watch(&itself)?, certain_id(&above, &itself))));
         let mut table = self.table();
         // Whatever was told of that name by now may be about another directory.
-        let mut unneeded = self.read(&mut table, touched).unwrap_or_default();
+        let read = self.read(&mut table, EVENTS_KEPT, touched);
+        let Read {
+            mut unneeded,
+            is_all,
+        } = read.unwrap_or_default();
         let result = match found {
             Ok((itself, id)) => {
+                let id = id.filter(|_| is_all);
                 if !table.find(path, itself, id) && !table.watches.contains_key(&itself) {
                     unneeded.push(itself);
                 }
@@ -162,9 +171,11 @@ impl Directories {
         loop {
             let mut ready = self.inotify.readable().await?;
             let mut touched = Touched::new();
-            let unneeded = self.read(&mut self.table(), &mut touched)?;
-            ready.clear_ready();
-            self.unwatch(&unneeded);
+            let read = self.read(&mut self.table(), EVENTS_AT_ONCE, &mut touched)?;
+            if read.is_all {
+                ready.clear_ready();
+            }
+            self.unwatch(&read.unneeded);
             if !touched.is_empty() {
                 return Ok(touched);
             }
@@ -173,27 +184,34 @@ impl Directories {
         }
     }
 
-    /// Everything that has happened by now: who is concerned. Gives the watches that are not needed any more. What one
-    /// has read others must not go by before it is in the table, which is locked all the while.
-    fn read(&self, table: &mut Table, touched: &mut Touched) -> io::Result<Vec<i32>> {
+    /// What has happened by now, so many events of it at most: who is concerned. What one has read others must not
+    /// go by before it is in the table, which is locked all the while.
+    fn read(&self, table: &mut Table, most: usize, touched: &mut Touched) -> io::Result<Read> {
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut events = Reader::new(self.inotify.get_ref(), &mut buffer);
-        let mut unneeded = Vec::new();
-        loop {
+        let mut read = Read::default();
+        let mut count = 0;
+        // Those that are in the buffer already would be lost.
+        while count < most || !events.is_buffer_empty() {
             let event = match events.next() {
                 Ok(event) => event,
-                Err(Errno::WOULDBLOCK) => return Ok(unneeded),
+                Err(Errno::WOULDBLOCK) => {
+                    read.is_all = true;
+                    break;
+                }
                 Err(Errno::INTR) => continue,
                 Err(error) => return Err(error.into()),
             };
+            count += 1;
             let name = event
                 .file_name()
                 .map(|name| OsStr::from_bytes(name.to_bytes()));
             for (path, deleted) in table.concerned(event.wd(), event.events(), name) {
-                unneeded.extend(table.forget(&path));
+                read.unneeded.extend(table.forget(&path));
                 touched.insert(path, deleted);
             }
         }
+        Ok(read)
     }
 
     fn unwatch(&self, watches: &[i32]) {
@@ -206,6 +224,15 @@ impl Directories {
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What reading events left behind.
+#[derive(Debug, Default)]
+struct Read {
+    /// Watches that nobody needs any more.
+    unneeded: Vec<i32>,
+    /// There was nothing more to be read.
+    is_all: bool,
 }
 
 /// Which directory this is, if what its name is deleted for is certainly it: not one that is mounted there, which

@@ -5,12 +5,11 @@ use std::path::Component;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Engine;
-use crate::event_log;
+use crate::event_log::{self, EventsJson};
 use crate::orphan::evidence::normalised;
 use crate::orphan::memory::Memory;
 use crate::orphan::policy::Standing;
@@ -22,7 +21,7 @@ use crate::os::{clock, facts};
 use crate::supervisor::checkup::{Running, Subject};
 use crate::supervisor::event::{Event, Found, Ticket};
 use crate::supervisor::journal::words;
-use crate::supervisor::request::Refusal;
+use crate::supervisor::request::{Refusal, Reply};
 use crate::supervisor::run::Asked;
 use crate::supervisor::scan::{Look, on_blocking_pool};
 use crate::supervisor::selection::{NOT_SEEN, OUTSIDE_WORKSPACE_ROOTS, Spared, Stranger};
@@ -32,6 +31,9 @@ use crate::wire::{company, explain, results};
 
 /// How long reading the event log may take.
 const EVENTS_LIMIT: Duration = Duration::from_secs(10);
+
+/// So much of it is given at once, in bytes; a single record always is.
+const EVENTS_MOST_BYTES: usize = 4 << 20;
 
 /// How long looking up all those may take whom one fix names and no scan shows.
 const STRANGERS_LIMIT: Duration = Duration::from_secs(10);
@@ -63,7 +65,7 @@ impl Engine {
             let unfollowed = ways::follow(&mut request, &turns, limit).await;
             let _ = events.send(told(request));
             if let (Ok(mut answered), Some(answer)) = (answered.await, answer) {
-                if let Ok(result) = &mut answered {
+                if let Ok(Reply::Value(result)) = &mut answered {
                     results::add_unfollowed(result, &unfollowed);
                 }
                 let _ = answer.send(answered);
@@ -113,7 +115,7 @@ impl Engine {
                     ))
                 }
             };
-            let _ = answer.send(result);
+            let _ = answer.send(result.map(Reply::Value));
         });
     }
 
@@ -178,7 +180,7 @@ impl Engine {
         };
         let doctor = self.doctor.clone();
         tokio::spawn(async move {
-            let _ = answer.send(Ok(doctor.of_the_daemon(subject).await));
+            let _ = answer.send(Ok(doctor.of_the_daemon(subject).await.into()));
         });
     }
 
@@ -217,7 +219,7 @@ impl Engine {
             let spared: Vec<_> = spared.collect();
             let spared = spared.iter().map(|(pid, company)| (*pid, Some(company)));
             company::add(&mut scan, pids.into_iter().zip(found).chain(spared));
-            let _ = answer.send(Ok(scan));
+            let _ = answer.send(Ok(scan.into()));
         });
     }
 
@@ -237,10 +239,10 @@ impl Engine {
             };
             let read = on_blocking_pool(EVENTS_LIMIT, move || {
                 let _turn = turn;
-                event_log::read(&state_dir, keep, &query)
+                event_log::read_json(&state_dir, keep, &query, EVENTS_MOST_BYTES).map(as_result)
             });
             let result = match read.await {
-                Some(Ok(events)) => Ok(json!({ "events": events })),
+                Some(Ok(result)) => Ok(Reply::Json(result)),
                 Some(Err(error)) => Err(Refusal::Internal(words(&error).0)),
                 None => Err(Refusal::Internal(
                     "the event log gave no answer in time".to_owned(),
@@ -249,6 +251,12 @@ impl Engine {
             let _ = answer.send(result);
         });
     }
+}
+
+/// As `events` answers it.
+fn as_result(EventsJson { array, is_cut }: EventsJson) -> String {
+    let cut = if is_cut { r#","truncated":true"# } else { "" };
+    format!(r#"{{"events":{array}{cut}}}"#)
 }
 
 /// Who has this pid; that nobody could be looked at says nothing of it.
