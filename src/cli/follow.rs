@@ -34,8 +34,9 @@ use crate::orphan::process::Pid;
 const PAUSE: Duration = Duration::from_millis(500);
 /// How many records are remembered as seen: more than can be under way at the same time.
 const REMEMBERED: usize = 8192;
-/// How far back the log is searched for the last record seen, further each time.
-const STEPS: [usize; 4] = [100, 1_000, 10_000, 1_000_000];
+/// How many records the log is asked for at a time, for the last one that was seen among them: more each time, and the
+/// last number again and again.
+const STEPS: [usize; 3] = [100, 1_000, 5_000];
 
 /// Follows the event log until nobody reads it any more.
 ///
@@ -154,21 +155,32 @@ impl<O: Write, E: Write> Following<'_, O, E> {
     /// Prints what the log has behind the last record that was seen.
     async fn catch_up(&mut self) -> Result<Or<()>, Interrupted> {
         let mut client = Client::connect(self.socket).await?;
-        for limit in STEPS {
-            let params = json!({"limit": limit, "all": true});
+        // The newest first.
+        let mut pages = Vec::new();
+        let mut skip = 0;
+        let mut steps = STEPS.into_iter();
+        let mut limit = 0;
+        loop {
+            limit = steps.next().unwrap_or(limit);
+            let mut params = json!({"limit": limit, "all": true});
+            if skip > 0 {
+                params["skip"] = skip.into();
+            }
             let result = client.call("events", params).await?;
             let events = list(&result, "events");
+            skip += events.len();
+            let is_beginning = events.len() < limit && result["truncated"] != true;
             let last_seen = events.iter().rposition(|event| self.seen.has(event));
-            if last_seen.is_none() && events.len() == limit && limit != STEPS[STEPS.len() - 1] {
-                continue;
-            }
+            pages.push(events[last_seen.map_or(0, |at| at + 1)..].to_vec());
             // Without any that was seen it is another log, and all of it new.
-            for event in &events[last_seen.map_or(0, |at| at + 1)..] {
-                if self.take(event)?.is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
+            if last_seen.is_some() || is_beginning {
+                break;
             }
-            break;
+        }
+        for event in pages.iter().rev().flatten() {
+            if self.take(event)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
         }
         Ok(ControlFlow::Continue(()))
     }

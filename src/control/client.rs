@@ -6,10 +6,11 @@ use std::pin::pin;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
+use super::notifications::LINE_LIMIT_BYTES;
 use super::places::{Surroundings, socket_lock};
 use crate::os::files::Lock;
 use crate::os::host::{environment, own_uid};
@@ -225,9 +226,11 @@ impl Client {
         // A daemon that turns us away may do so before it reads: its answer says why.
         let sent = self.stream.get_mut().write_all(&line).await;
         let mut answer = Vec::new();
-        let read = self.stream.read_until(b'\n', &mut answer).await;
+        let mut limited = (&mut self.stream).take(LINE_LIMIT_BYTES);
+        let read = limited.read_until(b'\n', &mut answer).await;
         match (sent, read) {
-            (_, Ok(length)) if length > 0 => {}
+            (_, Ok(_)) if answer.ends_with(b"\n") => {}
+            (_, Ok(_)) if limited.limit() == 0 => return Err(no_answer("without an end")),
             (Err(error), _) | (_, Err(error)) => return Err(CallError::Lost(error)),
             (Ok(()), Ok(_)) => return Err(CallError::Lost(io::ErrorKind::UnexpectedEof.into())),
         }
@@ -346,6 +349,35 @@ mod tests {
             };
             let (_peer, answer) = tokio::join!(answering, asking);
             assert_eq!(answer.is_ok(), is_one, "{line}: {answer:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_or_has_no_end_is_none() {
+        let whole = b"{\"id\": 1, \"result\": {}}".as_slice();
+        let endless = vec![b' '; 1 << 20];
+        for (piece, times, problem) in [
+            (whole, 1, "lost the daemon: unexpected end of file"),
+            (&endless, 65, "lost the daemon: it answered without an end"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let socket = folder.path().join("control.sock");
+            let listener = UnixListener::bind(&socket).unwrap();
+            let answering = async {
+                let (peer, _) = listener.accept().await.unwrap();
+                let mut peer = BufReader::new(peer);
+                peer.read_line(&mut String::new()).await.unwrap();
+                for _ in 0..times {
+                    // It may have hung up by then.
+                    let _ = peer.write_all(piece).await;
+                }
+            };
+            let asking = async {
+                let mut client = Client::connect(Some(&socket)).await.unwrap();
+                client.call("pause", json!({})).await
+            };
+            let ((), answer) = tokio::join!(answering, asking);
+            assert_eq!(answer.unwrap_err().to_string(), problem);
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::net::UnixStream;
 use super::client::{CallError, Client, no_answer};
 
 /// A notification is no longer than this: a record of the event log, or the daemon's state.
-const LINE_LIMIT_BYTES: u64 = 64 << 20;
+pub(super) const LINE_LIMIT_BYTES: u64 = 64 << 20;
 
 /// What a daemon tells a subscriber.
 #[derive(Clone, Debug, PartialEq)]

@@ -197,7 +197,7 @@ impl Listener {
         let state = State::default();
         let (asking, at) = (requests.downgrade(), Arc::clone(&peers));
         let press = press.run(asking, state.clone(), at, feed.changes());
-        let _press = AbortOnDropHandle::new(tokio::spawn(press));
+        let mut press = AbortOnDropHandle::new(tokio::spawn(press));
         let desk = Desk {
             requests,
             feed,
@@ -213,6 +213,8 @@ impl Listener {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
                 () = stop.cancelled() => break,
+                // Who subscribes to the state would wait in vain.
+                _ = &mut press => break,
             };
             match accepted {
                 Ok((stream, _)) => {

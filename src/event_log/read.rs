@@ -30,6 +30,9 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
 pub struct Query {
     /// No more than this many, the last ones that match.
     pub limit: Option<usize>,
+    /// So many of the last ones that match are passed over: what is asked for comes before those. As more is written
+    /// meanwhile, that shows some twice, and hides none.
+    pub skip: usize,
     /// The archives too, not only the current segment.
     pub all: bool,
     /// Only records with this `pid`.
@@ -103,7 +106,7 @@ fn each_from_end(
     mut each: impl FnMut(Value) -> ControlFlow<()>,
 ) -> Result<(), EventLogError> {
     let limit = query.limit.unwrap_or(usize::MAX);
-    let mut count = 0;
+    let (mut count, mut passed) = (0, 0);
     let archives = if query.all {
         Archives::Leftovers { above: keep }
     } else {
@@ -113,9 +116,13 @@ fn each_from_end(
         return Ok(());
     }
     each_line_from_end(state_dir, archives, |line| {
-        if let Some(event) = query.answer(line) {
-            each(event)?;
-            count += 1;
+        match query.answer(line) {
+            Some(_) if passed < query.skip => passed += 1,
+            Some(event) => {
+                each(event)?;
+                count += 1;
+            }
+            None => {}
         }
         match count < limit {
             true => ControlFlow::Continue(()),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use self::saying::{say_fact, say_respawn, say_view};
@@ -177,17 +177,19 @@ impl Engine {
         let events = self.events.clone();
         tokio::spawn(async move {
             let look = tokio::spawn(async move {
+                let limit = Instant::now() + 2 * settings.probe_timeout;
                 let looks = targets.iter().map(|(identity, memory)| async {
-                    let (look, _) = scanner.look(identity.pid, memory, &settings).await;
-                    match look {
-                        Look::Coordinator(seen) if seen.record.identity == *identity => Some(*seen),
+                    let look = scanner.look(identity.pid, memory, &settings);
+                    // None of them is on a disk that hangs; if one is now, the scan says so.
+                    match timeout_at(limit.into(), look).await {
+                        Ok((Look::Coordinator(seen), _)) if seen.record.identity == *identity => {
+                            Some(*seen)
+                        }
                         // The next scan says what became of it.
-                        _ => None,
+                        Ok(_) | Err(_) => None,
                     }
                 });
-                // None of them is on a disk that hangs; if one is now, the scan says so.
-                let looked = timeout(2 * settings.probe_timeout, join_all(looks)).await;
-                looked.unwrap_or_default()
+                join_all(looks).await
             });
             let looked = look.await.unwrap_or_default();
             let _ = events.send(Event::Looked(looked.into_iter().flatten().collect()));

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ const MOST_EXITS: u64 = 256;
 /// … and all of them no more than this part of those that may be open.
 const SHARE_OF_DESCRIPTORS: u64 = 8;
 
+type Turn = Arc<tokio::sync::Mutex<()>>;
 type Owners = BTreeMap<PathBuf, Vec<ProcessIdentity>>;
 type Awaited = HashMap<ProcessIdentity, AbortOnDropHandle<()>>;
 
@@ -36,8 +38,12 @@ pub(super) struct Watch {
     awaited: Arc<Mutex<Awaited>>,
     most_exits: usize,
     events: mpsc::UnboundedSender<Event>,
-    /// One that hangs keeps its thread: no second one is started beside it.
-    turn: Arc<tokio::sync::Mutex<()>>,
+    /// One that hangs keeps its thread: no second one is started beside it. At directories …
+    at_directories: Turn,
+    /// … and at processes, which are on no disk.
+    at_processes: Turn,
+    /// It was said that directories hang.
+    has_said_so: AtomicBool,
     _listening: Option<AbortOnDropHandle<()>>,
 }
 
@@ -60,7 +66,9 @@ impl Watch {
             awaited: Arc::default(),
             most_exits: usize::try_from(descriptors.min(MOST_EXITS)).unwrap_or_default(),
             events,
-            turn: Arc::default(),
+            at_directories: Turn::default(),
+            at_processes: Turn::default(),
+            has_said_so: AtomicBool::new(false),
             _listening: listening,
         }
     }
@@ -77,7 +85,33 @@ impl Watch {
             wanted.insert(path.to_path_buf(), directory);
         }
         *lock(&self.owners) = owners;
-        let Ok(turn) = Arc::clone(&self.turn).try_lock_owned() else {
+        self.watch_directories(wanted);
+        self.await_exits(&coordinators);
+    }
+
+    fn watch_directories(&self, wanted: Wanted) {
+        let is_another = |directories: &&Arc<Directories>| !directories.are_just(&wanted);
+        let Some(directories) = self.directories.as_ref().filter(is_another).cloned() else {
+            return;
+        };
+        let Ok(turn) = Arc::clone(&self.at_directories).try_lock_owned() else {
+            if !self.has_said_so.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    "a directory that is to be watched gives no answer: until it does, workspaces are only looked at with each scan"
+                );
+            }
+            return;
+        };
+        self.has_said_so.store(false, Ordering::Relaxed);
+        let (owners, events) = (Arc::clone(&self.owners), self.events.clone());
+        tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            tell(&directories.watch(&wanted), &owners, &events);
+        });
+    }
+
+    fn await_exits(&self, coordinators: &BTreeSet<ProcessIdentity>) {
+        let Ok(turn) = Arc::clone(&self.at_processes).try_lock_owned() else {
             return;
         };
         let new: Vec<ProcessIdentity> = {
@@ -87,18 +121,13 @@ impl Watch {
             let room = self.most_exits.saturating_sub(awaited.len());
             new.take(room).copied().collect()
         };
-        let is_another = |directories: &&Arc<Directories>| !directories.are_just(&wanted);
-        let directories = self.directories.as_ref().filter(is_another).cloned();
-        if directories.is_none() && new.is_empty() {
+        if new.is_empty() {
             return;
         }
-        let owners = Arc::clone(&self.owners);
         let (awaited, events) = (Arc::clone(&self.awaited), self.events.clone());
         let runtime = tokio::runtime::Handle::current();
         tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            let touched = directories.map(|directories| directories.watch(&wanted));
-            tell(&touched.unwrap_or_default(), &owners, &events);
             for identity in new {
                 match find(identity) {
                     Found::There(handle) => {

@@ -1,7 +1,7 @@
 //! `events --follow`: the event log as it grows.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -181,6 +181,35 @@ fn nothing_is_lost_or_doubled_when_the_daemon_is_another_one_by_now() {
         // It may have missed that there was one in between, but not what that one did.
         assert!((1..=restarts).contains(&said.lines().count()), "{said}");
         assert!(said.contains("the daemon is gone"), "{said}");
+    });
+}
+
+#[test]
+fn however_much_happened_while_nobody_told_all_of_it_is_printed() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = world.daemon();
+        let mut follower = Follower::start(&world, &["--limit", "1"]);
+        follower.until(|event| event["event"] == "daemon.started");
+        daemon.crash();
+        // More than one answer has room for.
+        const MANY: usize = 12_000;
+        let log = world.state_dir().join("events.jsonl");
+        let log = File::options().append(true).open(log);
+        let mut log = BufWriter::new(log.unwrap());
+        let space = "x".repeat(400);
+        for number in 0..MANY {
+            writeln!(
+                log,
+                "{{\"event\": \"made.up\", \"number\": {number}, \"space\": \"{space}\"}}"
+            )
+            .unwrap();
+        }
+        log.flush().unwrap();
+        let _daemon = Daemon::start(&world);
+        let told = follower.until(|event| event["event"] == "daemon.started");
+        let numbers = told.iter().filter_map(|event| event["number"].as_u64());
+        assert!(numbers.eq(0..MANY as u64), "{} of them", told.len());
     });
 }
 

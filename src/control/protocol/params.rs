@@ -139,6 +139,8 @@ pub(super) struct ExplainParams {
 pub(super) struct EventsParams {
     limit: Option<u64>,
     #[serde(default)]
+    skip: u64,
+    #[serde(default)]
     all: bool,
     pid: Option<Pid>,
     since: Option<String>,
@@ -158,6 +160,7 @@ impl EventsParams {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         Ok(Query {
             limit: Some(limit),
+            skip: usize::try_from(self.skip).unwrap_or(usize::MAX),
             all: self.all,
             pid: self.pid.map(i64::from),
             since,

@@ -271,7 +271,7 @@ fn a_pid_and_a_time_choose_together() {
                 limit,
                 pid,
                 since,
-                all: false,
+                ..Query::default()
             },
         )
         .unwrap();
@@ -375,14 +375,21 @@ fn query() -> impl Strategy<Value = Query> {
     let since = prop::option::of(0..5_i64)
         .prop_map(|second| second.map(|second| jiff::Timestamp::new(second, 0).unwrap()));
     let pid = prop::option::of(0..3_i64);
-    (prop::option::of(0..12_usize), any::<bool>(), pid, since).prop_map(
-        |(limit, all, pid, since)| Query {
+    let skip = prop_oneof![Just(0), 0..12_usize];
+    (
+        prop::option::of(0..12_usize),
+        skip,
+        any::<bool>(),
+        pid,
+        since,
+    )
+        .prop_map(|(limit, skip, all, pid, since)| Query {
             limit,
+            skip,
             all,
             pid,
             since,
-        },
-    )
+        })
 }
 
 #[test]
@@ -406,6 +413,7 @@ fn a_query_backwards_is_a_filter_forwards() {
                 expected.extend(lines.iter().filter_map(|line| answer(&query, line)));
             }
         }
+        expected.truncate(expected.len().saturating_sub(query.skip));
         let limit = query.limit.unwrap_or(usize::MAX);
         let expected = expected.split_off(expected.len().saturating_sub(limit));
         prop_assert_eq!(read(root.path(), 5, &query).unwrap(), expected);

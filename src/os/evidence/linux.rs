@@ -30,7 +30,9 @@ pub(super) fn look(
     // and counts as detached.
     let cwd = Held::open(&format!("{place}/cwd"))?;
     let log = open_log(&place)?;
-    let mounts = match own_mounts::of(pid, &root) {
+    let ours = own_mounts::of(pid, &root);
+    evidence.shares_our_mounts = ours.is_some();
+    let mounts = match ours {
         Some(table) => table,
         None => Arc::new(MountTable::of(pid, &place, &evidence.root)?),
     };

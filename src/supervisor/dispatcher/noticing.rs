@@ -33,8 +33,9 @@ impl Dispatcher {
                 return None;
             };
             let path = evidence.resolved.as_deref()?;
-            let is_in_our_root = evidence.root == Path::new("/");
-            is_in_our_root.then(|| (sighting.identity(), path, directory))
+            // A path of its own view may lead elsewhere in ours, or nowhere in any time.
+            let is_ours = evidence.shares_our_mounts && evidence.root == Path::new("/");
+            is_ours.then(|| (sighting.identity(), path, directory))
         })
     }
 

@@ -137,6 +137,7 @@ prop_compose! {
             relative,
             resolved,
             root: root.into(),
+            shares_our_mounts: true,
             cwd,
             log,
             path,
