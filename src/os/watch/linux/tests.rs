@@ -157,6 +157,31 @@ async fn what_was_told_before_it_was_watched_is_about_another_one() {
 }
 
 #[tokio::test]
+async fn a_storm_is_read_in_portions_and_hides_nothing() {
+    let place = place();
+    let wanted = place.make(&["ws"]);
+    place.directories.watch(&wanted);
+    let ws = place.id("ws");
+    for number in 0..EVENTS_AT_ONCE + 500 {
+        let file = place.at(&number.to_string());
+        fs::write(&file, "").unwrap();
+        fs::remove_file(file).unwrap();
+    }
+    fs::remove_dir(place.at("ws")).unwrap();
+    let mut touched = Touched::new();
+    let mut read = || {
+        let mut table = place.directories.table();
+        let read = place
+            .directories
+            .read(&mut table, EVENTS_AT_ONCE, &mut touched);
+        read.unwrap().is_all
+    };
+    assert!(!read(), "others have their turn in between");
+    assert!(read());
+    assert_eq!(touched, place.deleted("ws", Some(ws)));
+}
+
+#[tokio::test]
 async fn one_that_was_made_again_is_watched_again() {
     let place = place();
     for _ in 0..3 {
