@@ -132,7 +132,7 @@ fn options(arguments: &[OsString]) -> Result<Options> {
 
 fn measure(options: &Options, folder: &Path) -> Result<()> {
     let wait = Duration::from_secs(3);
-    let mut stage = Stage::set(folder, wait, wait)?;
+    let mut stage = Stage::set(folder, wait, wait, TTL_S)?;
     // With the survivor, that makes 35.
     stage.start(COORDINATORS - 1, &[("FORK", "1")])?;
     let mut original = Original::start()?;

@@ -133,7 +133,7 @@ fn wanted(arguments: &[OsString]) -> Result<Vec<(&'static str, Part)>> {
 }
 
 fn measure(parts: &[(&'static str, Part)], folder: &Path) -> Result<()> {
-    let mut stage = Stage::set(folder, SIGTERM_WAIT, SIGKILL_WAIT)?;
+    let mut stage = Stage::set(folder, SIGTERM_WAIT, SIGKILL_WAIT, TTL_S)?;
     let mut tables: Vec<(&str, Vec<String>)> = Vec::new();
     for (head, part) in parts {
         let rows = part(&mut stage)?;

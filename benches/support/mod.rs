@@ -23,5 +23,5 @@ pub(crate) use stage::Stage;
 /// Whatever goes wrong ends the bench, in words.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// Nothing that is started on a [`Stage`] lives longer, the bench included.
+/// No bench of a few minutes lives longer, nor what it starts on its [`Stage`].
 pub(crate) const TTL_S: u32 = 240;

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::Result;
 use super::cast::{Cast, Coordinator};
 use super::namespace::programs;
 use super::processes::{memory, wait_until};
-use super::{Result, TTL_S};
 
 /// An interval that is not over before the bench is.
 const NEVER: &str = "1h";
@@ -34,11 +34,12 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Starts the daemon, with these waits, and the survivor.
+    /// Starts the daemon, with these waits, and the survivor. No coordinator lives longer than `ttl_s`, in seconds.
     pub(crate) fn set(
         folder: &Path,
         sigterm_wait: Duration,
         sigkill_wait: Duration,
+        ttl_s: u32,
     ) -> Result<Self> {
         let release = programs()?;
         let config = folder.join("team-agentd.toml");
@@ -68,7 +69,7 @@ impl Stage {
         connection.set_read_timeout(Some(ANSWER_LIMIT))?;
         let mut stage = Self {
             folder: folder.to_owned(),
-            cast: Cast::new(&release, folder, TTL_S)?,
+            cast: Cast::new(&release, folder, ttl_s)?,
             release,
             daemon: daemon.id(),
             config,
