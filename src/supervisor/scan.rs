@@ -12,11 +12,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt};
+use futures_util::future::join_all;
 use tokio::time::timeout;
 
 pub(super) use self::probes::on_blocking_pool;
-use self::probes::{Looks, Probes, within};
+use self::probes::{Looks, Probes, each_within, within};
 use super::event::Around;
 use super::settings::{Settings, real_path};
 use crate::orphan::coordinator::{Coordinator, WorkspaceArgument, recognise};
@@ -126,16 +126,25 @@ impl Scanner {
                 .map_err(|_| ScanError::ListingTimedOut)?
                 .map_err(ScanError::Stopped)??
         };
-        let mut looks = stream::iter(found)
-            .map(|(Pinned { handle, record }, coordinator)| async move {
-                let memory = memories.get(&record.identity);
-                let remembered = memory.and_then(|memory| memory.mount);
-                self.observe(&handle, record, coordinator, remembered, settings)
-                    .await
-            })
-            .buffer_unordered(PROBES_AT_ONCE);
+        let subjects = found.into_iter().map(|(pinned, coordinator)| {
+            let memory = memories.get(&pinned.record.identity);
+            Subject {
+                remembered: memory.and_then(|memory| memory.mount),
+                pinned,
+                coordinator,
+            }
+        });
+        let subjects: Vec<Subject> = subjects.collect();
+        // So many threads for all: one for each would take more time to begin and to end than it works.
+        let each = subjects.len().div_ceil(PROBES_AT_ONCE).max(1);
+        let mut subjects = subjects.into_iter();
+        let lanes = std::iter::from_fn(|| {
+            let lane: Vec<Subject> = subjects.by_ref().take(each).collect();
+            (!lane.is_empty()).then_some(lane)
+        });
+        let looks = join_all(lanes.map(|lane| self.observe_each(lane, settings))).await;
         let mut observations = Vec::new();
-        while let Some(look) = looks.next().await {
+        for look in looks.into_iter().flatten() {
             observations.extend(look?.filter(|seen| settings.covers_evidence(&seen.evidence)));
         }
         observations.sort_by_key(|observation| observation.record.identity);
@@ -221,14 +230,17 @@ impl Scanner {
                 return (Look::Unreadable(PinError::Unreadable(slow)), None);
             }
         };
-        let Pinned { handle, record } = pinned;
-        let Some(coordinator) = recognise(&record.argv, &settings.forms) else {
+        let Some(coordinator) = recognise(&pinned.record.argv, &settings.forms) else {
+            let Pinned { handle, record } = pinned;
             return (Look::NotOne(Box::new(record)), Some(handle));
         };
-        let look = match self
-            .observe(&handle, record, coordinator, memory.mount, settings)
-            .await
-        {
+        let subject = Subject {
+            pinned,
+            coordinator,
+            remembered: memory.mount,
+        };
+        let (look, handle) = self.observe(subject, settings).await;
+        let look = match look {
             Ok(Some(observation)) => Look::Coordinator(Box::new(observation)),
             Ok(None) => Look::Gone,
             Err(error) => Look::Unreadable(PinError::Unreadable(std::io::Error::other(error))),
@@ -240,19 +252,105 @@ impl Scanner {
     /// while it was looked at: then the evidence may be somebody else's.
     async fn observe(
         &self,
-        handle: &ProcessHandle,
-        record: ProcessRecord,
-        coordinator: Coordinator,
-        remembered: Option<MountKey>,
+        subject: Subject,
         settings: &Settings,
-    ) -> Result<Option<Observation>, ScanError> {
+    ) -> (Result<Option<Observation>, ScanError>, ProcessHandle) {
+        let (probe, work) = self.begin(subject, settings);
+        let answer = within(&self.probes, probe.identity(), settings.probe_timeout, work).await;
+        probe.end(answer)
+    }
+
+    /// The same of several, one after the other.
+    async fn observe_each(
+        &self,
+        subjects: Vec<Subject>,
+        settings: &Settings,
+    ) -> Vec<Result<Option<Observation>, ScanError>> {
+        let begun = subjects
+            .into_iter()
+            .map(|subject| self.begin(subject, settings));
+        let (probes, works): (Vec<Probe>, Vec<_>) = begun.unzip();
+        let works = probes.iter().map(Probe::identity).zip(works).collect();
+        let answers = each_within(&self.probes, settings.probe_timeout, works).await;
+        let ends = probes.into_iter().zip(answers);
+        ends.map(|(probe, answer)| probe.end(answer).0).collect()
+    }
+
+    /// What is known without probing, and what has to be done for the rest, and then the argv once more. Both may hang:
+    /// on the workspace's file system, or on a process that waits for one with its memory map locked.
+    fn begin(
+        &self,
+        subject: Subject,
+        settings: &Settings,
+    ) -> (Probe, impl FnOnce() -> Option<Found> + Send + use<>) {
+        let Subject {
+            pinned: Pinned { handle, record },
+            coordinator,
+            remembered,
+        } = subject;
         let known = without_probing(&record, &coordinator, &settings.judged);
-        let limit = settings.probe_timeout;
-        let probe = self.probe(&record, &coordinator, known.clone(), remembered, limit);
-        let (evidence, is_unchanged) = match probe.await {
+        let workspace = match &coordinator.workspace {
+            WorkspaceArgument::Given(workspace) => Some(workspace.clone()),
+            WorkspaceArgument::Unusable => None,
+        };
+        let (process, already) = (record.clone(), known.clone());
+        let work = move || {
+            let evidence = match (already, workspace) {
+                (Some(known), _) => known,
+                (None, Some(workspace)) => gather(&process, &workspace, remembered),
+                (None, None) => return None,
+            };
+            Some((evidence, facts::argv(process.identity.pid)))
+        };
+        let probe = Probe {
+            handle,
+            record,
+            coordinator,
+            known,
+        };
+        (probe, work)
+    }
+}
+
+/// A coordinator that is to be probed.
+struct Subject {
+    pinned: Pinned,
+    coordinator: Coordinator,
+    /// The mount its workspace was seen on.
+    remembered: Option<MountKey>,
+}
+
+/// What a probe finds: evidence, and the argv that the process has after that was gathered.
+type Found = (Evidence, std::io::Result<Vec<OsString>>);
+
+/// A coordinator that is being probed.
+struct Probe {
+    handle: ProcessHandle,
+    record: ProcessRecord,
+    coordinator: Coordinator,
+    known: Option<Evidence>,
+}
+
+impl Probe {
+    fn identity(&self) -> ProcessIdentity {
+        self.record.identity
+    }
+
+    /// What is concluded from the answer, or from there being none in time.
+    fn end(
+        self,
+        answer: Option<Option<Found>>,
+    ) -> (Result<Option<Observation>, ScanError>, ProcessHandle) {
+        let Self {
+            handle,
+            record,
+            coordinator,
+            known,
+        } = self;
+        let (evidence, is_unchanged) = match answer.flatten() {
             Some((evidence, Ok(argv))) => (evidence, argv == record.argv),
             Some((_, Err(error))) if facts::is_shortage(&error) => {
-                return Err(ScanError::Shortage(error.to_string()));
+                return (Err(ScanError::Shortage(error.to_string())), handle);
             }
             Some((evidence, Err(_))) => (evidence, false),
             // Whatever it is by now: nothing is concluded from what gave no answer.
@@ -263,39 +361,14 @@ impl Scanner {
         };
         // A verdict that rests on our own want of something would be about us.
         if let Some(errno) = shortage_in(&evidence) {
-            return Err(ScanError::Shortage(errno.to_owned()));
+            return (Err(ScanError::Shortage(errno.to_owned())), handle);
         }
-        Ok((is_unchanged && handle.is_alive()).then_some(Observation {
+        let seen = (is_unchanged && handle.is_alive()).then_some(Observation {
             record,
             coordinator,
             evidence,
-        }))
-    }
-
-    /// What `known` leaves open, and then the argv once more. Both may hang: on the workspace's file
-    /// system, or on a process that waits for one with its memory map locked. Nothing if one does.
-    async fn probe(
-        &self,
-        record: &ProcessRecord,
-        coordinator: &Coordinator,
-        known: Option<Evidence>,
-        remembered: Option<MountKey>,
-        limit: Duration,
-    ) -> Option<(Evidence, std::io::Result<Vec<OsString>>)> {
-        let workspace = match &coordinator.workspace {
-            WorkspaceArgument::Given(workspace) => Some(workspace.clone()),
-            _ => None,
-        };
-        let subject = record.clone();
-        let probe = within(&self.probes, record.identity, limit, move || {
-            let evidence = match (known, workspace) {
-                (Some(known), _) => known,
-                (None, Some(workspace)) => gather(&subject, &workspace, remembered),
-                (None, None) => return None,
-            };
-            Some((evidence, facts::argv(subject.identity.pid)))
         });
-        probe.await.flatten()
+        (Ok(seen), handle)
     }
 }
 

@@ -1,14 +1,14 @@
 //! Turns at looking, and looks that may hang: none holds another one up for longer than its limit.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::num::NonZero;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// How many single processes are looked at at the same time, in waves of whatever size. The time limits begin
 /// with the turn.
@@ -96,21 +96,124 @@ where
     K: Copy + PartialEq + Send + 'static,
     T: Send + 'static,
 {
-    let entry = ProbeEntry::begin(probes, what)?;
-    let number = entry.number;
-    let answer = on_blocking_pool(limit, move || {
-        // Held for as long as the probe runs, however long nobody waits for it any more.
-        let _entry = entry;
-        work()
-    })
-    .await;
-    if answer.is_none() {
-        let mut all = probes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, waiting)) = all.running.get_mut(&number) {
-            *waiting = Waiting::NotAnyMore;
+    let answers = each_within(probes, limit, vec![(what, work)]).await;
+    answers.into_iter().next().flatten()
+}
+
+/// Runs probes, each of what stands beside it, one after the other on one thread, and each within the limit: when one
+/// has no answer in time, the rest goes on on another thread. Answers as [`within`] does, in their order.
+pub(super) async fn each_within<K, T, W>(
+    probes: &Arc<Mutex<Probes<K>>>,
+    limit: Duration,
+    works: Vec<(K, W)>,
+) -> Vec<Option<T>>
+where
+    K: Copy + PartialEq + Send + 'static,
+    T: Send + 'static,
+    W: FnOnce() -> T + Send + 'static,
+{
+    let mut answers: Vec<Option<T>> = works.iter().map(|_| None).collect();
+    let mut queue = VecDeque::new();
+    for (index, (what, work)) in works.into_iter().enumerate() {
+        queue.extend(ProbeEntry::begin(probes, what).map(|entry| (index, entry, work)));
+    }
+    while !queue.is_empty() {
+        let lane = Arc::new(Mutex::new(Lane {
+            queue,
+            current: None,
+            answers: Vec::new(),
+        }));
+        let end = go_along(&lane, limit).await;
+        for (index, answer) in lock(&lane).answers.drain(..) {
+            answers[index] = Some(answer);
+        }
+        queue = match end {
+            LaneEnd::IsBack { rest } => rest,
+            LaneEnd::Hangs { at, rest } => {
+                if let Some((_, waiting)) = lock(probes).running.get_mut(&at) {
+                    *waiting = Waiting::NotAnyMore;
+                }
+                rest
+            }
+            LaneEnd::NeverBegan => break,
+        };
+    }
+    answers
+}
+
+type Queue<K, W> = VecDeque<(usize, ProbeEntry<K>, W)>;
+
+/// Probes that one thread goes through.
+struct Lane<K, T, W> {
+    queue: Queue<K, W>,
+    /// The number of the one that it is at, and since when.
+    current: Option<(u64, Instant)>,
+    answers: Vec<(usize, T)>,
+}
+
+/// How it came that nobody goes along a lane any more.
+enum LaneEnd<K, W> {
+    /// Its thread has come back: at the end, or from a panic.
+    IsBack { rest: Queue<K, W> },
+    /// Its thread had no answer from this one in time.
+    Hangs { at: u64, rest: Queue<K, W> },
+    /// There was no thread for it in time.
+    NeverBegan,
+}
+
+/// Goes along a lane, until it is empty or somebody hangs.
+async fn go_along<K, T, W>(lane: &Arc<Mutex<Lane<K, T, W>>>, limit: Duration) -> LaneEnd<K, W>
+where
+    K: Send + 'static,
+    T: Send + 'static,
+    W: FnOnce() -> T + Send + 'static,
+{
+    let shared = Arc::clone(lane);
+    let begun = Instant::now();
+    let mut thread = tokio::task::spawn_blocking(move || {
+        loop {
+            let (index, entry, work) = {
+                let mut lane = lock(&shared);
+                let Some(next) = lane.queue.pop_front() else {
+                    return;
+                };
+                lane.current = Some((next.1.number, Instant::now()));
+                next
+            };
+            let answer = work();
+            // Held for as long as the probe runs, however long nobody waits for it any more.
+            drop(entry);
+            lock(&shared).answers.push((index, answer));
+        }
+    });
+    loop {
+        let due = lock(lane).current.map_or(begun, |(_, since)| since) + limit;
+        let end = timeout_at(due, &mut thread).await;
+        let mut lane = lock(lane);
+        if let Ok(end) = end {
+            if let Err(panicked) = end {
+                tracing::error!(error = %panicked, "a probe panicked");
+            }
+            let rest = std::mem::take(&mut lane.queue);
+            return LaneEnd::IsBack { rest };
+        }
+        match lane.current {
+            // It has gone on meanwhile.
+            Some((_, since)) if since + limit > due => {}
+            Some((at, _)) => {
+                let rest = std::mem::take(&mut lane.queue);
+                return LaneEnd::Hangs { at, rest };
+            }
+            None => {
+                lane.queue.clear();
+                return LaneEnd::NeverBegan;
+            }
         }
     }
-    answer
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One probe's entry among those under way; gone when the probe returns, whoever waits for it.

@@ -15,27 +15,30 @@ fn coordinator() -> Coordinator {
 }
 
 /// Whether a look that began with these facts gives evidence.
-async fn is_evidence(handle: &ProcessHandle, record: ProcessRecord) -> bool {
+async fn is_evidence(handle: ProcessHandle, record: ProcessRecord) -> bool {
     let mut config = Config::default();
     config.coordinator.workspace_roots = vec!["/nowhere".into()];
     let settings = Settings::new(&config, &|_| None, own_uid());
-    Scanner::default()
-        .observe(handle, record, coordinator(), None, &settings)
-        .await
-        .unwrap()
-        .is_some()
+    let subject = Subject {
+        pinned: Pinned { handle, record },
+        coordinator: coordinator(),
+        remembered: None,
+    };
+    let (look, _) = Scanner::default().observe(subject, &settings).await;
+    look.unwrap().is_some()
 }
 
 #[tokio::test]
 async fn evidence_about_a_process_that_became_another_program_is_dropped() {
-    let Pinned { handle, record } = facts::pin(std::process::id()).unwrap();
-    assert!(is_evidence(&handle, record.clone()).await);
+    let own = || facts::pin(std::process::id()).unwrap();
+    let Pinned { handle, record } = own();
+    assert!(is_evidence(handle, record.clone()).await);
     let mut before = record.clone();
     before.argv.push(OsString::from("--workspace"));
-    assert!(!is_evidence(&handle, before).await);
+    assert!(!is_evidence(own().handle, before).await);
     let mut before = record;
     before.argv.clear();
-    assert!(!is_evidence(&handle, before).await);
+    assert!(!is_evidence(own().handle, before).await);
 }
 
 #[cfg(target_os = "linux")]
@@ -54,7 +57,7 @@ async fn evidence_about_a_process_that_exited_is_dropped() {
     record.identity.pid = child.id();
     record.argv.clear();
     assert_eq!(facts::argv(child.id()).unwrap(), record.argv);
-    assert!(!is_evidence(&handle, record).await);
+    assert!(!is_evidence(handle, record).await);
     child.wait().unwrap();
 }
 
@@ -118,4 +121,42 @@ async fn one_that_hangs_keeps_one_thread_however_often_it_is_looked_at() {
         );
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn of_several_on_one_thread_one_that_hangs_or_panics_holds_up_none_of_the_others() {
+    use std::sync::mpsc::channel;
+    const SOON: Duration = Duration::from_millis(50);
+    type Work = Box<dyn FnOnce() -> usize + Send>;
+    let probes = Arc::default();
+    let (go_on, may_go_on) = channel::<()>();
+    let hanging = move || {
+        let _ = may_go_on.recv();
+        7
+    };
+    let mut works: Vec<(u32, Work)> = (0..6)
+        .map(|number| (number, Box::new(move || number as usize) as Work))
+        .collect();
+    works[2].1 = Box::new(hanging);
+    works[4].1 = Box::new(|| panic!("on purpose"));
+    let answers = each_within(&probes, SOON, works).await;
+    let expected = [Some(0), Some(1), None, Some(3), None, Some(5)];
+    assert_eq!(answers, expected);
+    // It is known which one hangs.
+    let again = (0..6).map(|number| (number, move || number as usize));
+    let answers = each_within(&probes, SOON, again.collect()).await;
+    let expected = [Some(0), Some(1), None, Some(3), Some(4), Some(5)];
+    assert_eq!(answers, expected);
+    drop(go_on);
+    // All together may take longer than one of them.
+    let limit = Duration::from_secs(1);
+    let slow = (10..14).map(|number| {
+        let work = move || {
+            std::thread::sleep(limit * 3 / 10);
+            number
+        };
+        (number, work)
+    });
+    let answers = each_within(&probes, limit, slow.collect()).await;
+    assert_eq!(answers, [Some(10), Some(11), Some(12), Some(13)]);
 }
