@@ -475,8 +475,10 @@ fn since(text: &str) -> Result<Since, String> {
     if let Ok(moment) = text.parse() {
         return Ok(Since::At(moment));
     }
-    // As `events` shows it: the time of the place.
-    let local = text.parse().ok().and_then(|local: jiff::civil::DateTime| {
+    // As `events` shows it: the time of the place. One that names a place may mean another.
+    let bare = Some(text).filter(|text| !text.contains('['));
+    let local = bare.and_then(|text| text.parse().ok());
+    let local = local.and_then(|local: jiff::civil::DateTime| {
         let local = local.to_zoned(jiff::tz::TimeZone::system());
         Some(local.ok()?.timestamp())
     });

@@ -23,6 +23,7 @@ use super::args::EventsArgs;
 use super::failure::Failure;
 use super::list;
 use super::output::Output;
+use super::pages::Pages;
 use super::render::{self, View};
 use super::request::Request;
 use super::safe_text::json_line;
@@ -83,9 +84,11 @@ impl<O: Write, E: Write> Following<'_, O, E> {
     async fn begin(&mut self, args: &EventsArgs) -> Result<Or<Notifications>, Failure> {
         let (last, told) = self.subscribe().await?;
         let mut client = Client::connect(self.socket).await?;
-        let request = Request::events(args, self.view.now);
-        let result = client.call(request.method, request.params).await?;
-        for event in list(&result, "events") {
+        let mut pages = Pages::of(Request::events(args, self.view.now));
+        while let Some(request) = pages.next() {
+            pages.take(&client.call(request.method, request.params).await?);
+        }
+        for event in list(&pages.into_result(), "events") {
             self.seen.add(event);
             if self.print(event)?.is_break() {
                 return Ok(ControlFlow::Break(()));
@@ -177,6 +180,8 @@ impl<O: Write, E: Write> Following<'_, O, E> {
                 break;
             }
         }
+        // What comes of them from the daemon, too, is known again.
+        self.seen.most = REMEMBERED.max(2 * pages.iter().map(Vec::len).sum::<usize>());
         for event in pages.iter().rev().flatten() {
             if self.take(event)?.is_break() {
                 return Ok(ControlFlow::Break(()));
@@ -269,10 +274,20 @@ impl Wanted {
 }
 
 /// The records seen last.
-#[derive(Default)]
 struct Seen {
     marks: HashSet<u64>,
     order: VecDeque<u64>,
+    most: usize,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self {
+            marks: HashSet::new(),
+            order: VecDeque::new(),
+            most: REMEMBERED,
+        }
+    }
 }
 
 impl Seen {
@@ -294,7 +309,7 @@ impl Seen {
             return false;
         }
         self.order.push_back(mark);
-        if self.order.len() > REMEMBERED
+        while self.order.len() > self.most
             && let Some(oldest) = self.order.pop_front()
         {
             self.marks.remove(&oldest);

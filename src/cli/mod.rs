@@ -38,6 +38,7 @@ mod follow;
 mod kills;
 mod manual;
 mod output;
+mod pages;
 mod progress;
 pub mod render;
 mod request;

@@ -22,6 +22,7 @@ use super::follow;
 use super::list;
 use super::manual;
 use super::output::Output;
+use super::pages::Pages;
 use super::render::{self, PROGRAM, ScanAsked, View};
 use super::request::Request;
 use super::safe_text::escape;
@@ -210,8 +211,13 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
                 Ok(ExitStatus::Done)
             }
             Command::Events(args) => {
-                let request = Request::events(&args, self.view.now);
-                self.show(&request, Without::Fail, render::events).await
+                let mut pages = Pages::of(Request::events(&args, self.view.now));
+                while let Some(request) = pages.next() {
+                    pages.take(&self.ask(&request, Without::Fail).await?);
+                }
+                let result = pages.into_result();
+                self.print(&result, |view| render::events(&result, view))?;
+                Ok(ExitStatus::Done)
             }
             Command::Watch => {
                 if self.json {

@@ -19,7 +19,9 @@ pub(super) const FIXES_AT_ONCE: usize = 8;
 /// How many answers with the state may wait to be read.
 const STATES_AT_ONCE: usize = 2;
 /// How long a turn at an answer of the event log is waited for.
-const LONG_ANSWER_LIMIT: Duration = Duration::from_secs(10);
+const LONG_ANSWER_LIMIT: Duration = Duration::from_secs(15);
+/// With no more records than this an answer is not long.
+const SHORT_ANSWER: usize = 100;
 
 /// One peer's turns: however much it asks at once, others wait for one request of its, not for all.
 #[derive(Clone, Debug)]
@@ -86,14 +88,17 @@ pub(super) async fn ask(
             let text = desk.state.text(&desk.requests, &desk.peers).await;
             text.map(Told::Json).map_err(RpcError::from)
         }
-        Request::Events(_) => {
+        Request::Events(ref query) if query.limit.is_none_or(|limit| limit > SHORT_ANSWER) => {
             let turn = Arc::clone(&desk.long_answers).acquire_owned();
-            match timeout(LONG_ANSWER_LIMIT, turn).await {
-                Ok(turn) => {
-                    held.extend(turn);
-                    ask_supervisor(desk.requests, peer, &turns, request).await
-                }
-                Err(_) => Err(RpcError::too_busy("answers of the event log")),
+            tokio::select! {
+                turn = timeout(LONG_ANSWER_LIMIT, turn) => match turn {
+                    Ok(turn) => {
+                        held.extend(turn);
+                        ask_supervisor(desk.requests, peer, &turns, request).await
+                    }
+                    Err(_) => Err(RpcError::too_busy("answers of the event log")),
+                },
+                () = desk.stop.cancelled() => Err(RpcError::shutting_down()),
             }
         }
         _ => ask_supervisor(desk.requests, peer, &turns, request).await,

@@ -75,6 +75,7 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
     let mut is_stopping = false;
     let mut is_displaced = false;
     let mut has_left = false;
+    let mut is_heard = true;
     let mut last_said = Instant::now();
     let mut patience = interval_at(last_said + LINE_TIME_LIMIT, LINE_TIME_LIMIT);
     patience.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -188,8 +189,13 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
                 answered(&error)
             }
         };
-        if let Err(error) = send(&mut writer, &line).await {
-            return unread(&error, &desk.stop, &place);
+        // Who hangs up changes nothing: what it had sent is done all the same.
+        if is_heard && let Err(error) = send(&mut writer, &line).await {
+            if error.kind() == std::io::ErrorKind::TimedOut {
+                return unread(&error, &desk.stop, &place);
+            }
+            is_heard = false;
+            subscription = None;
         }
         drop(held);
         last_said = Instant::now();
@@ -322,11 +328,12 @@ fn apart(
 }
 
 async fn subscribe(id: Value, wanted: Subscribe, feed: Feed, bulletin: Bulletin) -> Answer {
-    let follower = match feed.follow(wanted.limit).await {
+    let mut follower = match feed.follow(wanted.limit).await {
         Ok(follower) => follower,
         Err(refusal) => return Answer::Refused(one_line(&RpcError::from(refusal).response(&id))),
     };
-    let result = json!({"events": follower.last, "seq": follower.seq});
+    let last = std::mem::take(&mut follower.last);
+    let result = json!({"events": Value::Array(last), "seq": follower.seq});
     let bulletin = wanted.status.then_some(bulletin);
     let subscription = Box::new(Subscription::new(follower, bulletin));
     Answer::Subscribed(one_line(&response(&id, result)), subscription)

@@ -2,8 +2,8 @@
 //!
 //! Must not know who they are, nor how lines are written.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 
 use tokio::sync::{Mutex, oneshot};
 
@@ -27,8 +27,8 @@ pub struct State {
 struct Issue {
     /// When it was asked for.
     began: u64,
-    /// As JSON, as long as somebody has still to be given it.
-    text: Option<Weak<str>>,
+    /// As JSON.
+    text: Arc<str>,
 }
 
 impl State {
@@ -39,19 +39,16 @@ impl State {
     pub async fn text(&self, requests: &Requests, peers: &Peers) -> Result<Arc<str>, Refusal> {
         let came = self.clock.fetch_add(1, Ordering::Relaxed);
         let mut last = self.last.lock().await;
-        let fresh = last.text.as_ref().filter(|_| last.began > came);
-        if let Some(text) = fresh.and_then(Weak::upgrade) {
-            return Ok(text);
+        if last.began > came {
+            return Ok(Arc::clone(&last.text));
         }
         let began = self.clock.fetch_add(1, Ordering::Relaxed);
         let text: Arc<str> = match ask(requests).await? {
             Reply::Value(state) => peers.added_to(state).to_string().into(),
             Reply::Json(text) => text.into(),
         };
-        *last = Issue {
-            began,
-            text: Some(Arc::downgrade(&text)),
-        };
+        last.text = Arc::clone(&text);
+        last.began = began;
         Ok(text)
     }
 }
@@ -95,7 +92,12 @@ mod tests {
     async fn of_those_who_ask_at_the_same_time_one_asks_for_all() {
         let (state, peers) = (State::default(), Peers::new(8));
         let (requests, mut asked) = mpsc::channel(8);
-        let all = join_all((0..100).map(|_| state.text(&requests, &peers)));
+        // Each on its own, with nothing kept of the answer.
+        let one = || {
+            let (state, peers, requests) = (state.clone(), Arc::clone(&peers), requests.clone());
+            tokio::spawn(async move { said(&state.text(&requests, &peers).await.unwrap()) })
+        };
+        let all = join_all((0..100).map(|_| one()));
         let answering = async {
             for text in ["first", "second"] {
                 let one: Asked = asked.recv().await.unwrap();
@@ -104,10 +106,7 @@ mod tests {
             }
         };
         let (all, ()) = tokio::join!(all, answering);
-        let all: Vec<Value> = all
-            .iter()
-            .map(|text| said(text.as_ref().unwrap()))
-            .collect();
+        let all: Vec<Value> = all.into_iter().map(Result::unwrap).collect();
         // The first one had asked before the others came.
         assert_eq!(all[0], "first");
         assert!(all[1..].iter().all(|text| text == "second"), "{all:?}");

@@ -223,8 +223,6 @@ pub struct Evidence {
     pub resolved: Option<PathBuf>,
     /// The process's root in the daemon's view; `/` for most.
     pub root: PathBuf,
-    /// Whether the process sees the same mounts as the daemon, certainly.
-    pub shares_our_mounts: bool,
     /// Its working directory.
     pub cwd: Option<Holding>,
     /// Its log, `…/.team/runtime/coordinator.log` as fd 1 or 2.
@@ -255,7 +253,6 @@ impl Evidence {
             relative: given.is_some_and(|path| path.is_relative()),
             resolved: None,
             root: PathBuf::from("/"),
-            shares_our_mounts: false,
             cwd: None,
             log: None,
             path,

@@ -86,7 +86,6 @@ pub(crate) fn healthy() -> Case {
             relative: false,
             resolved: Some(WORKSPACE.into()),
             root: "/".into(),
-            shares_our_mounts: true,
             cwd: Some(holding(WORKSPACE, ORIGINAL)),
             log: Some(log_in(WORKSPACE)),
             path: exists(Some(ORIGINAL)),

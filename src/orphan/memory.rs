@@ -33,6 +33,13 @@ pub struct Home {
     pub is_deleted: bool,
 }
 
+impl Home {
+    /// Whether it is what stands there.
+    fn is_at(&self, path: &PathState) -> bool {
+        matches!(path, PathState::Exists { directory: Some(now), .. } if *now == self.directory)
+    }
+}
+
 /// What a verdict rests on, for records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grounds {
@@ -60,7 +67,7 @@ impl Memory {
         let is_withdrawn = self.is_withdrawn_by(evidence);
         self.deletion = self.held_proof_in(evidence).filter(|_| !is_withdrawn);
         if let Some(home) = &mut self.home {
-            home.is_deleted &= !is_withdrawn;
+            home.is_deleted &= !is_withdrawn && !home.is_at(&evidence.path);
         }
         let PathState::Exists { directory, mount } = &evidence.path else {
             return;
@@ -71,7 +78,9 @@ impl Memory {
             // Nor is what is on another mount: the one that it was on may have gone from above it.
             self.original = self.original.or(directory.filter(|_| is_on_its_mount));
             self.cwd_at_workspace = evidence.cwd_at_workspace().or(self.cwd_at_workspace);
-            self.learn_home(evidence);
+            if is_on_its_mount {
+                self.learn_home(evidence);
+            }
         }
         // Another directory than the original says nothing of the mount that the original is on, nor does one that
         // cannot be known again.
@@ -157,7 +166,8 @@ impl Memory {
         let held = self.held_proof_in(evidence);
         // Where the path leads elsewhere by now, what it led to before may go.
         let is_seen = self.home.as_ref().is_some_and(|home| {
-            home.is_deleted && home.at.is_some() && home.at == evidence.resolved
+            let leads_there = home.at.is_some() && home.at == evidence.resolved;
+            home.is_deleted && leads_there && !home.is_at(&evidence.path)
         });
         match (held, is_seen) {
             (held, false) => held,
@@ -192,13 +202,12 @@ impl Memory {
 
     /// The original directory is back, or the pid file names the process.
     pub(super) fn is_withdrawn_by(&self, evidence: &Evidence) -> bool {
-        let home = self.home.as_ref().map(|home| home.directory);
         evidence.pid_file == PidFile::NamesIt
             || matches!(
                 &evidence.path,
                 PathState::Exists { directory: Some(now), .. }
                     if now.born_ns.is_some()
-                        && [self.cwd_at_workspace, self.original, home].contains(&Some(*now))
+                        && [self.cwd_at_workspace, self.original].contains(&Some(*now))
             )
     }
 }

@@ -113,6 +113,8 @@ pub struct Keeps {
     pub paths: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
     /// These processes, until they end.
     pub processes: BTreeMap<Pid, ProcessIdentity>,
+    /// Where some of the paths led at the last scan. It is found out anew after a restart.
+    pub leads: BTreeMap<PathBuf, PathBuf>,
 }
 
 impl Keeps {
@@ -160,20 +162,19 @@ impl Keeps {
         Ok(())
     }
 
-    /// Keeps what is where a kept path leads by now, beside where it led before. Whether that is anything new. A link
-    /// that has led to very many places is followed no further.
+    /// Keeps what is where kept paths lead by now, beside where they led when that was said. Whether that is another place
+    /// than before. One of which nothing is said leads where it led.
     pub fn follow(&mut self, leads: &BTreeMap<PathBuf, PathBuf>) -> bool {
-        const MOST_EACH: usize = 64;
-        let mut is_more = false;
+        let mut is_another = false;
         for (name, real) in leads {
-            let Some(led_to) = self.paths.get(name) else {
-                continue;
-            };
-            if led_to.len() < MOST_EACH && !led_to.contains(real) {
-                is_more |= self.add_path(name.clone(), vec![real.clone()]).is_ok();
+            if self.paths.contains_key(name) && self.leads.get(name) != Some(real) {
+                self.leads.insert(name.clone(), real.clone());
+                is_another = true;
             }
         }
-        is_more
+        let paths = &self.paths;
+        self.leads.retain(|name, _| paths.contains_key(name));
+        is_another
     }
 
     /// Whether something was kept by exactly this name.
@@ -190,7 +191,8 @@ impl Keeps {
     pub fn hold(&self, process: &ProcessIdentity, evidence: &Evidence) -> bool {
         let paths = self.paths.iter().flat_map(|(name, led_to)| {
             // By its name, too: where a link leads may have changed.
-            iter::once(name).chain(led_to)
+            let now = self.leads.get(name);
+            iter::once(name).chain(led_to).chain(now)
         });
         self.processes.get(&process.pid) == Some(process)
             || (!self.paths.is_empty() && concerns(evidence, paths))

@@ -39,7 +39,8 @@ pub(super) struct Engine {
     pub(super) settings: Arc<Settings>,
     pub(super) scanner: Scanner,
     pub(super) journal: Journal,
-    pub(super) steering_file: steering_file::Writer,
+    /// None in the client, which leaves what the owner said to the daemon as it is.
+    pub(super) steering_file: Option<steering_file::Writer>,
     pub(super) load_config: Option<LoadConfig>,
     pub(super) state_dir: PathBuf,
     pub(super) keep_segments: u32,
@@ -109,7 +110,9 @@ impl Engine {
                 is_kept,
             } => self.identify(ticket, what, is_kept),
             Effect::Keep { steering, answer } => {
-                self.steering_file.write(steering, answer);
+                if let Some(file) = &self.steering_file {
+                    file.write(steering, answer);
+                }
             }
             Effect::TryAudit => self.try_audit(),
             Effect::SayView(obstacles) => say_view(&obstacles),

@@ -102,7 +102,9 @@ impl Supervisor {
         let mut dispatcher =
             Dispatcher::new(self.identity, Arc::clone(&self.settings), self.steering);
         let mut engine = Engine {
-            steering_file: steering_file::start_writer(&self.state_dir, events.clone()),
+            steering_file: self
+                .interval
+                .map(|_| steering_file::start_writer(&self.state_dir, events.clone())),
             settings: self.settings,
             scanner: Scanner::default(),
             journal: self.journal,
@@ -160,6 +162,7 @@ impl Supervisor {
                 }
             };
             let may_change = event.may_change_the_state();
+            let is_long = matches!(event, Event::LookedUp { .. });
             let has_looked = matches!(event, Event::Scanned { .. } | Event::Looked(_));
             let now = clock::now();
             let effects = dispatcher.handle_event(event, now);
@@ -193,6 +196,10 @@ impl Supervisor {
                     }
                     other => engine.perform(other),
                 }
+            }
+            if is_long {
+                // Several may come at once, and others have their turns.
+                tokio::task::yield_now().await;
             }
         }
     }

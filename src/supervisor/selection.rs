@@ -84,8 +84,9 @@ impl Selection {
     fn includes(&self, sighting: &Sighting) -> bool {
         let evidence = &sighting.observation.evidence;
         // As they are written: `..` is nobody's to take back who does not look. And as whoever asks sees them: one in
-        // a root of its own may have a workspace of the same name.
-        let is_workspace = |wanted: &PathBuf| evidence.is_workspace(wanted);
+        // a root of its own may have a workspace of the same name. Beside its pid, its own name for it will do.
+        let own = evidence.workspace.as_ref().filter(|_| self.names(sighting));
+        let is_workspace = |wanted: &PathBuf| evidence.is_workspace(wanted) || own == Some(wanted);
         let by_reason = |wanted: &String| {
             sighting
                 .verdict

@@ -57,7 +57,7 @@ impl Settings {
             workspace_roots: config.coordinator.workspace_roots.clone(),
             ephemeral: EphemeralRules {
                 hints: config.orphan.ephemeral_hints.clone(),
-                roots: EphemeralRoots::Below(with_real_paths(&config.orphan.temporary_roots(env))),
+                roots: EphemeralRoots::Below(temporary_roots(config, env)),
             },
             protected_as_read: reap.protect.len(),
             reap,
@@ -87,6 +87,12 @@ impl Settings {
             (Some(workspace), None) if climbs(workspace) => self.workspace_roots.is_empty(),
             (workspace, _) => self.covers(workspace.as_deref()),
         }
+    }
+
+    /// The protected paths as the configuration has them, and where they led when it was read.
+    #[must_use]
+    pub fn protected_names(&self) -> &[PathBuf] {
+        &self.reap.protect[..self.protected_as_read]
     }
 
     /// Where a protected path leads by now is protected, too: its link may have been changed. Nothing if that is
@@ -120,6 +126,15 @@ impl Settings {
     pub fn protects(&self, evidence: &Evidence) -> bool {
         concerns(evidence, &self.reap.protect)
     }
+}
+
+/// Temporary roots, and where they lead. One that leads to the root of everything, which nobody wrote there, is
+/// none.
+fn temporary_roots(config: &Config, env: &impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
+    let written = config.orphan.temporary_roots(env);
+    let mut roots = with_real_paths(&written);
+    roots.retain(|root| root.parent().is_some() || written.contains(root));
+    roots
 }
 
 fn rules(config: &Config) -> Rules {

@@ -107,7 +107,11 @@ pub fn from_json(value: &Value, boot: &str) -> Result<Steering, String> {
     Ok(Steering {
         pause,
         suspension,
-        keeps: Keeps { paths, processes },
+        keeps: Keeps {
+            paths,
+            processes,
+            ..Keeps::default()
+        },
         is_unknown: value["unknown"] == true,
     })
 }
@@ -184,6 +188,7 @@ mod tests {
                 ]
                 .into(),
                 processes: [(42, identity)].into(),
+                ..Keeps::default()
             },
             is_unknown: true,
         }

@@ -205,6 +205,13 @@ fn what_a_protected_or_kept_link_leads_to_by_now_is_not_touched() {
             assert_eq!(entry_of(&fix["spared"], orphan.pid)["why"], why, "{fix:#}");
             assert!(orphan.is_alive());
         }
+        // Who only looks writes nothing down, in whatever directory it finds that.
+        let kept = world.state_dir().join("steering.json");
+        let before = fs::read(&kept).unwrap();
+        link_to("kept-link", "other");
+        world.ctl(["--embedded", "--json", "scan"]).json_with(0);
+        assert_eq!(fs::read(&kept).unwrap(), before);
+        link_to("kept-link", "kept/2");
         // Until it is not kept any more, under any name.
         assert_eq!(world.ctl(["unkeep", path.to_str().unwrap()]).code, Some(0));
         let mut killed = pids(&daemon.fix()["killed"]);

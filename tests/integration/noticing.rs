@@ -161,8 +161,12 @@ fn what_came_to_the_place_of_a_moved_workspace_is_not_what_was_deleted_there() {
         fs::remove_dir(world.path("ws")).unwrap();
         world.directory("ws");
         wait_until("it was looked at", || {
-            known(&daemon, process.pid)["reason"] == "workspace_maybe_replaced"
+            known(&daemon, process.pid)["reason"] != "workspace_alive"
         });
+        // Who looks between the two finds nothing there.
+        let scan = daemon.scan();
+        let seen = entry_of(&scan["coordinators"], process.pid);
+        assert_eq!(seen["reason"], "workspace_maybe_replaced", "{seen:#}");
         let fix = daemon.fix();
         assert_eq!(fix["killed"], json!([]), "{fix:#}");
         world.event_log().assert_never_signalled(process.pid);

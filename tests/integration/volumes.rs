@@ -217,23 +217,28 @@ fn a_workspace_of_the_same_name_in_another_root_is_not_selected() {
         let world = World::new();
         let jail = jail(&world);
         let gone = world.path("gone");
-        let prisoner = Recipe::coordinator(&world, &gone)
-            .with("CHROOT", jail.display())
-            .start();
+        let prisoner = || {
+            Recipe::coordinator(&world, &gone)
+                .with("CHROOT", jail.display())
+                .start()
+        };
+        let prisoners = [prisoner(), prisoner()];
         let outside = world.orphan("gone").start();
         let daemon = world.daemon();
         let survivors = world.survivors();
-        let fix = |workspace: &Path| {
-            daemon.call("fix", &json!({"confirm": true, "workspaces": [workspace]}))["killed"]
-                .clone()
+        let fix = |workspace: &Path, pids: &[u32]| {
+            let mut params = json!({"confirm": true, "workspaces": [workspace]});
+            if !pids.is_empty() {
+                params["pids"] = json!(pids);
+            }
+            crate::support::pids(&daemon.call("fix", &params)["killed"])
         };
-        assert_eq!(crate::support::pids(&fix(&gone)), [outside.pid]);
-        assert!(prisoner.is_alive());
+        assert_eq!(fix(&gone, &[]), [outside.pid]);
+        assert!(prisoners.iter().all(StandIn::is_alive));
+        // Its own name for it, and itself: that is `watch`, which shows both.
+        assert_eq!(fix(&gone, &[prisoners[0].pid]), [prisoners[0].pid]);
         let as_it_is_out_here = jail.join(gone.strip_prefix("/").unwrap());
-        assert_eq!(
-            crate::support::pids(&fix(&as_it_is_out_here)),
-            [prisoner.pid]
-        );
+        assert_eq!(fix(&as_it_is_out_here, &[]), [prisoners[1].pid]);
         survivors.assert_alive();
     });
 }

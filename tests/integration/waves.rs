@@ -1,5 +1,7 @@
 //! Many orphans, and several requests, at once.
 
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -112,6 +114,35 @@ fn scans_in_the_middle_of_a_fix_do_not_stop_it() {
         assert_eq!(fix["spared"], json!([]), "{fix:#}");
         assert_eq!(pids(&fix["killed"]).len(), orphans.len(), "{fix:#}");
         assert!(orphans.iter().all(StandIn::has_exited));
+        survivors.assert_alive();
+    });
+}
+
+#[test]
+fn whatever_a_client_had_sent_is_done_although_it_hung_up_at_once() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let _daemon = world.daemon();
+        let survivors = world.survivors();
+        let orphans: Vec<_> = (0..12)
+            .map(|number| world.orphan(format!("gone-{number}")).start())
+            .collect();
+        let request = |method: &str, params: Value| {
+            let id = 1;
+            let request = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
+            format!("{request}\n")
+        };
+        // One of which it might have heard the answer, and more fixes than are made for one peer at a time.
+        let mut lines = request("version", json!({}));
+        for orphan in &orphans {
+            lines += &request("fix", json!({"confirm": true, "pids": [orphan.pid]}));
+        }
+        let mut stream = UnixStream::connect(world.socket()).unwrap();
+        stream.write_all(lines.as_bytes()).unwrap();
+        drop(stream);
+        wait_until("all of them have ended", || {
+            orphans.iter().all(StandIn::has_exited)
+        });
         survivors.assert_alive();
     });
 }

@@ -289,6 +289,10 @@ fn what_cannot_be_understood_is_refused_in_words_that_help() {
             "neither a timestamp (2026-05-26T14:00:00Z) nor a duration",
         ),
         ("events --since 10", "nor a duration (10m, 1h30m)"),
+        (
+            "events --since 2026-05-26T10:00:00[Asia/Tokyo]",
+            "neither a timestamp",
+        ),
         ("events --since 2026-05-26T25:00:00", "neither a timestamp"),
         ("doctor --confirm", "team-agentctl doctor --cleanup-orphans"),
         ("doctor --confirm", "there is nothing to confirm"),

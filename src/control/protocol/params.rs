@@ -23,6 +23,8 @@ use crate::supervisor::request::{Selection, Survey};
 const EVENTS_LIMIT: u64 = 20;
 /// … and at most: the newest of those that fit. Megabytes more would be in the way of everybody else.
 const EVENTS_MOST: u64 = 10_000;
+/// How many processes a fix can name: each that is no coordinator is looked up.
+const PIDS_MOST: usize = 2_048;
 /// The longest path that Linux takes: limits.h's `PATH_MAX`, more than macOS takes.
 const PATH_MAX: usize = 4096;
 
@@ -100,10 +102,13 @@ impl SelectionParams {
             .chain(exact)
             .map(|path| absolute("workspaces", path?))
             .collect::<Result<_, _>>()?;
-        let pids = given("pids", self.pids)?
-            .into_iter()
-            .map(valid_pid)
-            .collect::<Result<_, _>>()?;
+        let pids = given("pids", self.pids)?;
+        if pids.len() > PIDS_MOST {
+            return Err(RpcError::invalid_params(format!(
+                "pids: at most {PIDS_MOST}; leave them out to select all orphans"
+            )));
+        }
+        let pids = pids.into_iter().map(valid_pid).collect::<Result<_, _>>()?;
         let reasons = given("reasons", self.reasons)?;
         if let Some(unknown) = reasons.iter().find(|reason| !names_orphans(reason)) {
             return Err(RpcError::invalid_params(format!(

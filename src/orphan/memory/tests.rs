@@ -113,6 +113,9 @@ fn what_shows_below_a_mount_that_went_is_neither_the_original_nor_home() {
     let mut memory = learnt(without_witness().path(on(MOUNT, None)));
     memory.learn(&without_witness().path(on(other, Some(ORIGINAL))).evidence);
     assert_eq!(memory.original, None);
+    // Nor if it names the process, which may have made that again, too.
+    let named = without_witness().pid_file(PidFile::NamesIt);
+    memory.learn(&named.path(on(other, Some(ORIGINAL))).evidence);
     assert_eq!(memory.home, None);
     assert_eq!(memory.mount, Some(MOUNT));
     memory.learn(&without_witness().path(on(other, None)).evidence);

@@ -30,9 +30,7 @@ pub(super) fn look(
     // and counts as detached.
     let cwd = Held::open(&format!("{place}/cwd"))?;
     let log = open_log(&place)?;
-    let ours = own_mounts::of(pid, &root);
-    evidence.shares_our_mounts = ours.is_some();
-    let mounts = match ours {
+    let mounts = match own_mounts::of(pid, &root) {
         Some(table) => table,
         None => Arc::new(MountTable::of(pid, &place, &evidence.root)?),
     };

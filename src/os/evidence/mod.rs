@@ -146,8 +146,6 @@ pub fn gather(record: &ProcessRecord, workspace: &Path, remembered: Option<Mount
         relative: workspace.is_relative(),
         resolved: None,
         root: PathBuf::from("/"),
-        // Elsewhere than on Linux there is one table for all.
-        shares_our_mounts: cfg!(not(target_os = "linux")),
         cwd: None,
         log: None,
         path: PathState::NotProbed,

@@ -3,7 +3,6 @@
 //! What is read here belongs to a process only if its handle was opened before and is still alive
 //! after: [`pinned_record`] keeps that order.
 
-use std::borrow::Cow;
 use std::ffi::OsString;
 use std::io;
 
@@ -242,6 +241,9 @@ pub fn why_it_stays(pid: Pid) -> Option<String> {
 }
 
 /// What kind of process this is, by its name and argv.
+/// The beginnings of the names of programs that run scripts.
+const INTERPRETERS: [&str; 7] = ["python", "pypy", "perl", "ruby", "sh", "bash", "node"];
+
 fn kind(comm: &str, argv: &[OsString], forms: &[CustomForm]) -> Kind {
     if recognise(argv, forms).is_some() {
         return Kind::Coordinator;
@@ -298,15 +300,15 @@ fn kind(comm: &str, argv: &[OsString], forms: &[CustomForm]) -> Kind {
         "conmon",
         "docker-init",
     ];
-    // supervisord and its like are scripts: the interpreter has their name behind its options. That one of these is an
-    // option's value protects one process more.
+    // supervisord and its like are scripts: the interpreter has their name behind its options, and what those take.
     let words = argv.iter().skip(1).map(|word| word.to_string_lossy());
-    let script = words
-        .map(Cow::into_owned)
-        .find(|word| !word.starts_with('-'));
-    let script = script.unwrap_or_default();
-    let script = script.rsplit('/').next().unwrap_or_default();
-    if named(&managers) || managers.contains(&script) || comm.starts_with("containerd-shim") {
+    let words = words.filter(|word| !word.starts_with('-'));
+    let is_interpreter = INTERPRETERS.iter().any(|name| program.starts_with(name));
+    let runs_one = words.take(if is_interpreter { 4 } else { 1 }).any(|word| {
+        let script = word.rsplit('/').next().unwrap_or_default();
+        managers.contains(&script)
+    });
+    if named(&managers) || runs_one || comm.starts_with("containerd-shim") {
         return Kind::ServiceManager;
     }
     Kind::Ordinary

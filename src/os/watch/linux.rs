@@ -146,8 +146,15 @@ impl Directories {
             is_all,
         } = read.unwrap_or_default();
         let result = match found {
+            // Tried again with the next look.
+            Ok((itself, _)) if !is_all => {
+                unneeded.extend(table.forget(path));
+                if !table.watches.contains_key(&itself) {
+                    unneeded.push(itself);
+                }
+                Ok(None)
+            }
             Ok((itself, id)) => {
-                let id = id.filter(|_| is_all);
                 if !table.find(path, itself, id) && !table.watches.contains_key(&itself) {
                     unneeded.push(itself);
                 }

@@ -33,9 +33,8 @@ impl Dispatcher {
                 return None;
             };
             let path = evidence.resolved.as_deref()?;
-            // A path of its own view may lead elsewhere in ours, or nowhere in any time.
-            let is_ours = evidence.shares_our_mounts && evidence.root == Path::new("/");
-            is_ours.then(|| (sighting.identity(), path, directory))
+            let is_in_our_root = evidence.root == Path::new("/");
+            is_in_our_root.then(|| (sighting.identity(), path, directory))
         })
     }
 

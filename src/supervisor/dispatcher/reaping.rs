@@ -8,7 +8,7 @@ use crate::orphan::clock::Now;
 use crate::orphan::event::{Actor, Event as Fact, HeldBy};
 use crate::orphan::policy::breaker::Trip;
 use crate::orphan::registry::Sighting;
-use crate::orphan::steering::{Full, Kept};
+use crate::orphan::steering::{Full, Kept, Steering};
 use crate::orphan::view::Obstacle;
 use crate::supervisor::event::{Around, Effect, Found, Ticket};
 use crate::supervisor::request::{Peer, Refusal};
@@ -37,14 +37,14 @@ impl Dispatcher {
             self.order(|orders| orders.settings = Arc::clone(&self.settings));
             effects.push(Effect::Protect(Arc::clone(&self.settings)));
         }
-        let keeps = self.policy.keeps_mut();
-        let is_more_kept = keeps.follow(&around.leads);
+        if self.policy.keeps_mut().follow(&around.leads) {
+            self.order_steering();
+        }
         // A process that has ended is not kept any more: another one may get its pid.
-        let before = keeps.processes.len();
-        keeps
-            .processes
-            .retain(|_, identity| !around.ended.contains(identity));
-        if is_more_kept || keeps.processes.len() != before {
+        let keeps = &mut self.policy.keeps_mut().processes;
+        let before = keeps.len();
+        keeps.retain(|_, identity| !around.ended.contains(identity));
+        if keeps.len() != before {
             self.steered(None, effects);
         }
     }
@@ -211,8 +211,13 @@ impl Dispatcher {
     /// What the owner says is in force at once, for what is under way too, and is written down before
     /// the owner hears of it.
     fn steered(&mut self, answer: Option<(Ticket, serde_json::Value)>, effects: &mut Vec<Effect>) {
+        let steering = self.order_steering();
+        effects.push(Effect::Keep { steering, answer });
+    }
+
+    fn order_steering(&self) -> Arc<Steering> {
         let steering = Arc::new(self.policy.steering().clone());
         self.order(|orders| orders.steering = Arc::clone(&steering));
-        effects.push(Effect::Keep { steering, answer });
+        steering
     }
 }

@@ -39,7 +39,11 @@ impl Dispatcher {
         self.scan_began = Some(now.moment);
         self.scanned_for.append(&mut self.queued);
         let keeps = &self.policy.steering().keeps;
-        let untouchable = self.settings.reap.protect.iter().chain(keeps.paths.keys());
+        let untouchable = self
+            .settings
+            .protected_names()
+            .iter()
+            .chain(keeps.paths.keys());
         effects.push(Effect::Scan {
             // Who asks is told of everything there is now.
             sweep: match self.scanned_for.is_empty() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use super::Engine;
 use crate::event_log::{self, EventsJson};
@@ -17,6 +17,7 @@ use crate::orphan::process::Pid;
 use crate::orphan::registry::{Observation, Registry, Sighting};
 use crate::orphan::steering::{Kept, Steering};
 use crate::orphan::victims::{Company, Lineage};
+use crate::os::handle::{OpenError, ProcessHandle};
 use crate::os::{clock, facts};
 use crate::supervisor::checkup::{Running, Subject};
 use crate::supervisor::event::{Event, Found, Ticket};
@@ -123,19 +124,25 @@ impl Engine {
         let (scanner, settings) = (self.scanner.clone(), Arc::clone(&self.settings));
         let (events, turn) = (self.events.clone(), self.explanations.clone().next());
         tokio::spawn(async move {
-            let give_up = Instant::now() + STRANGERS_LIMIT;
-            let turn = turn.await;
-            let mut strangers = Vec::new();
-            for pid in pids {
-                let nothing = Memory::default();
-                let look = scanner.look(pid, &nothing, &settings);
-                // Who holds this up for long leaves the others unread.
-                let look = match turn {
-                    Ok(_) => timeout_at(give_up, look).await.ok(),
-                    Err(_) => None,
-                };
-                strangers.push(stranger(pid, look.map(|(look, _handle)| look), &settings));
-            }
+            let all = pids.clone();
+            let look = tokio::spawn(async move {
+                let _turn = turn.await.ok()?;
+                let (mut others, there): (Vec<Stranger>, Vec<Pid>) = who_is_there(pids).await?;
+                let give_up = Instant::now() + STRANGERS_LIMIT;
+                for pid in there {
+                    // Who holds this up for long leaves the others unread.
+                    let look = match Instant::now() < give_up {
+                        true => Some(scanner.look(pid, &Memory::default(), &settings).await.0),
+                        false => None,
+                    };
+                    others.push(stranger(pid, look, &settings));
+                }
+                Some(others)
+            });
+            // Whatever came of it, the fix is answered.
+            let strangers = look.await.ok().flatten();
+            let unread = || all.into_iter().map(Stranger::Unreadable).collect();
+            let strangers = strangers.unwrap_or_else(unread);
             let _ = events.send(Event::LookedUp { ticket, strangers });
         });
     }
@@ -257,6 +264,16 @@ impl Engine {
 fn as_result(EventsJson { array, is_cut }: EventsJson) -> String {
     let cut = if is_cut { r#","truncated":true"# } else { "" };
     format!(r#"{{"events":{array}{cut}}}"#)
+}
+
+/// Sorts out the pids that nobody has, which takes no turn of anybody who has to be looked at.
+async fn who_is_there(pids: BTreeSet<Pid>) -> Option<(Vec<Stranger>, Vec<Pid>)> {
+    let sort_out = move || {
+        let is_there = |pid: &Pid| !matches!(ProcessHandle::open(*pid), Err(OpenError::Gone));
+        let (there, gone): (Vec<Pid>, Vec<Pid>) = pids.into_iter().partition(is_there);
+        (gone.into_iter().map(Stranger::Nobody).collect(), there)
+    };
+    on_blocking_pool(STRANGERS_LIMIT, sort_out).await
 }
 
 /// Who has this pid; that nobody could be looked at says nothing of it.

@@ -123,20 +123,18 @@ where
             current: None,
             answers: Vec::new(),
         }));
-        let end = go_along(&lane, limit).await;
+        let attention = Attention {
+            probes,
+            lane: Arc::clone(&lane),
+        };
+        queue = match go_along(&lane, limit).await {
+            LaneEnd::IsBack { rest } | LaneEnd::Hangs { rest } => rest,
+            LaneEnd::NeverBegan => VecDeque::new(),
+        };
+        drop(attention);
         for (index, answer) in lock(&lane).answers.drain(..) {
             answers[index] = Some(answer);
         }
-        queue = match end {
-            LaneEnd::IsBack { rest } => rest,
-            LaneEnd::Hangs { at, rest } => {
-                if let Some((_, waiting)) = lock(probes).running.get_mut(&at) {
-                    *waiting = Waiting::NotAnyMore;
-                }
-                rest
-            }
-            LaneEnd::NeverBegan => break,
-        };
     }
     answers
 }
@@ -151,12 +149,35 @@ struct Lane<K, T, W> {
     answers: Vec<(usize, T)>,
 }
 
+/// As long as this is there, somebody waits for what a thread does. Whoever gives up on it leaves a mark at the probe
+/// that it is at, if it is at one, and nothing more to do.
+struct Attention<'a, K, T, W> {
+    probes: &'a Arc<Mutex<Probes<K>>>,
+    lane: Arc<Mutex<Lane<K, T, W>>>,
+}
+
+impl<K, T, W> Drop for Attention<'_, K, T, W> {
+    fn drop(&mut self) {
+        let (left, current) = {
+            let mut lane = lock(&self.lane);
+            (std::mem::take(&mut lane.queue), lane.current)
+        };
+        // Each takes its own mark away.
+        drop(left);
+        let mut probes = lock(self.probes);
+        let at = current.and_then(|(number, _)| probes.running.get_mut(&number));
+        if let Some((_, waiting)) = at {
+            *waiting = Waiting::NotAnyMore;
+        }
+    }
+}
+
 /// How it came that nobody goes along a lane any more.
 enum LaneEnd<K, W> {
     /// Its thread has come back: at the end, or from a panic.
     IsBack { rest: Queue<K, W> },
-    /// Its thread had no answer from this one in time.
-    Hangs { at: u64, rest: Queue<K, W> },
+    /// Its thread had no answer in time.
+    Hangs { rest: Queue<K, W> },
     /// There was no thread for it in time.
     NeverBegan,
 }
@@ -200,14 +221,11 @@ where
         match lane.current {
             // It has gone on meanwhile.
             Some((_, since)) if since + limit > due => {}
-            Some((at, _)) => {
+            Some(_) => {
                 let rest = std::mem::take(&mut lane.queue);
-                return LaneEnd::Hangs { at, rest };
+                return LaneEnd::Hangs { rest };
             }
-            None => {
-                lane.queue.clear();
-                return LaneEnd::NeverBegan;
-            }
+            None => return LaneEnd::NeverBegan,
         }
     }
 }

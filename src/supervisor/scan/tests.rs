@@ -124,6 +124,25 @@ async fn one_that_hangs_keeps_one_thread_however_often_it_is_looked_at() {
 }
 
 #[tokio::test]
+async fn of_one_that_nobody_waits_for_any_more_it_is_known_that_it_hangs() {
+    use std::sync::mpsc::channel;
+    let probes = Arc::default();
+    let patience = Duration::from_secs(60);
+    let (begin, begun) = channel::<()>();
+    let (go_on, may_go_on) = channel::<()>();
+    let hanging = within(&probes, 7, patience, move || {
+        let _ = begin.send(());
+        let _ = may_go_on.recv();
+    });
+    tokio::select! {
+        _ = hanging => panic!("it hangs"),
+        begun = tokio::task::spawn_blocking(move || begun.recv()) => begun.unwrap().unwrap(),
+    }
+    assert_eq!(within(&probes, 7, patience, || ()).await, None);
+    drop(go_on);
+}
+
+#[tokio::test]
 async fn of_several_on_one_thread_one_that_hangs_or_panics_holds_up_none_of_the_others() {
     use std::sync::mpsc::channel;
     const SOON: Duration = Duration::from_millis(50);

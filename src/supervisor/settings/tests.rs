@@ -82,6 +82,18 @@ fn a_temporary_root_that_is_a_link_means_where_it_leads() {
     for root in ["link", "real"] {
         assert!(roots.contains(&top.join(root)), "{root}: {roots:?}");
     }
+    // Not everything, because somebody's TMPDIR leads there.
+    for everything in ["/tmp/..", "/proc/self/root"] {
+        let env = |name: &str| (name == "TMPDIR").then(|| everything.into());
+        let settings = Settings::new(&Config::default(), &env, 1000);
+        let EphemeralRoots::Below(roots) = settings.ephemeral.roots else {
+            panic!("not everywhere");
+        };
+        assert!(
+            !roots.contains(&PathBuf::from("/")),
+            "{everything}: {roots:?}"
+        );
+    }
 }
 
 #[test]

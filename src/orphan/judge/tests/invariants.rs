@@ -137,7 +137,6 @@ prop_compose! {
             relative,
             resolved,
             root: root.into(),
-            shares_our_mounts: true,
             cwd,
             log,
             path,
@@ -356,7 +355,9 @@ proptest! {
         let knew = case.knows_of_a_deletion();
         case.memory.learn(&case.evidence);
         if knew && !case.memory.knows_of_a_deletion() {
-            let home = before.home.map(|home| home.directory);
+            // Home takes back only what was seen of home.
+            let was_held = before.deletion.is_some() || case.fates().contains(&Fate::Deleted);
+            let home = before.home.map(|home| home.directory).filter(|_| !was_held);
             let is_back = matches!(
                 &case.evidence.path,
                 PathState::Exists { directory: Some(now), .. }

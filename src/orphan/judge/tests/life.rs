@@ -81,6 +81,18 @@ fn a_deletion_that_was_seen_as_it_happened_is_a_proof() {
 }
 
 #[test]
+fn a_directory_that_named_the_process_once_takes_back_no_proof_that_it_holds() {
+    // A backup was put back, with the pid file in it, and another coordinator took it over.
+    let adopted = healthy()
+        .then(deleted())
+        .then(deleted().pid_file(PidFile::NamesIt));
+    assert_eq!(adopted.verdict(), ALIVE);
+    let given_up = adopted.then(deleted().pid_file(PidFile::NamesAnother(7)));
+    assert_eq!(given_up.verdict(), NEW);
+    assert_eq!(given_up.then(deleted()).verdict(), NEW);
+}
+
+#[test]
 fn what_a_link_led_to_before_may_go() {
     // `ln -sfn rel/2 current; rm -rf rel/1`
     let elsewhere = || witness_gone().with(|evidence| evidence.resolved = Some(ELSEWHERE.into()));
