@@ -12,11 +12,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use tokio::time::timeout;
 
 pub(super) use self::probes::on_blocking_pool;
-use self::probes::{Looks, Probes, each_within, within};
+use self::probes::{LOOK_IS_WORK_FOR, Looks, PROBES_AT_ONCE, Probes, each_within, within};
 use super::event::Around;
 use super::settings::{Settings, real_path};
 use crate::orphan::coordinator::{Coordinator, WorkspaceArgument, recognise};
@@ -30,13 +29,14 @@ use crate::os::handle::ProcessHandle;
 use crate::os::processes::{Candidates, ListError, Seen, Sweep, candidates};
 use crate::os::view;
 
-/// How many workspaces are probed at the same time.
-const PROBES_AT_ONCE: usize = 8;
 /// How long the probes of so many coordinators may take, if every one of them hangs.
 #[must_use]
 pub fn probing_limit(coordinators: usize, probe_timeout: Duration) -> Duration {
     let rounds = coordinators.div_ceil(PROBES_AT_ONCE);
-    probe_timeout.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX))
+    let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
+    probe_timeout
+        .saturating_mul(rounds)
+        .saturating_add(LOOK_IS_WORK_FOR)
 }
 
 /// How long listing and reading the process table may take.
@@ -134,17 +134,8 @@ impl Scanner {
                 coordinator,
             }
         });
-        let subjects: Vec<Subject> = subjects.collect();
-        // So many threads for all: one for each would take more time to begin and to end than it works.
-        let each = subjects.len().div_ceil(PROBES_AT_ONCE).max(1);
-        let mut subjects = subjects.into_iter();
-        let lanes = std::iter::from_fn(|| {
-            let lane: Vec<Subject> = subjects.by_ref().take(each).collect();
-            (!lane.is_empty()).then_some(lane)
-        });
-        let looks = join_all(lanes.map(|lane| self.observe_each(lane, settings))).await;
         let mut observations = Vec::new();
-        for look in looks.into_iter().flatten() {
+        for look in self.observe_each(subjects, settings).await {
             observations.extend(look?.filter(|seen| settings.covers_evidence(&seen.evidence)));
         }
         observations.sort_by_key(|observation| observation.record.identity);
@@ -260,15 +251,13 @@ impl Scanner {
         probe.end(answer)
     }
 
-    /// The same of several, one after the other.
+    /// The same of several.
     async fn observe_each(
         &self,
-        subjects: Vec<Subject>,
+        subjects: impl Iterator<Item = Subject>,
         settings: &Settings,
     ) -> Vec<Result<Option<Observation>, ScanError>> {
-        let begun = subjects
-            .into_iter()
-            .map(|subject| self.begin(subject, settings));
+        let begun = subjects.map(|subject| self.begin(subject, settings));
         let (probes, works): (Vec<Probe>, Vec<_>) = begun.unzip();
         let works = probes.iter().map(Probe::identity).zip(works).collect();
         let answers = each_within(&self.probes, settings.probe_timeout, works).await;

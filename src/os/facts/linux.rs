@@ -14,7 +14,7 @@ use crate::orphan::victims::{Family, Kin, Row};
 use crate::os::proc_file;
 
 /// The largest argv that is read, in bytes: more than the kernel lets exec pass (6 MiB).
-const ARGV_LIMIT_BYTES: u64 = 8 << 20;
+const ARGV_LIMIT_BYTES: usize = 8 << 20;
 
 /// The fields of `/proc/PID/stat` that matter here.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Stat {
 
     /// Of a process, or of one of its threads.
     pub(super) fn read_at(place: &str) -> io::Result<Self> {
-        let text = proc_file::read(format!("{place}/stat"))?;
+        let text = proc_file::read_record(format!("{place}/stat"))?;
         Self::parse(&text).ok_or_else(|| malformed("stat"))
     }
 
@@ -76,7 +76,7 @@ struct Status {
 
 impl Status {
     fn read(pid: Pid) -> io::Result<Self> {
-        let text = proc_file::read(format!("/proc/{pid}/status"))?;
+        let text = proc_file::read_record(format!("/proc/{pid}/status"))?;
         Self::parse(&String::from_utf8_lossy(&text)).ok_or_else(|| malformed("status"))
     }
 
@@ -184,7 +184,8 @@ pub(super) fn argv(pid: Pid) -> io::Result<Vec<OsString>> {
 }
 
 fn argv_below(place: &str) -> io::Result<Vec<OsString>> {
-    let bytes = proc_file::read_at_most(format!("{place}/cmdline"), ARGV_LIMIT_BYTES)?;
+    let mut bytes = Vec::new();
+    proc_file::read_record_into(&mut bytes, format!("{place}/cmdline"), ARGV_LIMIT_BYTES)?;
     Ok(split_argv(&bytes))
 }
 
@@ -255,7 +256,7 @@ pub(super) fn row(pid: Pid, unique: u64, forms: &[CustomForm]) -> io::Result<Row
 /// The systemd unit or scope of a process: the part of its cgroup path up to the last `.service` or
 /// `.scope`, cgroups(7).
 fn unit(pid: Pid) -> Option<String> {
-    let text = proc_file::read(format!("/proc/{pid}/cgroup")).ok()?;
+    let text = proc_file::read_record(format!("/proc/{pid}/cgroup")).ok()?;
     let text = String::from_utf8(text).ok()?;
     let path = text.lines().find_map(|line| {
         line.strip_prefix("0::")

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::OnceLock;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -109,9 +110,14 @@ impl ProcessHandle {
 }
 
 fn unique_number(pidfd: &OwnedFd) -> u64 {
-    let on_pidfs =
-        rustix::fs::fstatfs(pidfd).is_ok_and(|stat| u64::try_from(stat.f_type) == Ok(PID_FS_MAGIC));
-    if !on_pidfs {
+    // The kernel has one kind of pidfd: what the first one tells holds for all.
+    static ON_PIDFS: OnceLock<bool> = OnceLock::new();
+    let on_pidfs = ON_PIDFS.get().copied().or_else(|| {
+        let stat = rustix::fs::fstatfs(pidfd).ok()?;
+        let on_pidfs = u64::try_from(stat.f_type) == Ok(PID_FS_MAGIC);
+        Some(*ON_PIDFS.get_or_init(|| on_pidfs))
+    });
+    if on_pidfs != Some(true) {
         return 0;
     }
     rustix::fs::fstat(pidfd).map_or(0, |stat| stat.st_ino)

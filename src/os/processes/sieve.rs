@@ -14,11 +14,10 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::io::{self, Read};
+use std::io;
 use std::mem::MaybeUninit;
 use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC, RawDir, open, readlinkat, statfs};
@@ -38,7 +37,7 @@ const BETWEEN_MARKS: Duration = Duration::from_secs(1);
 /// So many pids are tried in less time than all are listed in on a busy machine.
 const FEW: u32 = 500;
 /// The longest argv that is read, in bytes; whoever has a longer one is looked at closely.
-const ARGV_LIMIT_BYTES: u64 = 8 << 20;
+const ARGV_LIMIT_BYTES: usize = 8 << 20;
 
 /// What is remembered between two looks: the same for any number of processes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -163,7 +162,7 @@ fn last_pid() -> io::Result<Pid> {
     if statfs(LOADAVG)?.f_type != PROC_SUPER_MAGIC {
         return Err(io::ErrorKind::Unsupported.into());
     }
-    let text = proc_file::read(LOADAVG)?;
+    let text = proc_file::read_record(LOADAVG)?;
     let last = text.trim_ascii_end().rsplit(|byte| *byte == b' ').next();
     last.and_then(pid_of)
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "malformed /proc/loadavg"))
@@ -239,7 +238,7 @@ impl Reader {
         match self.argv.as_slice() {
             // A kernel thread; or a leader that has exited, whose threads may live on.
             [] => facts::is_zombie(pid),
-            argv if argv.len() as u64 >= ARGV_LIMIT_BYTES => Ok(true),
+            argv if argv.len() >= ARGV_LIMIT_BYTES => Ok(true),
             argv => {
                 let elements = argv.strip_suffix(b"\0").unwrap_or(argv);
                 let elements = elements.split(|byte| *byte == 0).map(OsStr::from_bytes);
@@ -252,18 +251,14 @@ impl Reader {
         self.path.clear();
         // Writing to a string does not fail.
         let _ = write!(self.path, "/proc/{pid}/cmdline");
-        self.argv.clear();
-        let file = std::fs::File::open(Path::new(&self.path))?;
-        file.take(ARGV_LIMIT_BYTES)
-            .read_to_end(&mut self.argv)
-            .map(drop)
+        proc_file::read_record_into(&mut self.argv, &self.path, ARGV_LIMIT_BYTES)
     }
 }
 
 /// Whether it is certainly only a thread of another process.
 fn is_thread(pid: Pid) -> bool {
     // The name comes first and is escaped: no line can be forged.
-    let status = proc_file::read(format!("/proc/{pid}/status")).unwrap_or_default();
+    let status = proc_file::read_record(format!("/proc/{pid}/status")).unwrap_or_default();
     let mut lines = status.split(|byte| *byte == b'\n');
     let process = lines.find_map(|line| line.strip_prefix(b"Tgid:"));
     let process = process.and_then(|process| pid_of(process.trim_ascii()));

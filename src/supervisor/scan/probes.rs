@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// How many single processes are looked at at the same time, in waves of whatever size. The time limits begin
@@ -17,7 +19,9 @@ const LOOKS_AT_ONCE: usize = 16;
 /// from the one that answers …
 const MORE_THAN_PROCESSORS: usize = 1;
 /// … unless one takes longer than this: it waits for a disk, and no longer stands in another's way.
-const LOOK_IS_WORK_FOR: Duration = Duration::from_millis(50);
+pub(super) const LOOK_IS_WORK_FOR: Duration = Duration::from_millis(50);
+/// How many probes of one scan run at the same time, when they take longer than that.
+pub(super) const PROBES_AT_ONCE: usize = 8;
 /// How many probes may hang before no further one is started.
 const HUNG_PROBES_LIMIT: usize = 64;
 
@@ -100,8 +104,10 @@ where
     answers.into_iter().next().flatten()
 }
 
-/// Runs probes, each of what stands beside it, one after the other on one thread, and each within the limit: when one
-/// has no answer in time, the rest goes on on another thread. Answers as [`within`] does, in their order.
+/// Runs probes, each of what stands beside it, and each within the limit. One thread goes through them, as long as they
+/// are mere work: more would take longer to begin and to end than they work. What it has not come to by then is shared
+/// out to [`PROBES_AT_ONCE`] others; when one of those has no answer in time, its rest goes on on another thread.
+/// Answers as [`within`] does, in their order.
 pub(super) async fn each_within<K, T, W>(
     probes: &Arc<Mutex<Probes<K>>>,
     limit: Duration,
@@ -117,50 +123,66 @@ where
     for (index, (what, work)) in works.into_iter().enumerate() {
         queue.extend(ProbeEntry::begin(probes, what).map(|entry| (index, entry, work)));
     }
+    let mut first = Lane::begin(probes, queue);
+    let mut rest = first.rest_after(LOOK_IS_WORK_FOR.min(limit)).await;
+    let each = rest.len().div_ceil(PROBES_AT_ONCE).max(1);
+    let lanes = std::iter::from_fn(|| {
+        let lane: Queue<K, W> = rest.drain(..each.min(rest.len())).collect();
+        (!lane.is_empty()).then_some(lane)
+    });
+    let company = join_all(lanes.map(|lane| along(probes, limit, lane)));
+    let ((_, of_first), of_company) = tokio::join!(first.end(limit), company);
+    for (index, answer) in of_company.into_iter().flatten().chain(of_first) {
+        answers[index] = Some(answer);
+    }
+    answers
+}
+
+/// Goes through a queue, on one thread after the other, each until it has no answer in time.
+async fn along<K, T, W>(
+    probes: &Arc<Mutex<Probes<K>>>,
+    limit: Duration,
+    mut queue: Queue<K, W>,
+) -> Vec<(usize, T)>
+where
+    K: Send + 'static,
+    T: Send + 'static,
+    W: FnOnce() -> T + Send + 'static,
+{
+    let mut answers = Vec::new();
     while !queue.is_empty() {
-        let lane = Arc::new(Mutex::new(Lane {
-            queue,
-            current: None,
-            answers: Vec::new(),
-        }));
-        let attention = Attention {
-            probes,
-            lane: Arc::clone(&lane),
-        };
-        queue = match go_along(&lane, limit).await {
-            LaneEnd::IsBack { rest } | LaneEnd::Hangs { rest } => rest,
-            LaneEnd::NeverBegan => VecDeque::new(),
-        };
-        drop(attention);
-        for (index, answer) in lock(&lane).answers.drain(..) {
-            answers[index] = Some(answer);
-        }
+        let (rest, found) = Lane::begin(probes, queue).end(limit).await;
+        answers.extend(found);
+        queue = rest;
     }
     answers
 }
 
 type Queue<K, W> = VecDeque<(usize, ProbeEntry<K>, W)>;
 
-/// Probes that one thread goes through.
-struct Lane<K, T, W> {
+/// A thread that goes through probes. As long as this is there, somebody waits for what it does. Whoever gives up on
+/// it leaves a mark at the probe that it is at, if it is at one, and nothing more to do.
+struct Lane<'a, K, T, W> {
+    probes: &'a Arc<Mutex<Probes<K>>>,
+    shared: Arc<Mutex<Progress<K, T, W>>>,
+    begun: Instant,
+    /// None when it has come back.
+    thread: Option<JoinHandle<()>>,
+}
+
+/// How far it has come.
+struct Progress<K, T, W> {
     queue: Queue<K, W>,
     /// The number of the one that it is at, and since when.
     current: Option<(u64, Instant)>,
     answers: Vec<(usize, T)>,
 }
 
-/// As long as this is there, somebody waits for what a thread does. Whoever gives up on it leaves a mark at the probe
-/// that it is at, if it is at one, and nothing more to do.
-struct Attention<'a, K, T, W> {
-    probes: &'a Arc<Mutex<Probes<K>>>,
-    lane: Arc<Mutex<Lane<K, T, W>>>,
-}
-
-impl<K, T, W> Drop for Attention<'_, K, T, W> {
+impl<K, T, W> Drop for Lane<'_, K, T, W> {
     fn drop(&mut self) {
         let (left, current) = {
-            let mut lane = lock(&self.lane);
-            (std::mem::take(&mut lane.queue), lane.current)
+            let mut progress = lock(&self.shared);
+            (std::mem::take(&mut progress.queue), progress.current)
         };
         // Each takes its own mark away.
         drop(left);
@@ -172,61 +194,90 @@ impl<K, T, W> Drop for Attention<'_, K, T, W> {
     }
 }
 
-/// How it came that nobody goes along a lane any more.
-enum LaneEnd<K, W> {
-    /// Its thread has come back: at the end, or from a panic.
-    IsBack { rest: Queue<K, W> },
-    /// Its thread had no answer in time.
-    Hangs { rest: Queue<K, W> },
-    /// There was no thread for it in time.
-    NeverBegan,
-}
-
-/// Goes along a lane, until it is empty or somebody hangs.
-async fn go_along<K, T, W>(lane: &Arc<Mutex<Lane<K, T, W>>>, limit: Duration) -> LaneEnd<K, W>
+impl<'a, K, T, W> Lane<'a, K, T, W>
 where
     K: Send + 'static,
     T: Send + 'static,
     W: FnOnce() -> T + Send + 'static,
 {
-    let shared = Arc::clone(lane);
-    let begun = Instant::now();
-    let mut thread = tokio::task::spawn_blocking(move || {
+    fn begin(probes: &'a Arc<Mutex<Probes<K>>>, queue: Queue<K, W>) -> Self {
+        let shared = Arc::new(Mutex::new(Progress {
+            queue,
+            current: None,
+            answers: Vec::new(),
+        }));
+        let progress = Arc::clone(&shared);
+        Self {
+            probes,
+            shared,
+            begun: Instant::now(),
+            thread: Some(tokio::task::spawn_blocking(move || go_through(&progress))),
+        }
+    }
+
+    /// What it has not come to when it is back, or after this time. It does nothing of that any more.
+    async fn rest_after(&mut self, time: Duration) -> Queue<K, W> {
+        self.is_back_by(self.begun + time).await;
+        std::mem::take(&mut lock(&self.shared).queue)
+    }
+
+    /// What it has not come to when it is back, or has no answer in time, or there was no thread for it in time; and
+    /// its answers.
+    async fn end(mut self, limit: Duration) -> (Queue<K, W>, Vec<(usize, T)>) {
         loop {
-            let (index, entry, work) = {
-                let mut lane = lock(&shared);
-                let Some(next) = lane.queue.pop_front() else {
-                    return;
-                };
-                lane.current = Some((next.1.number, Instant::now()));
-                next
+            let due = lock(&self.shared).current.map_or(self.begun, since) + limit;
+            let is_back = self.is_back_by(due).await;
+            let mut progress = lock(&self.shared);
+            if !is_back && progress.current.is_some_and(|at| since(at) + limit > due) {
+                // It has gone on meanwhile.
+                continue;
+            }
+            let rest = match is_back || progress.current.is_some() {
+                true => std::mem::take(&mut progress.queue),
+                false => VecDeque::new(),
             };
-            let answer = work();
-            // Held for as long as the probe runs, however long nobody waits for it any more.
-            drop(entry);
-            lock(&shared).answers.push((index, answer));
+            drop(progress);
+            let shared = Arc::clone(&self.shared);
+            drop(self);
+            let answers = std::mem::take(&mut lock(&shared).answers);
+            return (rest, answers);
         }
-    });
+    }
+
+    /// Whether the thread has come back by then, at the end or from a panic.
+    async fn is_back_by(&mut self, due: Instant) -> bool {
+        let Some(thread) = &mut self.thread else {
+            return true;
+        };
+        let Ok(end) = timeout_at(due, thread).await else {
+            return false;
+        };
+        if let Err(panicked) = end {
+            tracing::error!(error = %panicked, "a probe panicked");
+        }
+        self.thread = None;
+        true
+    }
+}
+
+fn since(current: (u64, Instant)) -> Instant {
+    current.1
+}
+
+fn go_through<K, T, W: FnOnce() -> T>(progress: &Mutex<Progress<K, T, W>>) {
     loop {
-        let due = lock(lane).current.map_or(begun, |(_, since)| since) + limit;
-        let end = timeout_at(due, &mut thread).await;
-        let mut lane = lock(lane);
-        if let Ok(end) = end {
-            if let Err(panicked) = end {
-                tracing::error!(error = %panicked, "a probe panicked");
-            }
-            let rest = std::mem::take(&mut lane.queue);
-            return LaneEnd::IsBack { rest };
-        }
-        match lane.current {
-            // It has gone on meanwhile.
-            Some((_, since)) if since + limit > due => {}
-            Some(_) => {
-                let rest = std::mem::take(&mut lane.queue);
-                return LaneEnd::Hangs { rest };
-            }
-            None => return LaneEnd::NeverBegan,
-        }
+        let (index, entry, work) = {
+            let mut progress = lock(progress);
+            let Some(next) = progress.queue.pop_front() else {
+                return;
+            };
+            progress.current = Some((next.1.number, Instant::now()));
+            next
+        };
+        let answer = work();
+        // Held for as long as the probe runs, however long nobody waits for it any more.
+        drop(entry);
+        lock(progress).answers.push((index, answer));
     }
 }
 

@@ -157,7 +157,8 @@ async fn of_several_on_one_thread_one_that_hangs_or_panics_holds_up_none_of_the_
         .map(|number| (number, Box::new(move || number as usize) as Work))
         .collect();
     works[2].1 = Box::new(hanging);
-    works[4].1 = Box::new(|| panic!("on purpose"));
+    // Without its hook, which takes its time for a backtrace.
+    works[4].1 = Box::new(|| std::panic::resume_unwind(Box::new("on purpose")));
     let answers = each_within(&probes, SOON, works).await;
     let expected = [Some(0), Some(1), None, Some(3), None, Some(5)];
     assert_eq!(answers, expected);
@@ -178,4 +179,41 @@ async fn of_several_on_one_thread_one_that_hangs_or_panics_holds_up_none_of_the_
     });
     let answers = each_within(&probes, limit, slow.collect()).await;
     assert_eq!(answers, [Some(10), Some(11), Some(12), Some(13)]);
+}
+
+#[tokio::test]
+async fn those_that_are_mere_work_have_one_thread_and_those_that_wait_get_company() {
+    use std::collections::HashSet;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let probes = Arc::default();
+    let patience = Duration::from_secs(60);
+    let mut least = usize::MAX;
+    // Where much else is going on, one thread may take long even for these.
+    for _ in 0..100 {
+        let works = (0..50).map(|number| (number, || std::thread::current().id()));
+        let answers = each_within(&probes, patience, works.collect()).await;
+        let threads: HashSet<_> = answers.into_iter().map(Option::unwrap).collect();
+        least = least.min(threads.len());
+    }
+    assert_eq!(least, 1);
+
+    let begun = Arc::new(AtomicUsize::new(0));
+    let works = (0..17).map(|number| {
+        let begun = Arc::clone(&begun);
+        // The first one waits alone, and then the others with it.
+        let work = move || {
+            begun.fetch_add(1, Ordering::SeqCst);
+            let give_up = std::time::Instant::now() + patience / 2;
+            while begun.load(Ordering::SeqCst) < PROBES_AT_ONCE + 1 {
+                if std::time::Instant::now() > give_up {
+                    return false;
+                }
+                std::thread::yield_now();
+            }
+            true
+        };
+        (number, work)
+    });
+    let answers = each_within(&probes, patience, works.collect()).await;
+    assert_eq!(answers, vec![Some(true); 17]);
 }

@@ -1,6 +1,7 @@
 //! How the daemon is doing, as its service manager hears it.
 
 use super::*;
+use crate::supervisor::scan::probing_limit;
 
 fn later(by: Duration) -> Now {
     let mut now = clock();
@@ -62,13 +63,14 @@ fn it_stalls_when_no_scan_gives_a_result_for_a_minute_or_three_intervals() {
 
     // One that runs may be waiting for workspaces, a few at a time.
     let mut daemon = Daemon::ready((10..19).map(alive).collect());
-    let timeout = daemon.dispatcher.settings.probe_timeout;
+    let of_probes = probing_limit(9, daemon.dispatcher.settings.probe_timeout);
+    assert!(of_probes >= 2 * daemon.dispatcher.settings.probe_timeout);
     daemon.take(Event::Tick);
-    assert!(!daemon.dispatcher.is_stalled(later(minute + 2 * timeout)));
+    assert!(!daemon.dispatcher.is_stalled(later(minute + of_probes)));
     assert!(
         daemon
             .dispatcher
-            .is_stalled(later(minute + 2 * timeout + moment))
+            .is_stalled(later(minute + of_probes + moment))
     );
 
     let mut daemon = Daemon::ready(vec![]);
