@@ -89,8 +89,7 @@ impl<O: Write, E: Write> Following<'_, O, E> {
             pages.take(&client.call(request.method, request.params).await?);
         }
         for event in list(&pages.into_result(), "events") {
-            self.seen.add(event);
-            if self.print(event)?.is_break() {
+            if self.seen.add(event) && self.print(event)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }

@@ -1,5 +1,9 @@
 //! `events`: the daemon gives so much of the log at once, whatever it is asked for; earlier records come page by page.
 //! Pure.
+//!
+//! Pages are counted from the newest record, and more are written meanwhile: each page is asked for with one record that
+//! is known already, and what stands before that one is earlier. Where it is not there the log has gone on to another
+//! segment, and all is asked for anew.
 
 use serde_json::{Value, json};
 
@@ -11,12 +15,26 @@ const FULL_PAGE: usize = 10_000;
 /// So many records are asked for if nothing is said.
 const DEFAULT_LIMIT: usize = 20;
 
+/// So many more are asked for than are needed: what is written meanwhile takes their place.
+const ROOM: usize = 100;
+/// How many pages in a row may have nothing that is known.
+const MISSES: usize = 20;
+/// How often all is asked for.
+const ATTEMPTS: usize = 3;
+
 /// Records that are asked for, and those that came.
 pub(super) struct Pages {
     request: Request,
     limit: usize,
     /// The newest first.
     pages: Vec<Vec<Value>>,
+    /// The next page is to begin with what is known: unless that took all of its room.
+    overlaps: bool,
+    /// How many were written since the first page came.
+    newer: usize,
+    /// How many pages in a row had nothing that was known.
+    misses: usize,
+    attempts: usize,
     is_over: bool,
 }
 
@@ -29,6 +47,10 @@ impl Pages {
             request,
             limit: limit.unwrap_or(DEFAULT_LIMIT),
             pages: Vec::new(),
+            overlaps: true,
+            newer: 0,
+            misses: 0,
+            attempts: 1,
             is_over: false,
         }
     }
@@ -41,18 +63,64 @@ impl Pages {
         }
         let Request { method, mut params } = self.request.clone();
         if had > 0 {
-            params["limit"] = (self.limit - had).into();
-            params["skip"] = had.into();
+            params["limit"] = self.asked().into();
+            params["skip"] = (had + self.newer - usize::from(self.overlaps)).into();
         }
         Some(Request { method, params })
     }
 
     /// Takes in the answer.
     pub(super) fn take(&mut self, result: &Value) {
-        let page = list(result, "events").to_vec();
-        let asked = self.limit.saturating_sub(self.had()).min(FULL_PAGE);
-        self.is_over = page.is_empty() || (page.len() < asked && result["truncated"] != true);
-        self.pages.push(page);
+        let mut page = list(result, "events").to_vec();
+        let is_full = page.len() >= self.asked().min(FULL_PAGE) || result["truncated"] == true;
+        let earliest = self.pages.last().and_then(|page| page.first());
+        let known = earliest.filter(|_| self.overlaps);
+        self.overlaps = true;
+        if let Some(known) = known {
+            let Some(at) = page.iter().rposition(|event| event == known) else {
+                // It comes yet, behind all that was written meanwhile; or it is gone.
+                self.misses += 1;
+                match is_full && self.misses < MISSES {
+                    true => self.newer += page.len(),
+                    false => self.begin_anew(),
+                }
+                return;
+            };
+            self.misses = 0;
+            self.newer += page.len() - 1 - at;
+            page.truncate(at);
+            self.overlaps = at > 0;
+        }
+        let surplus = page.len().saturating_sub(self.limit - self.had());
+        page.drain(..surplus);
+        self.is_over = !is_full;
+        if !page.is_empty() {
+            self.pages.push(page);
+        }
+    }
+
+    fn begin_anew(&mut self) {
+        match self.attempts < ATTEMPTS {
+            true => {
+                self.attempts += 1;
+                self.pages.clear();
+                self.newer = 0;
+                self.misses = 0;
+            }
+            // It changes faster than it can be read.
+            false => self.is_over = true,
+        }
+    }
+
+    /// How many records are asked for next.
+    fn asked(&self) -> usize {
+        let had = self.had();
+        let known = if had > 0 && self.overlaps {
+            1 + ROOM
+        } else {
+            0
+        };
+        self.limit - had + known
     }
 
     /// All that came, as one result.
@@ -70,16 +138,57 @@ impl Pages {
 mod tests {
     use super::*;
 
-    /// A daemon that has so many records, and gives so many of them at once.
-    fn answer(request: &Request, records: usize, at_once: usize) -> Value {
-        let number = |name: &str| request.params[name].as_u64().map(|number| number as usize);
-        let end = records.saturating_sub(number("skip").unwrap_or(0));
-        let wanted = number("limit").unwrap_or(DEFAULT_LIMIT).min(FULL_PAGE);
-        let given = wanted.min(end).min(at_once);
-        let events: Vec<usize> = (end - given..end).collect();
-        match given < wanted.min(end) {
-            true => json!({"events": events, "truncated": true}),
-            false => json!({ "events": events }),
+    /// A log that a daemon reads from the end.
+    #[derive(Clone)]
+    struct Log {
+        /// Numbers, as they were written.
+        records: Vec<usize>,
+        /// How many of the newest it gives at once.
+        at_once: usize,
+    }
+
+    impl Log {
+        fn of(records: usize, at_once: usize) -> Self {
+            Self {
+                records: (0..records).collect(),
+                at_once,
+            }
+        }
+
+        fn answer(&self, request: &Request) -> Value {
+            let number = |name: &str| request.params[name].as_u64().map(|number| number as usize);
+            let end = self
+                .records
+                .len()
+                .saturating_sub(number("skip").unwrap_or(0));
+            let wanted = number("limit").unwrap_or(DEFAULT_LIMIT).min(FULL_PAGE);
+            let given = wanted.min(end).min(self.at_once);
+            let events = &self.records[end - given..end];
+            match given < wanted.min(end) {
+                true => json!({"events": events, "truncated": true}),
+                false => json!({ "events": events }),
+            }
+        }
+
+        /// What comes if so many are asked for, and in how many pages, while this happens to the log after each.
+        fn read(
+            &mut self,
+            limit: Option<usize>,
+            mut meanwhile: impl FnMut(&mut Self),
+        ) -> (Value, usize) {
+            let params = limit.map_or(json!({}), |limit: usize| json!({ "limit": limit }));
+            let mut pages = Pages::of(Request {
+                method: "events",
+                params,
+            });
+            let mut times = 0;
+            while let Some(request) = pages.next() {
+                assert!(times < 1_000, "it never ends");
+                pages.take(&self.answer(&request));
+                meanwhile(self);
+                times += 1;
+            }
+            (pages.into_result(), times)
         }
     }
 
@@ -90,25 +199,49 @@ mod tests {
             (Some(5), 100, 4_000, 1),
             (Some(100), 7, 4_000, 1),
             (Some(10_000), 10_000, 4_000, 3),
-            (Some(20_000), 25_000, 50_000, 2),
+            (Some(20_000), 25_000, 50_000, 3),
             (Some(20_000), 15_000, 4_000, 4),
-            (Some(3), 3, 1, 3),
+            (Some(3), 3, 1, 5),
             (Some(20), 0, 4_000, 1),
         ] {
-            let params = limit.map_or(json!({}), |limit: usize| json!({ "limit": limit }));
-            let mut pages = Pages::of(Request {
-                method: "events",
-                params,
-            });
-            let mut times = 0;
-            while let Some(request) = pages.next() {
-                pages.take(&answer(&request, records, at_once));
-                times += 1;
-            }
+            let (result, times) = Log::of(records, at_once).read(limit, |_| {});
             let limit = limit.unwrap_or(DEFAULT_LIMIT);
             let expected: Vec<usize> = (records.saturating_sub(limit)..records).collect();
-            assert_eq!(pages.into_result(), json!({ "events": expected }));
+            assert_eq!(result, json!({ "events": expected }));
             assert_eq!(times, asked, "{limit} of {records}, {at_once} at once");
         }
+    }
+
+    #[test]
+    fn what_is_written_between_two_pages_shows_none_twice_and_hides_none() {
+        for written in [1, 7, 60] {
+            let (result, _) = Log::of(1_000, 100).read(Some(900), |log| {
+                let next = log.records.len();
+                log.records.extend(next..next + written);
+            });
+            let expected: Vec<usize> = (100..1_000).collect();
+            let is_whole = result == json!({ "events": expected });
+            assert!(is_whole, "{written} a page: {}", result["events"]);
+        }
+    }
+
+    #[test]
+    fn a_log_that_goes_on_to_another_segment_is_asked_anew() {
+        let mut pages = 0;
+        let (result, _) = Log::of(1_000, 100).read(Some(900), |log| {
+            pages += 1;
+            if pages == 3 {
+                log.records = (1_000..1_150).collect();
+            }
+        });
+        let expected: Vec<usize> = (1_000..1_150).collect();
+        assert_eq!(result, json!({ "events": expected }));
+        // And not without end.
+        let (result, times) = Log::of(1_000, 100).read(Some(900), |log| {
+            let next = log.records.last().unwrap() + 1;
+            log.records = (next..next + 1_000).collect();
+        });
+        assert!(times <= ATTEMPTS * (MISSES + 1), "{times}");
+        assert_eq!(result["events"].as_array().unwrap().len(), 100);
     }
 }

@@ -101,6 +101,23 @@ enum Trust {
     Anybody,
 }
 
+/// How a daemon was reached.
+#[derive(Clone, Debug)]
+pub struct Way {
+    socket: PathBuf,
+    trust: Trust,
+}
+
+impl Way {
+    /// Connects to the daemon on the same socket, who is believed no more than the first one was.
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub async fn connect(&self) -> Result<Client, ConnectError> {
+        Client::connect_to(vec![self.socket.clone()], self.trust).await
+    }
+}
+
 impl Client {
     /// Connects to the daemon on `explicit`, or to the first of the usual places that answers. A
     /// daemon that is still starting (its lock is held) is waited for.
@@ -118,6 +135,27 @@ impl Client {
             true => Trust::Anybody,
             false => Trust::OwnOrRoot,
         };
+        // Where no socket can be nobody listens. Who names such a place is told so.
+        let places = match is_named {
+            true => places,
+            false => places
+                .into_iter()
+                .filter(|place| can_be_a_socket(place))
+                .collect(),
+        };
+        Self::connect_to(places, trust).await
+    }
+
+    /// How to get another connection to the daemon that has this one.
+    #[must_use]
+    pub fn way(&self) -> Way {
+        Way {
+            socket: self.socket.clone(),
+            trust: self.trust,
+        }
+    }
+
+    async fn connect_to(places: Vec<PathBuf>, trust: Trust) -> Result<Self, ConnectError> {
         for _ in 0..START_CHECKS {
             let mut unreachable = None;
             for socket in &places {
@@ -255,6 +293,11 @@ impl Client {
             _ => Err(no_answer("without a result")),
         }
     }
+}
+
+/// Whether a path has room in a `sockaddr_un`, unix(7).
+fn can_be_a_socket(path: &Path) -> bool {
+    std::os::unix::net::SocketAddr::from_pathname(path).is_ok()
 }
 
 #[cfg(test)]

@@ -146,22 +146,24 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
                 is_stopping = true;
                 continue;
             }
-            () = place.displaced(), if is_reading && !waits => {
+            // Also if it asks for something at this moment: without a place it may ask no more.
+            () = place.displaced(), if is_reading => {
                 is_reading = false;
                 is_displaced = true;
-                // What it had sent by then is still answered: whether there is something shows after a
+                // All that it had sent by then is still answered: whether there is something shows after a
                 // look at all sockets.
                 tokio::task::yield_now().await;
-                let Some(Some(Ok(line))) = lines.next().now_or_never() else {
-                    continue;
-                };
-                match take(line, &peer, &desk, &turns, in_flight.len(), &mut has_subscribed, &place) {
-                    Taken::Answered(answer) => one_line(&answer),
-                    Taken::Asked(answer) => {
-                        in_flight.push(answer);
-                        continue;
+                let mut answers = String::new();
+                while let Some(Some(Ok(line))) = lines.next().now_or_never() {
+                    match take(line, &peer, &desk, &turns, in_flight.len(), &mut has_subscribed, &place) {
+                        Taken::Answered(answer) => answers.push_str(&one_line(&answer)),
+                        Taken::Asked(answer) => in_flight.push(answer),
                     }
                 }
+                if answers.is_empty() {
+                    continue;
+                }
+                answers
             }
             // Half a connection may be closed by somebody who wants its answers; who is gone needs no place.
             () = tokio::time::sleep(HANG_UP_CHECKS), if !is_reading && !has_left => {
@@ -333,7 +335,10 @@ async fn subscribe(id: Value, wanted: Subscribe, feed: Feed, bulletin: Bulletin)
         Err(refusal) => return Answer::Refused(one_line(&RpcError::from(refusal).response(&id))),
     };
     let last = std::mem::take(&mut follower.last);
-    let result = json!({"events": Value::Array(last), "seq": follower.seq});
+    let mut result = json!({"events": Value::Array(last), "seq": follower.seq});
+    if follower.is_cut {
+        result["truncated"] = true.into();
+    }
     let bulletin = wanted.status.then_some(bulletin);
     let subscription = Box::new(Subscription::new(follower, bulletin));
     Answer::Subscribed(one_line(&response(&id, result)), subscription)

@@ -217,7 +217,7 @@ impl Place {
     }
 
     /// Says whether it is told of what happens. Such a peer keeps its place for as long as it likes: at most
-    /// half of all places are theirs, and false is none of them.
+    /// half of all places are theirs, and false is none of them. Who has lost its place has none of them either.
     #[must_use]
     pub fn set_subscribing(&self, subscribes: bool) -> bool {
         let mut state = self.peers.state();
@@ -226,7 +226,8 @@ impl Place {
             .iter()
             .filter(|(number, _)| **number != self.number);
         let others = others.filter(|(_, taken)| taken.subscribes).count();
-        if subscribes && others >= (self.peers.most / 2).max(1) {
+        let has_place = state.places.contains_key(&self.number);
+        if subscribes && (!has_place || others >= (self.peers.most / 2).max(1)) {
             state.count(Turned::TooManySubscriptions);
             return false;
         }
@@ -324,6 +325,8 @@ mod tests {
         assert!(!places[0].set_subscribing(true));
         places[1].leave();
         assert!(places[3].set_subscribing(true));
+        // One that has no place.
+        assert!(!places[1].set_subscribing(true));
         // One that is alone has nobody to leave room for.
         let alone = Peers::new(1);
         assert!(alone.admit().unwrap().set_subscribing(true));

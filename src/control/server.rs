@@ -87,8 +87,14 @@ struct Own {
     _lock: Lock,
 }
 
+impl ListenError {
+    fn is_about_the_path(&self) -> bool {
+        matches!(self, Self::Bind { source, .. } if source.kind() == std::io::ErrorKind::InvalidInput)
+    }
+}
+
 impl Listener {
-    /// Binds the first of `places` whose directory can be made.
+    /// Binds the first of `places` whose directory can be made, and whose path a socket can have.
     ///
     /// # Errors
     /// If none can be had, or another daemon has it: then the next is not tried.
@@ -96,13 +102,17 @@ impl Listener {
         let mut first_error = None;
         for place in places {
             match Self::bind(place) {
-                Err(ListenError::File(error @ FileError::System { .. })) => {
+                Err(error @ ListenError::File(FileError::System { .. })) => {
+                    first_error.get_or_insert(error);
+                }
+                // A path that is too long for a socket: see unix(7).
+                Err(error @ ListenError::Bind { .. }) if error.is_about_the_path() => {
                     first_error.get_or_insert(error);
                 }
                 result => return result,
             }
         }
-        Err(first_error.map_or(ListenError::NoPlace, ListenError::File))
+        Err(first_error.unwrap_or(ListenError::NoPlace))
     }
 
     fn bind(socket: &Path) -> Result<Self, ListenError> {

@@ -96,7 +96,7 @@ pub async fn daemon(
     tell: &Tell,
 ) -> Result<Result<Value, CallError>, ConnectError> {
     let first = Client::connect(socket).await?;
-    let socket = first.socket().to_path_buf();
+    let way = first.way();
     // First this, so that nothing of it is missed; and on a connection of its own: when we are stopped for
     // a while, the daemon hangs up on who does not read what it is told, not on who waits for an answer.
     let telling = match timeout(BEGIN_LIMIT, begin(first)).await {
@@ -114,10 +114,7 @@ pub async fn daemon(
             None
         }
     };
-    let mut answer = Client::connect(Some(&socket))
-        .await?
-        .call(method, params.clone())
-        .await;
+    let mut answer = way.connect().await?.call(method, params.clone()).await;
     let Some(telling) = telling.filter(|_| is_busy(&answer)) else {
         return Ok(answer);
     };
@@ -125,10 +122,7 @@ pub async fn daemon(
     telling.abort();
     for _ in 0..PLACE_CHECKS {
         sleep(PLACE_PAUSE).await;
-        answer = Client::connect(Some(&socket))
-            .await?
-            .call(method, params.clone())
-            .await;
+        answer = way.connect().await?.call(method, params.clone()).await;
         if !is_busy(&answer) {
             break;
         }

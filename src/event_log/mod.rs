@@ -19,7 +19,7 @@ mod write;
 mod tests;
 
 pub use measure::{Measured, measure};
-pub use read::{EventsJson, Query, read, read_json, unfinished};
+pub use read::{EventsJson, Newest, Query, read, read_json, read_newest, unfinished};
 pub use write::EventLog;
 
 use crate::text::in_line;

@@ -61,6 +61,41 @@ pub fn read(state_dir: &Path, keep: u32, query: &Query) -> Result<Vec<Value>, Ev
     Ok(found)
 }
 
+/// The newest records that had room.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Newest {
+    /// Oldest first.
+    pub records: Vec<Value>,
+    /// There are earlier ones that were asked for, and had no room.
+    pub is_cut: bool,
+}
+
+/// The same as [`read`], of `most_bytes` as JSON at most: of what does not fit, the newest. The very newest one is given
+/// whatever its length.
+///
+/// # Errors
+/// See [`read`].
+pub fn read_newest(
+    state_dir: &Path,
+    keep: u32,
+    query: &Query,
+    most_bytes: usize,
+) -> Result<Newest, EventLogError> {
+    let mut records = Vec::new();
+    let (mut bytes, mut is_cut) = (0, false);
+    each_from_end(state_dir, keep, query, |event| {
+        bytes += event.to_string().len() + 1;
+        is_cut = bytes > most_bytes && !records.is_empty();
+        if is_cut {
+            return ControlFlow::Break(());
+        }
+        records.push(event);
+        ControlFlow::Continue(())
+    })?;
+    records.reverse();
+    Ok(Newest { records, is_cut })
+}
+
 /// Records as JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventsJson {

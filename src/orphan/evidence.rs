@@ -277,10 +277,15 @@ impl Evidence {
     /// Whether `path`, as the kernel names it for the daemon, is this workspace.
     #[must_use]
     pub fn is_workspace(&self, path: &Path) -> bool {
+        self.is_workspace_of_any(|workspace| workspace == path)
+    }
+
+    /// Whether a path that this is true of, as the kernel names it for the daemon, is this workspace.
+    pub fn is_workspace_of_any(&self, is_one: impl Fn(&Path) -> bool) -> bool {
         [&self.workspace, &self.resolved]
             .into_iter()
             .flatten()
-            .any(|workspace| path == seen_from_outside(&self.root, workspace))
+            .any(|workspace| is_one(&seen_from_outside(&self.root, workspace)))
     }
 
     /// The cwd, if it is linked where the workspace is, and could be known again.

@@ -10,17 +10,18 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
-use tokio::sync::{Semaphore, broadcast, watch};
+use tokio::sync::{broadcast, watch};
 
 use super::journal::{Announcements, Journal, Published, words};
 use super::request::Refusal;
 use super::scan::on_blocking_pool;
-use crate::event_log::{self, Query};
+use super::turns::Turns;
+use crate::event_log::{self, Newest, Query};
 
 /// The most records that a follower begins with.
 pub const MOST_AT_ONCE: usize = 1000;
-/// How many may read the event log for that at the same time; the others wait.
-const READS_AT_ONCE: usize = 2;
+/// And at most so many bytes of them, as JSON: the newest. Each follower may keep that unread.
+const BYTES_AT_ONCE: usize = 1 << 20;
 /// How long reading the last records may take.
 const READ_LIMIT: Duration = Duration::from_secs(10);
 /// How often it is begun anew when more happens meanwhile than a follower can be told of.
@@ -36,7 +37,7 @@ pub struct Feed {
     changes: Changes,
     state_dir: PathBuf,
     keep_segments: u32,
-    turns: Arc<Semaphore>,
+    turns: Turns,
 }
 
 /// One follower.
@@ -44,6 +45,8 @@ pub struct Feed {
 pub struct Follower {
     /// The last records of the event log, newest last.
     pub last: Vec<Value>,
+    /// There are earlier ones that were asked for, and had no room.
+    pub is_cut: bool,
     /// The number of the last record that happened before what [`Follower::next`] gives.
     pub seq: u64,
     /// Whenever the state may have changed.
@@ -76,7 +79,7 @@ impl Feed {
             changes,
             state_dir,
             keep_segments,
-            turns: Arc::new(Semaphore::new(READS_AT_ONCE)),
+            turns: Turns::of_beginnings(),
         }
     }
 
@@ -112,7 +115,10 @@ impl Feed {
             Some(_) => Refusal::Internal("the event log gave no answer in time".to_owned()),
         };
         let seq = self.announcements.settled().await.ok_or_else(unsettled)?;
-        let mut last = self.read(limit).await?;
+        let Newest {
+            mut records,
+            is_cut,
+        } = self.read(limit).await?;
         // Whatever the reading found is published by then.
         self.announcements.settled().await.ok_or_else(unsettled)?;
         let mut pending = VecDeque::new();
@@ -125,12 +131,13 @@ impl Feed {
             }
         }
         // What was written while the log was read comes once, and with its number.
-        last.retain(|found| {
+        records.retain(|found| {
             let found = found.to_string();
             !pending.iter().any(|record| record.event == found)
         });
         Ok(Some(Follower {
-            last,
+            last: records,
+            is_cut,
             seq,
             changes,
             pending,
@@ -138,10 +145,8 @@ impl Feed {
         }))
     }
 
-    async fn read(&self, limit: usize) -> Result<Vec<Value>, Refusal> {
-        let Ok(turn) = Arc::clone(&self.turns).acquire_owned().await else {
-            return Err(Refusal::ShuttingDown);
-        };
+    async fn read(&self, limit: usize) -> Result<Newest, Refusal> {
+        let turn = self.turns.clone().next().await?;
         let (state_dir, keep) = (self.state_dir.clone(), self.keep_segments);
         let query = Query {
             limit: Some(limit),
@@ -150,10 +155,10 @@ impl Feed {
         };
         let read = on_blocking_pool(READ_LIMIT, move || {
             let _turn = turn;
-            event_log::read(&state_dir, keep, &query)
+            event_log::read_newest(&state_dir, keep, &query, BYTES_AT_ONCE)
         });
         match read.await {
-            Some(Ok(records)) => Ok(records),
+            Some(Ok(newest)) => Ok(newest),
             Some(Err(error)) => Err(Refusal::Internal(words(&error).0)),
             None => Err(Refusal::Internal(
                 "the event log gave no answer in time".to_owned(),
@@ -196,8 +201,12 @@ mod tests {
     }
 
     fn desk() -> Desk {
+        desk_with(ROTATION)
+    }
+
+    fn desk_with(rotation: Rotation) -> Desk {
         let folder = tempfile::tempdir().unwrap();
-        let (journal, _) = Journal::start(folder.path(), ROTATION);
+        let (journal, _) = Journal::start(folder.path(), rotation);
         let (_changes, changed) = watch::channel(0);
         let feed = Feed::new(&journal, changed, folder.path().to_path_buf(), 3);
         Desk {
@@ -232,6 +241,45 @@ mod tests {
             Some(News::Record(record)) => record,
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn of_long_records_a_follower_begins_with_the_newest() {
+        runtime().block_on(async {
+            let desk = desk_with(Rotation {
+                rotate_bytes: u64::MAX,
+                keep: 3,
+            });
+            let long = |number: usize| Event::ConfigRejected {
+                problem: format!("{number} {}", "x".repeat(BYTES_AT_ONCE / 10)),
+            };
+            for number in 0..20 {
+                desk.journal
+                    .record_and_flush(vec![long(number)])
+                    .await
+                    .unwrap();
+            }
+            let follower = desk.feed.follow(20).await.unwrap();
+            let numbers = follower.last.iter().map(|event| {
+                let problem = event["problem"].as_str().unwrap();
+                problem.split(' ').next().unwrap().parse::<usize>().unwrap()
+            });
+            assert_eq!(numbers.collect::<Vec<_>>(), (11..20).collect::<Vec<_>>());
+            assert!(follower.is_cut);
+            let follower = desk.feed.follow(9).await.unwrap();
+            assert_eq!((follower.last.len(), follower.is_cut), (9, false));
+        });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_begins_does_not_wait_for_a_turn_without_end() {
+        let desk = desk();
+        let _turns = [
+            desk.feed.turns.clone().next().await.unwrap(),
+            desk.feed.turns.clone().next().await.unwrap(),
+        ];
+        let refused = desk.feed.read(1).await;
+        assert!(matches!(refused, Err(Refusal::TooBusy(_))), "{refused:?}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Which orphans a fix is about, and why the others are spared. Pure.
 
 use std::collections::{BTreeSet, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::request::{Peer, Selection};
@@ -85,15 +85,19 @@ impl Selection {
         let evidence = &sighting.observation.evidence;
         // As they are written: `..` is nobody's to take back who does not look. And as whoever asks sees them: one in
         // a root of its own may have a workspace of the same name. Beside its pid, its own name for it will do.
-        let own = evidence.workspace.as_ref().filter(|_| self.names(sighting));
-        let is_workspace = |wanted: &PathBuf| evidence.is_workspace(wanted) || own == Some(wanted);
+        let own = evidence
+            .workspace
+            .as_deref()
+            .filter(|_| self.names(sighting));
+        let is_wanted = |path: &Path| self.workspaces.iter().any(|wanted| wanted == path);
+        let by_workspace = || evidence.is_workspace_of_any(is_wanted) || own.is_some_and(is_wanted);
         let by_reason = |wanted: &String| {
             sighting
                 .verdict
                 .orphan_reason()
                 .is_some_and(|reason| reason.is_named(wanted))
         };
-        (self.workspaces.is_empty() || self.workspaces.iter().any(is_workspace))
+        (self.workspaces.is_empty() || by_workspace())
             && (self.pids.is_empty() || self.names(sighting))
             && (self.reasons.is_empty() || self.reasons.iter().any(by_reason))
     }

@@ -10,6 +10,8 @@ use super::request::Refusal;
 
 /// How many requests may read the event log at the same time. Each may read megabytes.
 const EVENT_READS: usize = 4;
+/// How many may read it to begin to follow.
+const BEGINNINGS: usize = 2;
 /// How many may look at one process.
 const EXPLANATIONS: usize = 4;
 /// How many may look up who would end with an orphan. Each looks at every process there is.
@@ -31,6 +33,10 @@ pub(super) struct Turns {
 impl Turns {
     pub(super) fn of_event_reads() -> Self {
         Self::new("reads of the event log", EVENT_READS)
+    }
+
+    pub(super) fn of_beginnings() -> Self {
+        Self::new("who begins to follow", BEGINNINGS)
     }
 
     pub(super) fn of_explanations() -> Self {

@@ -245,6 +245,52 @@ async fn who_loses_its_place_gets_an_answer_to_what_it_had_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_loses_its_place_gets_answers_to_all_that_it_had_sent() {
+    const MANY: u64 = 5;
+    for _ in 0..20 {
+        let peers = Peers::new(1);
+        let mut line = connected(&peers);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let requests = (0..MANY).map(|id| match id % 2 {
+            0 => format!("{{\"jsonrpc\": \"2.0\", \"id\": {id}, \"method\": \"version\"}}\n"),
+            _ => format!("{{\"jsonrpc\": \"2.0\", \"id\": {id}, \"method\": \"scan\"}}\n"),
+        });
+        line.say(&requests.collect::<String>()).await;
+        let _newcomer = peers.admit().unwrap();
+        for _ in 0..MANY / 2 {
+            let asked = line.asked.recv().await.expect("a request");
+            asked.answer.send(Ok(Value::Null.into())).unwrap();
+        }
+        let mut ids = Vec::new();
+        for _ in 0..MANY {
+            let answer = line.heard().await.expect("an answer");
+            ids.push(answer["id"].as_u64().expect("an answer to a request"));
+        }
+        ids.sort_unstable();
+        assert_eq!(ids, (0..MANY).collect::<Vec<u64>>());
+        assert_eq!(kind_of(line.heard().await.as_ref()), "too_busy");
+        assert!(line.heard().await.is_none(), "and nothing more");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_lost_its_place_is_told_of_nothing() {
+    for _ in 0..20 {
+        let peers = Peers::new(1);
+        let mut line = connected(&peers);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        line.say("{\"jsonrpc\": \"2.0\", \"id\": 7, \"method\": \"subscribe\"}\n")
+            .await;
+        let _newcomer = peers.admit().unwrap();
+        let answer = line.heard().await.expect("an answer");
+        assert_eq!(answer["id"], 7, "{answer}");
+        assert_eq!(kind_of(Some(&answer)), "too_busy");
+        assert_eq!(kind_of(line.heard().await.as_ref()), "too_busy");
+        assert!(line.heard().await.is_none(), "and nothing more");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_loses_its_place_gets_an_answer_to_what_it_had_asked_of_the_supervisor() {
     for _ in 0..20 {
         let peers = Peers::new(1);

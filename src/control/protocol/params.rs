@@ -1,5 +1,6 @@
 //! The parameters of each method, and what is wrong with those that do not fit.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
@@ -25,6 +26,8 @@ const EVENTS_LIMIT: u64 = 20;
 const EVENTS_MOST: u64 = 10_000;
 /// How many processes a fix can name: each that is no coordinator is looked up.
 const PIDS_MOST: usize = 2_048;
+/// How many workspaces a request can name: each is followed where it leads.
+const WORKSPACES_MOST: usize = 256;
 /// The longest path that Linux takes: limits.h's `PATH_MAX`, more than macOS takes.
 const PATH_MAX: usize = 4096;
 
@@ -46,8 +49,7 @@ impl ScanParams {
         match self.members.take() {
             None | Some(Value::Bool(false)) => Ok(None),
             Some(Value::Bool(true)) => Ok(Some(Survey::OfAll)),
-            Some(fix @ Value::Object(_)) => read::<SelectionParams>(fix)
-                .and_then(SelectionParams::selection)
+            Some(fix @ Value::Object(_)) => selection(fix)
                 .map(|selection| Some(Survey::OfFix(selection)))
                 .map_err(|error| error.within("members")),
             Some(_) => Err(RpcError::invalid_params(
@@ -67,8 +69,18 @@ pub(super) fn fix(mut params: Value) -> Result<(bool, Selection), RpcError> {
         Some(Value::Bool(confirm)) => confirm,
         Some(_) => return Err(RpcError::invalid_params("confirm: not true or false")),
     };
-    let selection = read::<SelectionParams>(params)?.selection()?;
-    Ok((confirm, selection))
+    Ok((confirm, selection(params)?))
+}
+
+/// What a fix is to be told to end. A `null` is refused for the same reason as an empty list, see [`given`].
+fn selection(params: Value) -> Result<Selection, RpcError> {
+    let members = params.as_object().into_iter().flatten();
+    if let Some((name, _)) = members.into_iter().find(|(_, value)| value.is_null()) {
+        return Err(RpcError::invalid_params(format!(
+            "{name}: null selects nothing; leave it out to select all"
+        )));
+    }
+    read::<SelectionParams>(params)?.selection()
 }
 
 #[derive(Deserialize)]
@@ -101,7 +113,13 @@ impl SelectionParams {
             .map(Ok)
             .chain(exact)
             .map(|path| absolute("workspaces", path?))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<BTreeSet<_>, _>>()?;
+        if workspaces.len() > WORKSPACES_MOST {
+            return Err(RpcError::invalid_params(format!(
+                "workspaces: at most {WORKSPACES_MOST}; leave them out to select all"
+            )));
+        }
+        let workspaces = workspaces.into_iter().collect();
         let pids = given("pids", self.pids)?;
         if pids.len() > PIDS_MOST {
             return Err(RpcError::invalid_params(format!(

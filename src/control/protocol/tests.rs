@@ -146,6 +146,41 @@ fn parameters_reach_the_request_whole() {
 }
 
 #[test]
+fn a_list_that_may_mean_nobody_is_not_taken_for_all() {
+    let refused = |params: Value| {
+        let error = action("fix", params).unwrap_err();
+        assert_eq!(error.code, -32602, "{error:?}");
+        error.message
+    };
+    for name in ["workspaces", "workspaces_b64", "pids", "reasons"] {
+        for nobody in [Value::Null, json!([])] {
+            let message = refused(json!({"confirm": true, name: nobody}));
+            assert!(message.starts_with(name), "{message}");
+            assert!(message.contains("selects nothing"), "{message}");
+        }
+    }
+}
+
+#[test]
+fn so_many_workspaces_can_be_named_and_no_more() {
+    let named = |many: usize| -> Vec<String> {
+        // The same one again is not one more.
+        (0..many)
+            .chain(0..many)
+            .map(|number| format!("/workspace-{number}"))
+            .collect()
+    };
+    let fix = |many| action("fix", json!({"confirm": true, "workspaces": named(many)}));
+    let Ok(Action::Ask(Request::Fix { selection })) = fix(256) else {
+        panic!("no fix");
+    };
+    assert_eq!(selection.workspaces.len(), 256);
+    let error = fix(257).unwrap_err();
+    assert_eq!(error.code, -32602);
+    assert!(error.message.starts_with("workspaces: at most 256"));
+}
+
+#[test]
 fn members_are_looked_up_only_on_request() {
     let scan = |params: Value| action("scan", params);
     let of = |survey| {
@@ -173,6 +208,7 @@ fn members_are_looked_up_only_on_request() {
         (json!(1), "members: "),
         (json!([]), "members: "),
         (json!({"pids": []}), "members: pids: "),
+        (json!({"workspaces": null}), "members: workspaces: null"),
         (json!({"pids": [0]}), "members: pid: "),
         (json!({"confirm": true}), "members: unknown field"),
     ] {

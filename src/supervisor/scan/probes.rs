@@ -106,8 +106,8 @@ where
 
 /// Runs probes, each of what stands beside it, and each within the limit. One thread goes through them, as long as they
 /// are mere work: more would take longer to begin and to end than they work. What it has not come to by then is shared
-/// out to [`PROBES_AT_ONCE`] others; when one of those has no answer in time, its rest goes on on another thread.
-/// Answers as [`within`] does, in their order.
+/// out to [`PROBES_AT_ONCE`] others; when one of those has no answer in time, its rest goes on on another thread, unless
+/// too many hang by then. Answers as [`within`] does, in their order.
 pub(super) async fn each_within<K, T, W>(
     probes: &Arc<Mutex<Probes<K>>>,
     limit: Duration,
@@ -124,12 +124,12 @@ where
         queue.extend(ProbeEntry::begin(probes, what).map(|entry| (index, entry, work)));
     }
     let mut first = Lane::begin(probes, queue);
-    let mut rest = first.rest_after(LOOK_IS_WORK_FOR.min(limit)).await;
-    let each = rest.len().div_ceil(PROBES_AT_ONCE).max(1);
-    let lanes = std::iter::from_fn(|| {
-        let lane: Queue<K, W> = rest.drain(..each.min(rest.len())).collect();
-        (!lane.is_empty()).then_some(lane)
-    });
+    let rest = first.rest_after(LOOK_IS_WORK_FOR.min(limit)).await;
+    // In turn: neighbours may well wait for the same disk.
+    let mut lanes: [Queue<K, W>; PROBES_AT_ONCE] = Default::default();
+    for (number, probe) in rest.into_iter().enumerate() {
+        lanes[number % PROBES_AT_ONCE].push_back(probe);
+    }
     let company = join_all(lanes.map(|lane| along(probes, limit, lane)));
     let ((_, of_first), of_company) = tokio::join!(first.end(limit), company);
     for (index, answer) in of_company.into_iter().flatten().chain(of_first) {
@@ -150,7 +150,8 @@ where
     W: FnOnce() -> T + Send + 'static,
 {
     let mut answers = Vec::new();
-    while !queue.is_empty() {
+    // Asked again before each thread: those that hang by now were not known to when the queue was made.
+    while !queue.is_empty() && lock(probes).hang().count() < HUNG_PROBES_LIMIT {
         let (rest, found) = Lane::begin(probes, queue).end(limit).await;
         answers.extend(found);
         queue = rest;

@@ -181,6 +181,39 @@ async fn of_several_on_one_thread_one_that_hangs_or_panics_holds_up_none_of_the_
     assert_eq!(answers, [Some(10), Some(11), Some(12), Some(13)]);
 }
 
+#[test]
+fn however_many_hang_threads_are_left_for_other_work() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    const THREADS: usize = 80;
+    const SOON: Duration = Duration::from_millis(20);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(THREADS)
+        .build()
+        .unwrap();
+    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+    let may_go_on = Arc::new(Mutex::new(may_go_on));
+    let begun = Arc::new(AtomicUsize::new(0));
+    let probes = Arc::default();
+    runtime.block_on(async {
+        let works = (0..3 * THREADS).map(|number| {
+            let (begun, may_go_on) = (Arc::clone(&begun), Arc::clone(&may_go_on));
+            let work = move || {
+                begun.fetch_add(1, Ordering::SeqCst);
+                let _ = may_go_on.lock().map(|waiting| waiting.recv());
+            };
+            (number, work)
+        });
+        let answers = each_within(&probes, SOON, works.collect()).await;
+        assert_eq!(answers, vec![None; 3 * THREADS]);
+        let other_work = tokio::task::spawn_blocking(|| "done");
+        let done = timeout(Duration::from_secs(60), other_work).await;
+        assert_eq!(done.expect("a thread for it").unwrap(), "done");
+    });
+    assert!(begun.load(Ordering::SeqCst) < THREADS);
+    drop(go_on);
+}
+
 #[tokio::test]
 async fn those_that_are_mere_work_have_one_thread_and_those_that_wait_get_company() {
     use std::collections::HashSet;
