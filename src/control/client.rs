@@ -307,6 +307,13 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn nobody_listens_on_a_path_that_no_socket_can_have() {
+        assert!(can_be_a_socket(Path::new("/run/team-agentd/control.sock")));
+        let long = Path::new("/").join("x".repeat(120));
+        assert!(!can_be_a_socket(&long.join("control.sock")));
+    }
+
     /// A daemon that answers so many requests, each on a connection of its own, the first one last: it is
     /// answered `late` after it was asked.
     async fn ask(answers: usize, late: Duration) -> (Result<Value, CallError>, Duration) {

@@ -91,6 +91,13 @@ async fn the_next_place_is_taken_where_no_directory_can_be_made_and_the_first_is
         error.to_string().contains(&*file.to_string_lossy()),
         "{error}"
     );
+    // No socket can have so long a path.
+    let long = folder.path().join("x".repeat(120)).join("control.sock");
+    drop(listener);
+    let listener = Listener::bind_first(&[long.clone(), fit.clone()]).unwrap();
+    assert_eq!(listener.socket(), Some(fit.as_path()));
+    let error = Listener::bind_first(&[long]).unwrap_err();
+    assert!(matches!(error, ListenError::Bind { .. }), "{error}");
     let error = Listener::bind_first(&[]).unwrap_err();
     assert!(matches!(error, ListenError::NoPlace), "{error}");
 }
