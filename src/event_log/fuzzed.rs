@@ -5,7 +5,7 @@ use std::fs::{File, remove_file};
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use super::read::LinesFromEnd;
+use super::lines::LinesFromEnd;
 
 thread_local! {
     static FILE: RefCell<Option<File>> = const { RefCell::new(None) };

@@ -1,7 +1,7 @@
 //! The event log: what happened to which process, one JSON object a line, in `events.jsonl` and its
 //! archives `events.jsonl.1` (the newest) and up. This file holds the words both sides share
 //! (record, query, error, the names of the segments); `line` puts a record into the original tool's
-//! form, `write` appends and rotates, `read` reads backwards,
+//! form, `write` appends and rotates, `read` reads backwards, by `lines`,
 //! `measure` says how much there is.
 //!
 //! It must not know which events there are, when one is due, or who may write: the caller holds the
@@ -11,6 +11,7 @@
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzed;
 mod line;
+mod lines;
 mod measure;
 mod read;
 mod write;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::IgnoredAny;
 
-use super::read::{BLOCK_BYTES, LinesFromEnd, ends_line};
+use super::lines::{BLOCK_BYTES, LinesFromEnd, ends_line};
 use super::{
     EventLogError, Record, Rotation, archive_numbers, archive_path, line, open_regular,
     segment_path,

@@ -5,9 +5,9 @@
 //! that hangs keeps its thread; the same workspace is not probed again until that one returns.
 
 mod probes;
+mod subject;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,14 +16,14 @@ use tokio::time::timeout;
 
 pub(super) use self::probes::on_blocking_pool;
 use self::probes::{LOOK_IS_WORK_FOR, Looks, PROBES_AT_ONCE, Probes, each_within, within};
+use self::subject::{Probe, Subject};
 use super::event::Around;
 use super::settings::{Settings, real_path};
-use crate::orphan::coordinator::{Coordinator, WorkspaceArgument, recognise};
-use crate::orphan::evidence::{Access, Evidence, MountKey, PathState};
+use crate::orphan::coordinator::{Coordinator, recognise};
 use crate::orphan::memory::Memory;
 use crate::orphan::process::{Pid, ProcessIdentity, ProcessRecord};
 use crate::orphan::registry::Observation;
-use crate::os::evidence::{gather, timed_out, without_probing, workspace_path};
+use crate::os::evidence::workspace_path;
 use crate::os::facts::{self, PinError, Pinned};
 use crate::os::handle::ProcessHandle;
 use crate::os::processes::{Candidates, ListError, Seen, Sweep, candidates};
@@ -246,7 +246,7 @@ impl Scanner {
         subject: Subject,
         settings: &Settings,
     ) -> (Result<Option<Observation>, ScanError>, ProcessHandle) {
-        let (probe, work) = self.begin(subject, settings);
+        let (probe, work) = subject.begin(settings);
         let answer = within(&self.probes, probe.identity(), settings.probe_timeout, work).await;
         probe.end(answer)
     }
@@ -257,107 +257,12 @@ impl Scanner {
         subjects: impl Iterator<Item = Subject>,
         settings: &Settings,
     ) -> Vec<Result<Option<Observation>, ScanError>> {
-        let begun = subjects.map(|subject| self.begin(subject, settings));
+        let begun = subjects.map(|subject| subject.begin(settings));
         let (probes, works): (Vec<Probe>, Vec<_>) = begun.unzip();
         let works = probes.iter().map(Probe::identity).zip(works).collect();
         let answers = each_within(&self.probes, settings.probe_timeout, works).await;
         let ends = probes.into_iter().zip(answers);
         ends.map(|(probe, answer)| probe.end(answer).0).collect()
-    }
-
-    /// What is known without probing, and what has to be done for the rest, and then the argv once more. Both may hang:
-    /// on the workspace's file system, or on a process that waits for one with its memory map locked.
-    fn begin(
-        &self,
-        subject: Subject,
-        settings: &Settings,
-    ) -> (Probe, impl FnOnce() -> Option<Found> + Send + use<>) {
-        let Subject {
-            pinned: Pinned { handle, record },
-            coordinator,
-            remembered,
-        } = subject;
-        let known = without_probing(&record, &coordinator, &settings.judged);
-        let workspace = match &coordinator.workspace {
-            WorkspaceArgument::Given(workspace) => Some(workspace.clone()),
-            WorkspaceArgument::Unusable => None,
-        };
-        let (process, already) = (record.clone(), known.clone());
-        let work = move || {
-            let evidence = match (already, workspace) {
-                (Some(known), _) => known,
-                (None, Some(workspace)) => gather(&process, &workspace, remembered),
-                (None, None) => return None,
-            };
-            Some((evidence, facts::argv(process.identity.pid)))
-        };
-        let probe = Probe {
-            handle,
-            record,
-            coordinator,
-            known,
-        };
-        (probe, work)
-    }
-}
-
-/// A coordinator that is to be probed.
-struct Subject {
-    pinned: Pinned,
-    coordinator: Coordinator,
-    /// The mount its workspace was seen on.
-    remembered: Option<MountKey>,
-}
-
-/// What a probe finds: evidence, and the argv that the process has after that was gathered.
-type Found = (Evidence, std::io::Result<Vec<OsString>>);
-
-/// A coordinator that is being probed.
-struct Probe {
-    handle: ProcessHandle,
-    record: ProcessRecord,
-    coordinator: Coordinator,
-    known: Option<Evidence>,
-}
-
-impl Probe {
-    fn identity(&self) -> ProcessIdentity {
-        self.record.identity
-    }
-
-    /// What is concluded from the answer, or from there being none in time.
-    fn end(
-        self,
-        answer: Option<Option<Found>>,
-    ) -> (Result<Option<Observation>, ScanError>, ProcessHandle) {
-        let Self {
-            handle,
-            record,
-            coordinator,
-            known,
-        } = self;
-        let (evidence, is_unchanged) = match answer.flatten() {
-            Some((evidence, Ok(argv))) => (evidence, argv == record.argv),
-            Some((_, Err(error))) if facts::is_shortage(&error) => {
-                return (Err(ScanError::Shortage(error.to_string())), handle);
-            }
-            Some((evidence, Err(_))) => (evidence, false),
-            // Whatever it is by now: nothing is concluded from what gave no answer.
-            None => (
-                known.unwrap_or_else(|| timed_out(&record, &coordinator)),
-                true,
-            ),
-        };
-        // A verdict that rests on our own want of something would be about us.
-        if let Some(errno) = shortage_in(&evidence) {
-            return (Err(ScanError::Shortage(errno.to_owned())), handle);
-        }
-        let seen = (is_unchanged && handle.is_alive()).then_some(Observation {
-            record,
-            coordinator,
-            evidence,
-        });
-        (Ok(seen), handle)
     }
 }
 
@@ -368,16 +273,6 @@ fn has_ended(identity: &ProcessIdentity) -> bool {
         Err(PinError::Gone) => true,
         Err(_) => false,
     }
-}
-
-fn shortage_in(evidence: &Evidence) -> Option<&'static str> {
-    let errno = match (evidence.access, &evidence.path) {
-        (Access::Unreadable(errno), _) | (_, &PathState::Failed(errno)) => errno,
-        _ => return None,
-    };
-    ["EMFILE", "ENFILE", "ENOMEM"]
-        .contains(&errno)
-        .then_some(errno)
 }
 
 /// Pins and recognises, without touching a workspace; and what the next scan may rely on.

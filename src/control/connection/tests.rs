@@ -227,16 +227,22 @@ async fn a_status_says_who_is_connected_and_who_was_turned_away() {
     assert_eq!(answer["result"]["peers"]["turned_away"]["forbidden"], 1);
 }
 
+/// Somebody who says this, and loses its place to the newcomer at the same moment.
+async fn displaced_saying(text: &str) -> (Line, Place) {
+    let peers = Peers::new(1);
+    let mut line = connected(&peers);
+    // It listens by now.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    line.say(text).await;
+    let newcomer = peers.admit().unwrap();
+    (line, newcomer)
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_loses_its_place_gets_an_answer_to_what_it_had_sent() {
     for _ in 0..20 {
-        let peers = Peers::new(1);
-        let mut line = connected(&peers);
-        // It listens by now.
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        line.say("{\"jsonrpc\": \"2.0\", \"id\": 7, \"method\": \"version\"}\n")
-            .await;
-        let _newcomer = peers.admit().unwrap();
+        let asks = "{\"jsonrpc\": \"2.0\", \"id\": 7, \"method\": \"version\"}\n";
+        let (mut line, _newcomer) = displaced_saying(asks).await;
         let answer = line.heard().await.expect("an answer");
         assert_eq!(answer["id"], 7, "{answer}");
         assert_eq!(kind_of(line.heard().await.as_ref()), "too_busy");
@@ -248,15 +254,12 @@ async fn who_loses_its_place_gets_an_answer_to_what_it_had_sent() {
 async fn who_loses_its_place_gets_answers_to_all_that_it_had_sent() {
     const MANY: u64 = 5;
     for _ in 0..20 {
-        let peers = Peers::new(1);
-        let mut line = connected(&peers);
-        tokio::time::sleep(Duration::from_secs(1)).await;
         let requests = (0..MANY).map(|id| match id % 2 {
             0 => format!("{{\"jsonrpc\": \"2.0\", \"id\": {id}, \"method\": \"version\"}}\n"),
             _ => format!("{{\"jsonrpc\": \"2.0\", \"id\": {id}, \"method\": \"scan\"}}\n"),
         });
-        line.say(&requests.collect::<String>()).await;
-        let _newcomer = peers.admit().unwrap();
+        let asks: String = requests.collect();
+        let (mut line, _newcomer) = displaced_saying(&asks).await;
         for _ in 0..MANY / 2 {
             let asked = line.asked.recv().await.expect("a request");
             asked.answer.send(Ok(Value::Null.into())).unwrap();
@@ -276,12 +279,8 @@ async fn who_loses_its_place_gets_answers_to_all_that_it_had_sent() {
 #[tokio::test(start_paused = true)]
 async fn who_has_lost_its_place_is_told_of_nothing() {
     for _ in 0..20 {
-        let peers = Peers::new(1);
-        let mut line = connected(&peers);
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        line.say("{\"jsonrpc\": \"2.0\", \"id\": 7, \"method\": \"subscribe\"}\n")
-            .await;
-        let _newcomer = peers.admit().unwrap();
+        let asks = "{\"jsonrpc\": \"2.0\", \"id\": 7, \"method\": \"subscribe\"}\n";
+        let (mut line, _newcomer) = displaced_saying(asks).await;
         let answer = line.heard().await.expect("an answer");
         assert_eq!(answer["id"], 7, "{answer}");
         assert_eq!(kind_of(Some(&answer)), "too_busy");
@@ -293,12 +292,8 @@ async fn who_has_lost_its_place_is_told_of_nothing() {
 #[tokio::test(start_paused = true)]
 async fn who_loses_its_place_gets_an_answer_to_what_it_had_asked_of_the_supervisor() {
     for _ in 0..20 {
-        let peers = Peers::new(1);
-        let mut line = connected(&peers);
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        line.say("{\"jsonrpc\": \"2.0\", \"id\": 7, \"method\": \"scan\"}\n")
-            .await;
-        let _newcomer = peers.admit().unwrap();
+        let asks = "{\"jsonrpc\": \"2.0\", \"id\": 7, \"method\": \"scan\"}\n";
+        let (mut line, _newcomer) = displaced_saying(asks).await;
         let asked = line.asked.recv().await.expect("a request");
         asked.answer.send(Ok(Value::Null.into())).unwrap();
         let answer = line.heard().await.expect("an answer");

@@ -162,6 +162,35 @@ fn a_list_that_may_mean_nobody_is_not_taken_for_all() {
 }
 
 #[test]
+fn what_makes_no_sense_is_refused_with_its_name() {
+    let many: Vec<u32> = (1..=2_049).collect();
+    for (method, params, what) in [
+        (
+            "fix",
+            json!({"confirm": true, "pids": many}),
+            "pids: at most 2048",
+        ),
+        ("pause", json!({"for": "0s"}), "for: "),
+        ("pause", json!({"for": "soon"}), "for: "),
+        ("keep", json!({}), "either pid or path"),
+        (
+            "keep",
+            json!({"pid": 42, "path": "/w"}),
+            "either pid or path",
+        ),
+        (
+            "keep",
+            json!({"path": format!("/{}", "x".repeat(5_000))}),
+            "path: longer",
+        ),
+    ] {
+        let error = action(method, params).unwrap_err();
+        assert_eq!(error.code, -32602);
+        assert!(error.message.starts_with(what), "{}", error.message);
+    }
+}
+
+#[test]
 fn so_many_workspaces_can_be_named_and_no_more() {
     let named = |many: usize| -> Vec<String> {
         // The same one again is not one more.

@@ -6,7 +6,8 @@ use std::ops::ControlFlow;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::super::read::{Archives, LinesFromEnd, each_line_from_end, settled_len};
+use super::super::lines::LinesFromEnd;
+use super::super::read::{Archives, each_line_from_end, settled_len};
 use super::super::{EventLogError, EventsJson, read, read_json};
 use super::*;
 

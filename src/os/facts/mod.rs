@@ -7,12 +7,15 @@ use std::ffi::OsString;
 use std::io;
 
 use super::handle::{OpenError, ProcessHandle};
-use crate::orphan::coordinator::{CustomForm, recognise};
+use crate::orphan::coordinator::CustomForm;
 #[cfg(target_os = "linux")]
 use crate::orphan::process::RunState;
 use crate::orphan::process::{Pid, ProcessIdentity, ProcessRecord};
 use crate::orphan::termination::Starter;
 use crate::orphan::victims::{Family, Kin, Kind, Lineage, Row, Snapshot};
+
+mod kind;
+use kind::kind;
 
 #[cfg(target_os = "linux")]
 mod hanging;
@@ -240,80 +243,6 @@ pub fn why_it_stays(pid: Pid) -> Option<String> {
     platform_why_it_stays(pid)
 }
 
-/// What kind of process this is, by its name and argv.
-/// The beginnings of the names of programs that run scripts.
-const INTERPRETERS: [&str; 7] = ["python", "pypy", "perl", "ruby", "sh", "bash", "node"];
-
-fn kind(comm: &str, argv: &[OsString], forms: &[CustomForm]) -> Kind {
-    if recognise(argv, forms).is_some() {
-        return Kind::Coordinator;
-    }
-    let program = argv
-        .first()
-        .map(|program| program.to_string_lossy().into_owned())
-        .unwrap_or_default();
-    let program = program.rsplit('/').next().unwrap_or_default();
-    let named = |names: &[&str]| {
-        names.iter().any(|name| {
-            comm == *name || program == *name || program.trim_start_matches('-') == *name
-        })
-    };
-    // `tmux: client` is a short-lived question to the server, not the server.
-    if comm.starts_with("tmux: client") {
-        return Kind::Ordinary;
-    }
-    let multiplexers = [
-        "tmux",
-        "tmate",
-        "screen",
-        "SCREEN",
-        "zellij",
-        "dtach",
-        "abduco",
-        "wezterm-mux-server",
-        "mosh-server",
-        "shpool",
-    ];
-    if comm.starts_with("tmux") || named(&multiplexers) {
-        return Kind::Multiplexer;
-    }
-    if comm.starts_with("sshd") || program.starts_with("sshd") || named(&["dropbear"]) {
-        return Kind::Sshd;
-    }
-    let managers = [
-        "systemd",
-        "init",
-        "launchd",
-        "(sd-pam)",
-        "runit",
-        "runsvdir",
-        "runsv",
-        "s6-svscan",
-        "s6-supervise",
-        "supervisord",
-        "openrc-init",
-        "dinit",
-        "tini",
-        "dumb-init",
-        "catatonit",
-        "containerd-shim",
-        "conmon",
-        "docker-init",
-    ];
-    // supervisord and its like are scripts: the interpreter has their name behind its options, and what those take.
-    let words = argv.iter().skip(1).map(|word| word.to_string_lossy());
-    let words = words.filter(|word| !word.starts_with('-'));
-    let is_interpreter = INTERPRETERS.iter().any(|name| program.starts_with(name));
-    let runs_one = words.take(if is_interpreter { 4 } else { 1 }).any(|word| {
-        let script = word.rsplit('/').next().unwrap_or_default();
-        managers.contains(&script)
-    });
-    if named(&managers) || runs_one || comm.starts_with("containerd-shim") {
-        return Kind::ServiceManager;
-    }
-    Kind::Ordinary
-}
-
 /// An argv as one line, for reports.
 pub(crate) fn command_line(argv: &[OsString]) -> String {
     let words: Vec<_> = argv.iter().map(|word| word.to_string_lossy()).collect();
@@ -323,40 +252,6 @@ pub(crate) fn command_line(argv: &[OsString]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn kind_of(comm: &str, argv: &[&str]) -> Kind {
-        let argv: Vec<OsString> = argv.iter().map(OsString::from).collect();
-        kind(comm, &argv, &[])
-    }
-
-    #[test]
-    fn servers_that_hold_other_peoples_sessions_are_known() {
-        assert_eq!(
-            kind_of("tmux: server", &["tmux", "new-session"]),
-            Kind::Multiplexer
-        );
-        assert_eq!(kind_of("tmux: client", &["tmux", "ls"]), Kind::Ordinary);
-        assert_eq!(kind_of("screen", &["SCREEN", "-S", "x"]), Kind::Multiplexer);
-        assert_eq!(kind_of("sshd-session", &["sshd-session: me"]), Kind::Sshd);
-        assert_eq!(
-            kind_of("systemd", &["/usr/lib/systemd/systemd", "--user"]),
-            Kind::ServiceManager
-        );
-        assert_eq!(
-            kind_of(
-                "python3",
-                &[
-                    "python3",
-                    "-m",
-                    "team_agent.coordinator",
-                    "--workspace",
-                    "/w"
-                ]
-            ),
-            Kind::Coordinator
-        );
-        assert_eq!(kind_of("bash", &["bash"]), Kind::Ordinary);
-    }
 
     #[test]
     fn a_pinned_process_is_read_as_itself() {

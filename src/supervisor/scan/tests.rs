@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use super::*;
 use crate::config::Config;
+use crate::orphan::coordinator::WorkspaceArgument;
 use crate::orphan::process::ProcessRecord;
 use crate::os::host::own_uid;
 

@@ -1,0 +1,119 @@
+//! A coordinator, before it is probed and while it is.
+
+use std::ffi::OsString;
+
+use super::ScanError;
+use crate::orphan::coordinator::{Coordinator, WorkspaceArgument};
+use crate::orphan::evidence::{Access, Evidence, MountKey, PathState};
+use crate::orphan::process::{ProcessIdentity, ProcessRecord};
+use crate::orphan::registry::Observation;
+use crate::os::evidence::{gather, timed_out, without_probing};
+use crate::os::facts::{self, Pinned};
+use crate::os::handle::ProcessHandle;
+use crate::supervisor::settings::Settings;
+
+/// A coordinator that is to be probed.
+pub(super) struct Subject {
+    pub(super) pinned: Pinned,
+    pub(super) coordinator: Coordinator,
+    /// The mount its workspace was seen on.
+    pub(super) remembered: Option<MountKey>,
+}
+
+impl Subject {
+    /// What is known without probing, and what has to be done for the rest, and then the argv once more. Both may hang:
+    /// on the workspace's file system, or on a process that waits for one with its memory map locked.
+    pub(super) fn begin(
+        self,
+        settings: &Settings,
+    ) -> (Probe, impl FnOnce() -> Option<Found> + Send + use<>) {
+        let Subject {
+            pinned: Pinned { handle, record },
+            coordinator,
+            remembered,
+        } = self;
+        let known = without_probing(&record, &coordinator, &settings.judged);
+        let workspace = match &coordinator.workspace {
+            WorkspaceArgument::Given(workspace) => Some(workspace.clone()),
+            WorkspaceArgument::Unusable => None,
+        };
+        let (process, already) = (record.clone(), known.clone());
+        let work = move || {
+            let evidence = match (already, workspace) {
+                (Some(known), _) => known,
+                (None, Some(workspace)) => gather(&process, &workspace, remembered),
+                (None, None) => return None,
+            };
+            Some((evidence, facts::argv(process.identity.pid)))
+        };
+        let probe = Probe {
+            handle,
+            record,
+            coordinator,
+            known,
+        };
+        (probe, work)
+    }
+}
+
+/// What a probe finds: evidence, and the argv that the process has after that was gathered.
+pub(super) type Found = (Evidence, std::io::Result<Vec<OsString>>);
+
+/// A coordinator that is being probed.
+pub(super) struct Probe {
+    handle: ProcessHandle,
+    record: ProcessRecord,
+    coordinator: Coordinator,
+    known: Option<Evidence>,
+}
+
+impl Probe {
+    pub(super) fn identity(&self) -> ProcessIdentity {
+        self.record.identity
+    }
+
+    /// What is concluded from the answer, or from there being none in time.
+    pub(super) fn end(
+        self,
+        answer: Option<Option<Found>>,
+    ) -> (Result<Option<Observation>, ScanError>, ProcessHandle) {
+        let Self {
+            handle,
+            record,
+            coordinator,
+            known,
+        } = self;
+        let (evidence, is_unchanged) = match answer.flatten() {
+            Some((evidence, Ok(argv))) => (evidence, argv == record.argv),
+            Some((_, Err(error))) if facts::is_shortage(&error) => {
+                return (Err(ScanError::Shortage(error.to_string())), handle);
+            }
+            Some((evidence, Err(_))) => (evidence, false),
+            // Whatever it is by now: nothing is concluded from what gave no answer.
+            None => (
+                known.unwrap_or_else(|| timed_out(&record, &coordinator)),
+                true,
+            ),
+        };
+        // A verdict that rests on our own want of something would be about us.
+        if let Some(errno) = shortage_in(&evidence) {
+            return (Err(ScanError::Shortage(errno.to_owned())), handle);
+        }
+        let seen = (is_unchanged && handle.is_alive()).then_some(Observation {
+            record,
+            coordinator,
+            evidence,
+        });
+        (Ok(seen), handle)
+    }
+}
+
+fn shortage_in(evidence: &Evidence) -> Option<&'static str> {
+    let errno = match (evidence.access, &evidence.path) {
+        (Access::Unreadable(errno), _) | (_, &PathState::Failed(errno)) => errno,
+        _ => return None,
+    };
+    ["EMFILE", "ENFILE", "ENOMEM"]
+        .contains(&errno)
+        .then_some(errno)
+}
