@@ -26,6 +26,7 @@ use team_agentd::supervisor::event::Loaded;
 use team_agentd::supervisor::feed::Feed;
 use team_agentd::supervisor::journal::Journal;
 use team_agentd::supervisor::run::{Command, LoadConfig, Supervisor};
+use team_agentd::supervisor::scan::BLOCKING_THREADS;
 use team_agentd::supervisor::settings::Settings;
 use team_agentd::supervisor::steering_file;
 use team_agentd::supervisor::vital::Vital;
@@ -35,8 +36,6 @@ use team_agentd::wire::status::Identity;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-/// How many threads may block at the same time: probes, the event log, requests for it.
-const BLOCKING_THREADS: usize = 80;
 /// After how many turns of tasks that are ready here one that another thread has made ready has its turn: a
 /// look at a process is done, a record is on disk. Few: however much is asked, scans and kills go on.
 const TURNS_FOR_OTHER_THREADS: u32 = 2;

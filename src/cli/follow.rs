@@ -26,7 +26,7 @@ use super::output::Output;
 use super::pages::Pages;
 use super::render::{self, View};
 use super::request::Request;
-use super::safe_text::json_line;
+use super::safe_text::{escape, json_line};
 use crate::control::client::{CallError, Client, ConnectError};
 use crate::control::notifications::{Notification, Notifications};
 use crate::orphan::process::Pid;
@@ -109,15 +109,11 @@ impl<O: Write, E: Write> Following<'_, O, E> {
                 Ok(Notification::Event(event)) => self.take(&event)?,
                 Ok(Notification::Lagged(_)) => match self.catch_up().await {
                     Err(Interrupted::Failed(failure)) => return Err(failure),
-                    Err(Interrupted::Lost) => self.subscribe_again(&mut told).await?,
+                    Err(interrupted) => self.subscribe_again(&mut told, interrupted).await?,
                     Ok(flow) => flow,
                 },
                 Ok(Notification::Status(_)) => ControlFlow::Continue(()),
-                Err(_) => {
-                    self.output
-                        .note("the daemon is gone: waiting for the next one");
-                    self.subscribe_again(&mut told).await?
-                }
+                Err(_) => self.subscribe_again(&mut told, Interrupted::Lost).await?,
             };
             if flow.is_break() {
                 return Ok(());
@@ -130,34 +126,62 @@ impl<O: Write, E: Write> Following<'_, O, E> {
         Ok(Notifications::subscribe(client, 1, false).await?)
     }
 
-    /// Waits for the next daemon, and prints what happened until it told.
-    async fn subscribe_again(&mut self, told: &mut Notifications) -> Result<Or<()>, Failure> {
+    /// Says why it was interrupted, waits until that is over, and prints what happened meanwhile.
+    async fn subscribe_again(
+        &mut self,
+        told: &mut Notifications,
+        mut interrupted: Interrupted,
+    ) -> Result<Or<()>, Failure> {
+        let mut said = String::new();
         loop {
-            let caught_up = match self.try_again(told).await {
-                Ok(()) => self.catch_up().await,
-                Err(interrupted) => Err(interrupted),
+            let why = match interrupted {
+                Interrupted::Lost => "the daemon is gone: waiting for the next one".to_owned(),
+                Interrupted::Hindered(why) => format!("{why}: trying again"),
+                Interrupted::Failed(failure) => return Err(failure),
             };
-            match caught_up {
-                Ok(flow) => return Ok(flow),
-                Err(Interrupted::Failed(failure)) => return Err(failure),
-                Err(Interrupted::Lost) if self.output.is_abandoned() => {
-                    return Ok(ControlFlow::Break(()));
-                }
-                Err(Interrupted::Lost) => sleep(PAUSE).await,
+            if why != said {
+                self.output.note(&why);
+                said = why;
             }
+            interrupted = match self.try_again(told).await {
+                Ok(flow) => return Ok(flow),
+                Err(interrupted) => interrupted,
+            };
+            sleep(PAUSE).await;
         }
     }
 
-    async fn try_again(&self, told: &mut Notifications) -> Result<(), Interrupted> {
-        let client = Client::connect(self.socket).await?;
-        (_, *told) = Notifications::subscribe(client, 0, false).await?;
-        Ok(())
+    async fn try_again(&mut self, told: &mut Notifications) -> Result<Or<()>, Interrupted> {
+        let subscribe = async {
+            let client = Client::connect(self.socket).await?;
+            Ok::<_, Interrupted>(Notifications::subscribe(client, 0, false).await?)
+        };
+        match while_read(self.output, subscribe).await {
+            None => return Ok(ControlFlow::Break(())),
+            Some(subscribed) => (_, *told) = subscribed?,
+        }
+        self.catch_up().await
     }
 
     /// Prints what the log has behind the last record that was seen.
     async fn catch_up(&mut self) -> Result<Or<()>, Interrupted> {
+        let Some(pages) = while_read(self.output, self.missed()).await else {
+            return Ok(ControlFlow::Break(()));
+        };
+        let pages = pages?;
+        // What comes of them from the daemon, too, is known again.
+        self.seen.most = REMEMBERED.max(2 * pages.iter().map(Vec::len).sum::<usize>());
+        for event in pages.iter().rev().flatten() {
+            if self.take(event)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// What the log has behind the last record that was seen: pages of it, the newest first.
+    async fn missed(&self) -> Result<Vec<Vec<Value>>, Interrupted> {
         let mut client = Client::connect(self.socket).await?;
-        // The newest first.
         let mut pages = Vec::new();
         let mut skip = 0;
         let mut steps = STEPS.into_iter();
@@ -176,17 +200,9 @@ impl<O: Write, E: Write> Following<'_, O, E> {
             pages.push(events[last_seen.map_or(0, |at| at + 1)..].to_vec());
             // Without any that was seen it is another log, and all of it new.
             if last_seen.is_some() || is_beginning {
-                break;
+                return Ok(pages);
             }
         }
-        // What comes of them from the daemon, too, is known again.
-        self.seen.most = REMEMBERED.max(2 * pages.iter().map(Vec::len).sum::<usize>());
-        for event in pages.iter().rev().flatten() {
-            if self.take(event)?.is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        Ok(ControlFlow::Continue(()))
     }
 
     /// Prints an event that is new, if it is one of those that are wanted.
@@ -223,8 +239,10 @@ async fn while_read<T, O: Write, E: Write>(
 
 /// Why something was not done to its end.
 enum Interrupted {
-    /// The daemon is gone, or cannot answer just now.
+    /// The daemon is gone.
     Lost,
+    /// It cannot answer just now, and why.
+    Hindered(String),
     /// That will not change by waiting.
     Failed(Failure),
 }
@@ -247,11 +265,14 @@ impl From<ConnectError> for Interrupted {
 impl From<CallError> for Interrupted {
     fn from(error: CallError) -> Self {
         match &error {
-            CallError::Lost(_) | CallError::Silent { .. } => Self::Lost,
-            CallError::Answer { kind, .. } if kind == "too_busy" || kind == "shutting_down" => {
-                Self::Lost
-            }
-            CallError::Answer { .. } => Self::Failed(error.into()),
+            CallError::Lost(_) => Self::Lost,
+            CallError::Silent { .. } => Self::Hindered(error.to_string()),
+            CallError::Answer { kind, message, .. } => match kind.as_str() {
+                "shutting_down" => Self::Lost,
+                // `internal`: a disk gave no answer, say.
+                "too_busy" | "internal" => Self::Hindered(escape(message).into_owned()),
+                _ => Self::Failed(error.into()),
+            },
         }
     }
 }
@@ -318,42 +339,4 @@ impl Seen {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_event_is_new_once_and_only_so_many_are_remembered() {
-        let mut seen = Seen::default();
-        let event = |number: usize| json!({"ts": number.to_string(), "event": "e"});
-        assert!(seen.add(&event(0)));
-        assert!(!seen.add(&event(0)));
-        for number in 1..=REMEMBERED {
-            assert!(seen.add(&event(number)));
-        }
-        assert!(!seen.has(&event(0)));
-        assert!(seen.has(&event(1)));
-        assert_eq!(seen.marks.len(), REMEMBERED);
-    }
-
-    #[test]
-    fn what_comes_is_chosen_like_what_was_there() {
-        let wanted = |pid, since: Option<&str>| Wanted {
-            pid,
-            since: since.map(|since| since.parse().unwrap()),
-        };
-        let event = json!({"ts": "2026-05-26T12:00:00.000000+00:00", "pid": 7});
-        let raw = json!({"raw": "half a li"});
-        for (pid, since, chosen) in [
-            (None, None, true),
-            (Some(7), None, true),
-            (Some(8), None, false),
-            (None, Some("2026-05-26T12:00:00Z"), true),
-            (None, Some("2026-05-26T12:00:01Z"), false),
-            (Some(7), Some("2026-05-26T11:00:00Z"), true),
-        ] {
-            assert_eq!(wanted(pid, since).has(&event), chosen, "{pid:?} {since:?}");
-            let filters = pid.is_some() || since.is_some();
-            assert_eq!(wanted(pid, since).has(&raw), !filters);
-        }
-    }
-}
+mod tests;

@@ -301,9 +301,16 @@ impl Dispatcher {
     }
 
     fn leave_if_done(&mut self, effects: &mut Vec<Effect>) {
-        let Some(cause) = &self.stopping else { return };
+        if self.stopping.is_none() || self.has_left {
+            return;
+        }
+        if self.ending.is_empty() {
+            self.give_up_strangers(effects);
+        }
         let is_done = self.ending.is_empty() && self.fixing.is_empty();
-        if !self.has_left && (is_done || self.is_hurried) {
+        if let Some(cause) = &self.stopping
+            && (is_done || self.is_hurried)
+        {
             if self.identity.source == Source::Daemon {
                 let stopped = Fact::DaemonStopped {
                     pid: self.identity.pid,

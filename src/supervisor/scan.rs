@@ -7,7 +7,7 @@
 mod probes;
 mod subject;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,7 +15,9 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 pub(super) use self::probes::on_blocking_pool;
-use self::probes::{LOOK_IS_WORK_FOR, Looks, PROBES_AT_ONCE, Probes, each_within, within};
+use self::probes::{
+    HUNG_PROBES_LIMIT, LOOK_IS_WORK_FOR, Looks, PROBES_AT_ONCE, Probes, each_within, within,
+};
 use self::subject::{Probe, Subject};
 use super::event::Around;
 use super::settings::{Settings, real_path};
@@ -26,6 +28,7 @@ use crate::orphan::registry::Observation;
 use crate::os::evidence::workspace_path;
 use crate::os::facts::{self, PinError, Pinned};
 use crate::os::handle::ProcessHandle;
+use crate::os::host::open_file_limit;
 use crate::os::processes::{Candidates, ListError, Seen, Sweep, candidates};
 use crate::os::view;
 
@@ -34,16 +37,24 @@ use crate::os::view;
 pub fn probing_limit(coordinators: usize, probe_timeout: Duration) -> Duration {
     let rounds = coordinators.div_ceil(PROBES_AT_ONCE);
     let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
+    // As if each round were of those that are held together, and began with one thread.
     probe_timeout
-        .saturating_mul(rounds)
         .saturating_add(LOOK_IS_WORK_FOR)
+        .saturating_mul(rounds)
 }
+
+/// How many threads may block at the same time: as many as can hang here, and the few of everybody else
+/// (`turns.rs`, the event log, the configuration). None is there before it is needed.
+pub const BLOCKING_THREADS: usize = 2 * (HUNG_PROBES_LIMIT + PROBES_AT_ONCE) + 32;
 
 /// How long listing and reading the process table may take.
 const LISTING_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long comparing our view with others' may take.
 const AROUND_LIMIT: Duration = Duration::from_secs(5);
+
+/// So many of the files that may be open are there for each one that a scan holds at the same time.
+const SHARE_OF_DESCRIPTORS: u64 = 4;
 
 /// Why a scan gave no result.
 #[derive(Debug, thiserror::Error)]
@@ -111,38 +122,57 @@ impl Scanner {
     ) -> Result<Vec<Observation>, ScanError> {
         let known = memories.keys().map(|identity| identity.pid).collect();
         let before = self.seen_under(settings);
-        let (found, seen) = {
-            // One that hangs keeps its thread: no second one is started beside it.
-            let turn = Arc::clone(&self.listing)
-                .try_lock_owned()
-                .map_err(|_| ScanError::ListingHangs)?;
-            let settings = Arc::clone(settings);
-            let listing = tokio::task::spawn_blocking(move || {
-                let _turn = turn;
-                list(&before, sweep, &known, &settings)
-            });
-            timeout(LISTING_LIMIT, listing)
-                .await
-                .map_err(|_| ScanError::ListingTimedOut)?
-                .map_err(ScanError::Stopped)??
+        let most = held_at_once();
+        let under = Arc::clone(settings);
+        let list = move || {
+            let Candidates { pids, seen } = candidates(&before, sweep, &known, &under.forms)?;
+            Ok((pin_some(pids.into_iter(), most, &under)?, seen))
         };
-        let subjects = found.into_iter().map(|(pinned, coordinator)| {
-            let memory = memories.get(&pinned.record.identity);
-            Subject {
-                remembered: memory.and_then(|memory| memory.mount),
-                pinned,
-                coordinator,
-            }
-        });
+        let (mut pinned, seen) = self.at_the_table(list).await?;
         let mut observations = Vec::new();
-        for look in self.observe_each(subjects, settings).await {
-            observations.extend(look?.filter(|seen| settings.covers_evidence(&seen.evidence)));
+        loop {
+            let (found, rest) = pinned;
+            let subjects = found.into_iter().map(|(pinned, coordinator)| {
+                let memory = memories.get(&pinned.record.identity);
+                Subject {
+                    remembered: memory.and_then(|memory| memory.mount),
+                    pinned,
+                    coordinator,
+                }
+            });
+            for look in self.observe_each(subjects, settings).await {
+                observations.extend(look?.filter(|seen| settings.covers_evidence(&seen.evidence)));
+            }
+            if rest.len() == 0 {
+                break;
+            }
+            let under = Arc::clone(settings);
+            let pin = move || pin_some(rest, most, &under);
+            pinned = self.at_the_table(pin).await?;
         }
         observations.sort_by_key(|observation| observation.record.identity);
         // Only now: whoever was found by a scan that gave no result was not seen.
         let settings = Arc::clone(settings);
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Last { settings, seen });
         Ok(observations)
+    }
+
+    /// Reads the process table. One look that hangs keeps its thread: no second one is started beside it.
+    async fn at_the_table<T: Send + 'static>(
+        &self,
+        look: impl FnOnce() -> Result<T, ScanError> + Send + 'static,
+    ) -> Result<T, ScanError> {
+        let turn = Arc::clone(&self.listing)
+            .try_lock_owned()
+            .map_err(|_| ScanError::ListingHangs)?;
+        let look = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            look()
+        });
+        timeout(LISTING_LIMIT, look)
+            .await
+            .map_err(|_| ScanError::ListingTimedOut)?
+            .map_err(ScanError::Stopped)?
     }
 
     /// What was seen already, if that was under this configuration.
@@ -275,16 +305,29 @@ fn has_ended(identity: &ProcessIdentity) -> bool {
     }
 }
 
-/// Pins and recognises, without touching a workspace; and what the next scan may rely on.
-fn list(
-    before: &Seen,
-    sweep: Sweep,
-    known: &BTreeSet<Pid>,
+/// How many processes a scan holds at the same time: each takes a descriptor, and others need some.
+fn held_at_once() -> usize {
+    let share = open_file_limit().unwrap_or_default() / SHARE_OF_DESCRIPTORS;
+    let share = usize::try_from(share).unwrap_or(usize::MAX);
+    // Whole rounds of probes.
+    (share / PROBES_AT_ONCE)
+        .max(1)
+        .saturating_mul(PROBES_AT_ONCE)
+}
+
+/// Coordinators that are held, and the pids whose turn comes when they were looked at.
+type Held = (Vec<(Pinned, Coordinator)>, std::vec::IntoIter<Pid>);
+
+/// Pins and recognises so many, without touching a workspace.
+fn pin_some(
+    mut pids: std::vec::IntoIter<Pid>,
+    most: usize,
     settings: &Settings,
-) -> Result<(Vec<(Pinned, Coordinator)>, Seen), ScanError> {
-    let Candidates { pids, seen } = candidates(before, sweep, known, &settings.forms)?;
+) -> Result<Held, ScanError> {
     let mut found = Vec::new();
-    for pid in pids {
+    while found.len() < most
+        && let Some(pid) = pids.next()
+    {
         let pinned = match facts::pin(pid) {
             Ok(pinned) => pinned,
             Err(PinError::Gone) => continue,
@@ -305,7 +348,7 @@ fn list(
             found.push((pinned, coordinator));
         }
     }
-    Ok((found, seen))
+    Ok((found, pids))
 }
 
 #[cfg(test)]

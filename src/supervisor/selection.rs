@@ -18,6 +18,8 @@ pub const YOUNG: &str = "younger_than_ephemeral_min_age";
 pub const OUTSIDE_WORKSPACE_ROOTS: &str = "outside_workspace_roots";
 /// Why one is spared that a request names, and that has become an orphan since the scan.
 pub const NOT_SEEN: &str = "not_seen_by_the_scan";
+/// Why one is spared that a request names, and that could not be looked up in time.
+pub const NOT_LOOKED_UP: &str = "not_looked_up_in_time";
 
 /// A fix under way: who waits for which orphans to be ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +79,8 @@ pub enum Stranger {
     Nobody(Pid),
     /// Somebody who cannot be read.
     Unreadable(Pid),
+    /// It was not found out in time.
+    Unknown(Pid),
 }
 
 impl Selection {

@@ -227,3 +227,62 @@ async fn listen(
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn while_a_directory_hangs_exits_are_awaited_and_afterwards_it_is_watched() {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = folder.path().canonicalize().unwrap().join("workspace");
+        std::fs::create_dir(&workspace).unwrap();
+        // Whichever it is: only that something happens there is told of.
+        let directory = FileId {
+            device: 0,
+            inode: 0,
+            born_ns: None,
+        };
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let identity = facts::pin(child.id()).unwrap().record.identity;
+
+        let (events, mut told) = mpsc::unbounded_channel();
+        let watch = Watch::begin(events);
+        let set = || {
+            let workspaces = [(identity, workspace.as_path(), directory)];
+            watch.set([identity].into(), workspaces.into_iter());
+        };
+        let has_said_so = || watch.has_said_so.load(Ordering::Relaxed);
+        // As one does that looks at a directory, and gets no answer.
+        let hanging = Arc::clone(&watch.at_directories).try_lock_owned().unwrap();
+        set();
+        assert!(has_said_so());
+        drop(child.stdin.take());
+        let exited = told.recv().await;
+        assert!(matches!(exited, Some(Event::Exited(who)) if who == identity));
+        child.wait().unwrap();
+        std::fs::remove_dir(&workspace).unwrap();
+        assert!(told.try_recv().is_err(), "nobody watches it yet");
+
+        std::fs::create_dir(&workspace).unwrap();
+        drop(hanging);
+        set();
+        assert!(!has_said_so(), "the next time it is said again");
+        // It tells at once that this is another directory, and then of its end.
+        drop(watch.at_directories.lock().await);
+        while told.try_recv().is_ok() {}
+        std::fs::remove_dir(&workspace).unwrap();
+        let give_up = Duration::from_secs(60);
+        let touched = async {
+            loop {
+                if let Some(Event::Touched(whose)) = told.recv().await {
+                    return whose;
+                }
+            }
+        };
+        let touched = tokio::time::timeout(give_up, touched).await;
+        assert_eq!(touched.expect("it is told of"), [identity]);
+    }
+}

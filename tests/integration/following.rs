@@ -241,6 +241,35 @@ fn a_reader_that_goes_away_ends_it_without_a_word() {
 }
 
 #[test]
+fn a_reader_that_goes_away_ends_it_while_nobody_answers_too() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = world.daemon();
+        let errors = world.path("errors");
+        let mut child = ctl_command(&world, ["events", "--follow", "--limit", "1"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::create(&errors).unwrap())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        lines.read_line(&mut line).unwrap();
+        daemon.crash();
+        // What listens there now takes the connection, and says nothing.
+        std::fs::remove_file(world.socket()).unwrap();
+        let mute = std::os::unix::net::UnixListener::bind(world.socket()).unwrap();
+        let (asked, _) = mute.accept().unwrap();
+        drop(lines);
+        wait_until("the client has noticed", || {
+            child.try_wait().unwrap().is_some()
+        });
+        drop(asked);
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    });
+}
+
+#[test]
 fn without_a_daemon_there_is_nothing_to_follow() {
     in_private_pid_namespace(|| {
         let world = World::new();

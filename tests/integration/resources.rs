@@ -1,5 +1,6 @@
 //! What happens when there is not enough of something, or it is taken away underneath.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::net::UnixStream;
 
@@ -29,6 +30,36 @@ fn with_few_descriptors_and_many_who_connect_an_orphan_is_ended_all_the_same() {
         assert_eq!(peers["max_connections"], 20, "{peers:#}");
         assert!(daemon.log().contains("fewer connections"));
         drop(holding);
+        survivors.assert_alive();
+    });
+}
+
+#[test]
+fn with_fewer_descriptors_than_coordinators_all_are_seen_and_ended() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        world.configure(&Settings::impatient());
+        let daemon = Daemon::start_through(&world, &["prlimit", "--nofile=64:64", "--"]);
+        let survivors = world.survivors();
+        let orphans: Vec<_> = (0..90)
+            .map(|number| world.orphan(format!("gone-{number}")).start())
+            .collect();
+        let mut there: BTreeSet<u32> = orphans.iter().map(|orphan| orphan.pid).collect();
+        let seen: BTreeSet<u32> = pids(&daemon.scan()["orphans"]).into_iter().collect();
+        assert_eq!(seen, there);
+        // For want of descriptors some may have to be asked for again: they are told of, and left alone.
+        for _ in 0..30 {
+            let fix = daemon.fix();
+            let ended: BTreeSet<u32> = pids(&fix["killed"]).into_iter().collect();
+            let spared: BTreeSet<u32> = pids(&fix["spared"]).into_iter().collect();
+            assert!(&ended | &spared == there, "{fix:#}");
+            there = spared;
+            if there.is_empty() {
+                break;
+            }
+        }
+        assert!(there.is_empty(), "{there:?}");
+        assert!(orphans.iter().all(|orphan| orphan.has_exited()));
         survivors.assert_alive();
     });
 }

@@ -40,6 +40,8 @@ pub(super) fn spared(why: &str) -> Option<&'static str> {
         "not_a_coordinator" => "it is no coordinator",
         "no_such_process" => "no process has this pid",
         "not_seen_by_the_scan" => "it became an orphan only after the scan",
+        "not_looked_up_in_time" => "the daemon had no time to find out what it is",
+        "checks_take_too_long" => "looking at it again before the signal took too long",
         "program_changed" => "it runs another program by now",
         "protected" => "its owner said never to touch it",
         "protected_ancestor" => "this command, or the daemon, runs below it",

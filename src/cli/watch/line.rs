@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::model::{Ask, Input};
 use crate::cli::failure::Failure;
@@ -15,6 +16,8 @@ use crate::control::notifications::{Notification, Notifications};
 const LAST: usize = 100;
 /// How long until the daemon is looked for again.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How long what is shown may be what was, before it is said.
+const UNSAID: Duration = Duration::from_secs(2);
 
 /// What a subscription begins with.
 type Begun = (Vec<Value>, Notifications);
@@ -27,7 +30,11 @@ pub(super) struct Line {
 
 enum State {
     Live(Notifications),
-    Trying(LocalBoxFuture<'static, Begun>),
+    Trying {
+        begun: LocalBoxFuture<'static, Begun>,
+        /// When it is to be said that nothing is heard; none if it was.
+        say_by: Option<Instant>,
+    },
 }
 
 impl Line {
@@ -50,15 +57,24 @@ impl Line {
             match &mut self.state {
                 State::Live(told) => match told.next().await {
                     // What was missed is in the last records of a new subscription.
-                    Ok(Notification::Lagged(_)) => self.try_again(),
+                    Ok(Notification::Lagged(_)) => self.try_again(Some(Instant::now() + UNSAID)),
                     Ok(told) => return Input::Told(told),
                     Err(_) => {
-                        self.try_again();
+                        self.try_again(None);
                         return Input::Lost;
                     }
                 },
-                State::Trying(subscribed) => {
-                    let (last, told) = subscribed.await;
+                State::Trying { begun, say_by } => {
+                    let (last, told) = match *say_by {
+                        None => begun.await,
+                        Some(due) => match timeout_at(due, &mut *begun).await {
+                            Ok(begun) => begun,
+                            Err(_) => {
+                                *say_by = None;
+                                return Input::Lost;
+                            }
+                        },
+                    };
                     self.state = State::Live(told);
                     return Input::Linked(last);
                 }
@@ -66,16 +82,17 @@ impl Line {
         }
     }
 
-    fn try_again(&mut self) {
+    fn try_again(&mut self, say_by: Option<Instant>) {
         let socket = self.socket.clone();
-        self.state = State::Trying(Box::pin(async move {
+        let begun = Box::pin(async move {
             loop {
                 if let Ok(begun) = subscribe(socket.as_deref()).await {
                     return begun;
                 }
-                tokio::time::sleep(PAUSE).await;
+                sleep(PAUSE).await;
             }
-        }));
+        });
+        self.state = State::Trying { begun, say_by };
     }
 }
 
@@ -93,4 +110,50 @@ pub(super) async fn ask(socket: Option<PathBuf>, ask: Ask) -> Input {
     };
     let answer = answer.await.map_err(|failure: Failure| failure.message);
     Input::Answered(ask, answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    use tokio::net::{UnixListener, UnixStream};
+
+    use super::*;
+
+    /// Answers a subscription, and goes on with these lines.
+    async fn serve(stream: UnixStream, then: &str) -> BufReader<UnixStream> {
+        let mut stream = BufReader::new(stream);
+        let mut request = String::new();
+        stream.read_line(&mut request).await.unwrap();
+        let request: Value = serde_json::from_str(&request).unwrap();
+        assert_eq!(request["method"], "subscribe");
+        let id = &request["id"];
+        let answer = format!("{{\"id\":{id},\"result\":{{\"events\":[]}}}}\n{then}");
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        stream
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_lags_sees_old_data_as_old_if_the_daemon_does_not_answer_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("control.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let accept = async || listener.accept().await.unwrap().0;
+        let lagged = "{\"method\":\"lagged\",\"params\":{\"missed\":3}}\n";
+
+        let (opened, first) = tokio::join!(Line::open(Some(&socket)), async {
+            serve(accept().await, lagged).await
+        });
+        let (_, mut line) = opened.unwrap();
+        // It takes the connection, and says nothing.
+        let soon = timeout_at(Instant::now() + 2 * UNSAID, line.next());
+        let (input, silent) = tokio::join!(soon, accept());
+        assert!(matches!(input, Ok(Input::Lost)), "{input:?}");
+        drop((first, silent));
+        let (input, _second) =
+            tokio::join!(line.next(), async { serve(accept().await, lagged).await });
+        assert!(matches!(input, Input::Linked(_)), "{input:?}");
+        // One that answers at once leaves nothing to be said.
+        let (input, _third) = tokio::join!(line.next(), async { serve(accept().await, "").await });
+        assert!(matches!(input, Input::Linked(_)), "{input:?}");
+    }
 }

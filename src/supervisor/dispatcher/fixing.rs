@@ -1,17 +1,20 @@
 //! Fixes: who is ended for a request, and its answer when all of them are.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Dispatcher;
 use crate::orphan::clock::Now;
 use crate::orphan::escalation::Failure;
 use crate::orphan::event::Actor;
-use crate::orphan::process::ProcessIdentity;
+use crate::orphan::process::{Pid, ProcessIdentity};
 use crate::orphan::registry::Sighting;
 use crate::orphan::termination::Termination;
 use crate::supervisor::event::{Effect, Ticket};
 use crate::supervisor::request::{Peer, Refusal, Selection};
-use crate::supervisor::selection::{Choice, Demand, NOT_SELECTED, Spared, Stranger, YOUNG, choose};
+use crate::supervisor::selection::{
+    Choice, Demand, NOT_LOOKED_UP, NOT_SELECTED, Spared, Stranger, YOUNG, choose,
+};
 use crate::supervisor::termination::{REAPING_HELD, REASON_CHANGED, REASON_NOT_LISTED, Wave};
 use crate::wire::results::{self, FixReport};
 
@@ -30,8 +33,8 @@ pub(super) struct Fixing {
     ticket: Ticket,
     is_gate: bool,
     demand: Arc<Demand>,
-    /// It named somebody whom the scan does not show, who is looked up.
-    has_strangers: bool,
+    /// Whom it named and the scan does not show: they are being looked up.
+    strangers: BTreeSet<Pid>,
     report: FixReport,
 }
 
@@ -77,7 +80,7 @@ impl Dispatcher {
             ticket,
             is_gate,
             demand: Arc::new(demand),
-            has_strangers: !strangers.is_empty(),
+            strangers: strangers.clone(),
             report,
         });
         if !strangers.is_empty() {
@@ -108,7 +111,7 @@ impl Dispatcher {
         let Some(fixing) = self.fixing.iter_mut().find(|one| one.ticket == ticket) else {
             return;
         };
-        fixing.has_strangers = false;
+        fixing.strangers.clear();
         let report = &mut fixing.report;
         for stranger in strangers {
             match stranger {
@@ -118,6 +121,7 @@ impl Dispatcher {
                 Stranger::Other(record) => report.spare_other(&record, now.wall),
                 Stranger::Nobody(pid) => report.spare_nobody(pid, "no_such_process"),
                 Stranger::Unreadable(pid) => report.spare_nobody(pid, "process_unreadable"),
+                Stranger::Unknown(pid) => report.spare_nobody(pid, NOT_LOOKED_UP),
             }
         }
         self.answer_finished_fixes(effects);
@@ -182,6 +186,16 @@ impl Dispatcher {
         self.answer_finished_fixes(effects);
     }
 
+    /// Whoever is still being looked up ends nobody, and is waited for no longer.
+    pub(super) fn give_up_strangers(&mut self, effects: &mut Vec<Effect>) {
+        for fixing in &mut self.fixing {
+            for pid in std::mem::take(&mut fixing.strangers) {
+                fixing.report.spare_nobody(pid, NOT_LOOKED_UP);
+            }
+        }
+        self.answer_finished_fixes(effects);
+    }
+
     /// Nobody is waited for any more: what has become of the rest is in the event log.
     pub(super) fn give_up_fixes(&mut self, effects: &mut Vec<Effect>) {
         for Fixing { ticket, .. } in std::mem::take(&mut self.fixing) {
@@ -202,7 +216,7 @@ impl Dispatcher {
     fn answer_finished_fixes(&mut self, effects: &mut Vec<Effect>) {
         let (done, open): (Vec<Fixing>, Vec<Fixing>) = std::mem::take(&mut self.fixing)
             .into_iter()
-            .partition(|fixing| fixing.demand.targets.is_empty() && !fixing.has_strangers);
+            .partition(|fixing| fixing.demand.targets.is_empty() && fixing.strangers.is_empty());
         self.fixing = open;
         if !done.is_empty() {
             self.order_demands();

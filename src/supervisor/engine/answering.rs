@@ -141,8 +141,8 @@ impl Engine {
             });
             // Whatever came of it, the fix is answered.
             let strangers = look.await.ok().flatten();
-            let unread = || all.into_iter().map(Stranger::Unreadable).collect();
-            let strangers = strangers.unwrap_or_else(unread);
+            let unknown = || all.into_iter().map(Stranger::Unknown).collect();
+            let strangers = strangers.unwrap_or_else(unknown);
             let _ = events.send(Event::LookedUp { ticket, strangers });
         });
     }
@@ -279,7 +279,8 @@ async fn who_is_there(pids: BTreeSet<Pid>) -> Option<(Vec<Stranger>, Vec<Pid>)> 
 /// Who has this pid; that nobody could be looked at says nothing of it.
 fn stranger(pid: Pid, look: Option<Look>, settings: &Settings) -> Stranger {
     match look {
-        None | Some(Look::Unreadable(_)) => Stranger::Unreadable(pid),
+        None => Stranger::Unknown(pid),
+        Some(Look::Unreadable(_)) => Stranger::Unreadable(pid),
         Some(Look::Gone) => Stranger::Nobody(pid),
         Some(Look::NotOne(record)) => Stranger::Other(record),
         Some(Look::Coordinator(observation)) => {

@@ -22,8 +22,8 @@ const MORE_THAN_PROCESSORS: usize = 1;
 pub(super) const LOOK_IS_WORK_FOR: Duration = Duration::from_millis(50);
 /// How many probes of one scan run at the same time, when they take longer than that.
 pub(super) const PROBES_AT_ONCE: usize = 8;
-/// How many probes may hang before no further one is started.
-const HUNG_PROBES_LIMIT: usize = 64;
+/// How many probes may hang before no further one is started; the same holds for looks at a process by itself.
+pub(super) const HUNG_PROBES_LIMIT: usize = 64;
 
 /// Turns at looking at a single process.
 #[derive(Clone, Debug)]

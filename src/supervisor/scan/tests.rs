@@ -185,7 +185,7 @@ async fn of_several_on_one_thread_one_that_hangs_or_panics_holds_up_none_of_the_
 #[test]
 fn however_many_hang_threads_are_left_for_other_work() {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    const THREADS: usize = 80;
+    const THREADS: usize = HUNG_PROBES_LIMIT + PROBES_AT_ONCE;
     const SOON: Duration = Duration::from_millis(20);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

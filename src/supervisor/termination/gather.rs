@@ -13,7 +13,7 @@ use crate::orphan::victims::{
     still_belongs,
 };
 use crate::os::facts;
-use crate::os::handle::ProcessHandle;
+use crate::os::handle::{OpenError, ProcessHandle};
 use crate::supervisor::settings::Settings;
 
 /// Who may be taken in that was not pinned before.
@@ -345,8 +345,10 @@ fn pin_member(
     settings: &Settings,
 ) -> Result<Option<ProcessHandle>, Why> {
     let pid = member.identity.pid;
-    let Ok(handle) = ProcessHandle::open(pid) else {
-        return Ok(None);
+    let handle = match ProcessHandle::open(pid) {
+        Ok(handle) => handle,
+        Err(OpenError::Gone) => return Ok(None),
+        Err(OpenError::Unavailable(_)) => return Err(Why::Unreadable),
     };
     match facts::pinned_row(&handle, pid, &settings.forms) {
         Ok(row) if uid.is_some_and(|uid| still_belongs(member, orphan, uid, &row, pinned)) => {

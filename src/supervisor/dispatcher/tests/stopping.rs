@@ -51,6 +51,45 @@ fn terminations_under_way_finish_and_their_fix_is_answered() {
 }
 
 #[test]
+fn it_does_not_wait_for_whom_a_fix_only_names() {
+    let named = || Selection {
+        pids: vec![10, 99],
+        ..Selection::default()
+    };
+    let begin = |seen: Vec<Observation>| {
+        let mut daemon = Daemon::ready(seen.clone());
+        daemon.fix(1, named());
+        daemon.scanned(seen);
+        daemon
+    };
+    let mut alone = begin(vec![alive(10)]);
+    assert_eq!(alone.stop(), ["answer 1: ok", LEAVE[0], LEAVE[1]]);
+    assert_eq!(pids_in(alone.result(1), "spared"), [10, 99]);
+    assert_eq!(alone.result(1)["spared"][1]["why"], "not_looked_up_in_time");
+
+    // As long as it waits for somebody else, it may still be found out.
+    let mut beside = begin(vec![orphan(10)]);
+    assert_eq!(beside.stop(), [""; 0]);
+    assert_eq!(beside.looked_up(1, [99]), [""; 0]);
+    beside.ended(10, KILLED);
+    assert_eq!(beside.result(1)["spared"][0]["why"], "no_such_process");
+
+    let mut never = begin(vec![orphan(10)]);
+    never.stop();
+    assert_eq!(
+        never.ended(10, KILLED),
+        [
+            "record orphan.killed 10",
+            "answer 1: ok",
+            LEAVE[0],
+            LEAVE[1]
+        ]
+    );
+    assert_eq!(pids_in(never.result(1), "killed"), [10]);
+    assert_eq!(pids_in(never.result(1), "spared"), [99]);
+}
+
+#[test]
 fn nothing_new_begins_once_it_is_stopping() {
     let mut daemon = Daemon::fixing(vec![orphan(10)]);
     daemon.stop();
