@@ -185,8 +185,21 @@ impl Case<'_> {
     fn moved(&self) -> Option<Verdict> {
         // A trashed witness that another one contradicts is a moved one.
         let elsewhere = self.any_witness(Fate::Moved) || self.any_witness(Fate::Trashed);
-        (elsewhere || self.evidence.cwd_pid_file == PidFile::NamesIt)
+        (elsewhere || self.cwd_may_be_its_workspace())
             .then_some(Verdict::Unknown(UnknownReason::Moved))
+    }
+
+    /// By the pid file in the cwd, elsewhere: it names the process; or where the path is missing and nothing proves
+    /// a deletion, it says nothing, and so is not known to name somebody else.
+    fn cwd_may_be_its_workspace(&self) -> bool {
+        match self.evidence.cwd_pid_file {
+            PidFile::NamesIt => true,
+            PidFile::Unclear => {
+                let missing = matches!(self.evidence.path, PathState::Missing { .. });
+                missing && self.proof().is_none()
+            }
+            PidFile::Absent | PidFile::NamesAnother(_) => false,
+        }
     }
 
     fn unmounted(&self) -> Option<Verdict> {

@@ -35,7 +35,9 @@ pub(super) fn read_record(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
 /// The first `limit` bytes of one that holds one record, or of a `cmdline`, in place of what `bytes` held.
 ///
 /// The kernel gives as much of those as there is room for (`seq_read_iter` of one record, `get_mm_cmdline`), so that
-/// where room was left over there is no more: nobody has to ask once more whether that was all.
+/// where room was left over there is no more: nobody has to ask once more whether that was all. Where none was left, it
+/// is read anew with more room: each read asks anew whose memory it is, and what was read in two pieces may be the
+/// arguments of two programs, if the process has called exec(2) in between.
 ///
 /// # Errors
 /// See [`read`].
@@ -45,15 +47,16 @@ pub(super) fn read_record_into(
     limit: usize,
 ) -> io::Result<()> {
     let file = File::open(path)?;
-    bytes.clear();
-    while bytes.len() < limit {
-        let room = PAGE_BYTES.max(bytes.len()).min(limit - bytes.len());
-        bytes.reserve_exact(room);
-        let room = bytes.capacity() - bytes.len();
-        let read = retry_on_intr(|| rustix::io::read(&file, spare_capacity(bytes)))?;
-        if read < room {
+    let mut wanted = PAGE_BYTES;
+    loop {
+        bytes.clear();
+        bytes.reserve_exact(wanted);
+        let room = bytes.capacity();
+        let read = retry_on_intr(|| rustix::io::pread(&file, spare_capacity(bytes), 0))?;
+        if read < room || room >= limit {
             break;
         }
+        wanted = room.saturating_mul(4);
     }
     bytes.truncate(limit);
     Ok(())

@@ -2,8 +2,11 @@
 //! code, for one process.
 //!
 //! Whatever may block runs on the blocking pool, each workspace under its own time limit. A probe
-//! that hangs keeps its thread; the same workspace is not probed again until that one returns.
+//! that hangs keeps its thread; the same process is not probed again until that one returns, nor is
+//! what hangs with it.
 
+mod lanes;
+mod looks;
 mod probes;
 mod subject;
 
@@ -14,10 +17,10 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-pub(super) use self::probes::on_blocking_pool;
-use self::probes::{
-    HUNG_PROBES_LIMIT, LOOK_IS_WORK_FOR, Looks, PROBES_AT_ONCE, Probes, each_within, within,
-};
+use self::lanes::{PROBES_AT_ONCE, each_within, within};
+pub(super) use self::looks::on_blocking_pool;
+use self::looks::{LOOK_IS_WORK_FOR, Looks};
+use self::probes::{Coordinating, PROBE_THREADS, Probes};
 use self::subject::{Probe, Subject};
 use super::event::Around;
 use super::settings::{Settings, real_path};
@@ -43,9 +46,9 @@ pub fn probing_limit(coordinators: usize, probe_timeout: Duration) -> Duration {
         .saturating_mul(rounds)
 }
 
-/// How many threads may block at the same time: as many as can hang here, and the few of everybody else
+/// How many threads may block at the same time: as many as can look and hang here, and the few of everybody else
 /// (`turns.rs`, the event log, the configuration). None is there before it is needed.
-pub const BLOCKING_THREADS: usize = 2 * (HUNG_PROBES_LIMIT + PROBES_AT_ONCE) + 32;
+pub const BLOCKING_THREADS: usize = 2 * PROBE_THREADS + 32;
 
 /// How long listing and reading the process table may take.
 const LISTING_LIMIT: Duration = Duration::from_secs(30);
@@ -92,7 +95,7 @@ pub enum Look {
 /// Scans, and remembers which probes hang.
 #[derive(Clone, Debug, Default)]
 pub struct Scanner {
-    probes: Arc<Mutex<Probes<ProcessIdentity>>>,
+    probes: Arc<Mutex<Probes<Coordinating>>>,
     /// Looks at one process that may hang on its memory map.
     pins: Arc<Mutex<Probes<Pid>>>,
     listing: Arc<tokio::sync::Mutex<()>>,
@@ -277,7 +280,7 @@ impl Scanner {
         settings: &Settings,
     ) -> (Result<Option<Observation>, ScanError>, ProcessHandle) {
         let (probe, work) = subject.begin(settings);
-        let answer = within(&self.probes, probe.identity(), settings.probe_timeout, work).await;
+        let answer = within(&self.probes, probe.what(), settings.probe_timeout, work).await;
         probe.end(answer)
     }
 
@@ -289,7 +292,7 @@ impl Scanner {
     ) -> Vec<Result<Option<Observation>, ScanError>> {
         let begun = subjects.map(|subject| subject.begin(settings));
         let (probes, works): (Vec<Probe>, Vec<_>) = begun.unzip();
-        let works = probes.iter().map(Probe::identity).zip(works).collect();
+        let works = probes.iter().map(Probe::what).zip(works).collect();
         let answers = each_within(&self.probes, settings.probe_timeout, works).await;
         let ends = probes.into_iter().zip(answers);
         ends.map(|(probe, answer)| probe.end(answer).0).collect()

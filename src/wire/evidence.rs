@@ -33,7 +33,12 @@ pub fn evidence(evidence: &Evidence, memory: &Memory) -> Value {
         put_text(&mut object, "root", evidence.root.as_os_str());
     }
     object.insert("pid_file".into(), pid_file(evidence.pid_file));
-    if evidence.cwd_pid_file == PidFile::NamesIt {
+    let may_be_moved = match evidence.cwd_pid_file {
+        PidFile::NamesIt => true,
+        PidFile::Unclear => matches!(evidence.path, PathState::Missing { .. }),
+        PidFile::Absent | PidFile::NamesAnother(_) => false,
+    };
+    if may_be_moved {
         object.insert("cwd_pid_file".into(), pid_file(evidence.cwd_pid_file));
     }
     let cwd_fate = evidence.cwd_fate(memory.cwd_at_workspace);

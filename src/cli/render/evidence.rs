@@ -39,8 +39,11 @@ const KNOWN: [(&str, &str, Said); 11] = [
     ("cwd", "cwd", holding),
     ("log", "log", holding),
     ("pid_file", "pid file", pid_file),
-    ("cwd_pid_file", "elsewhere", |_| {
-        "the pid file below its cwd names it".to_owned()
+    ("cwd_pid_file", "elsewhere", |value| match value {
+        Value::String(word) if word == "unclear" => {
+            "the pid file below its cwd says nothing, so it may be its own".to_owned()
+        }
+        _ => "the pid file below its cwd names it".to_owned(),
     }),
     ("deletion_proved", "proof", |value| match value {
         Value::Bool(true) => "the deletion of the original was proved".to_owned(),

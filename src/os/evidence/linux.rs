@@ -23,7 +23,7 @@ pub(super) fn look(
     evidence: &mut Evidence,
 ) -> io::Result<()> {
     let pid = record.identity.pid;
-    let place = place(pid, record.state);
+    let place = place(pid, record.state)?;
     evidence.root = kernel_link(&format!("{place}/root"))?;
     let root = Node::open_magic(&format!("{place}/root"))?;
     // Witnesses before the mount table: what is unmounted in between is then missing from it,
@@ -52,9 +52,8 @@ pub(super) fn look(
         find_nothing(evidence);
         return Ok(());
     }
-    resolve(root, &absolute, remembered, record, &mounts, evidence);
-    look_elsewhere(record, Some(&cwd.node), &mounts, evidence);
-    Ok(())
+    resolve(root, &absolute, remembered, record, &mounts, evidence)?;
+    look_elsewhere(record, Some(&cwd.node), &mounts, evidence)
 }
 
 /// A file or directory that the process holds open, with the kernel's name for it.

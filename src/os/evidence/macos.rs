@@ -60,10 +60,10 @@ pub(super) fn look(
         }
     };
     let root = Node::at(evidence.root.clone())?;
-    resolve(root, &absolute, remembered, record, &mounts, evidence);
+    resolve(root, &absolute, remembered, record, &mounts, evidence)?;
     spell_as_the_kernel_does(evidence);
     let cwd = evidence.cwd.as_ref().and_then(node_of);
-    look_elsewhere(record, cwd.as_ref(), &mounts, evidence);
+    look_elsewhere(record, cwd.as_ref(), &mounts, evidence)?;
 
     // Missing without a witness would be an orphan: not if one may only have become unreadable.
     if let PathState::Missing {

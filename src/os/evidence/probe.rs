@@ -2,6 +2,7 @@
 //! the same on every platform.
 
 use std::ffi::OsStr;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,7 @@ use crate::orphan::evidence::{
     seen_from_outside,
 };
 use crate::orphan::process::ProcessRecord;
+use crate::os::facts::is_shortage;
 
 /// A relative workspace is meant from the cwd; both in the process's own view.
 pub(super) fn absolute(workspace: &Path, cwd: &Path, root: &Path) -> PathBuf {
@@ -39,6 +41,9 @@ pub(super) fn find_nothing(evidence: &mut Evidence) {
 }
 
 /// Looks at what is at the workspace's path, as the process itself resolves it.
+///
+/// # Errors
+/// Only if we ran out of something: see [`read_pid_file`].
 pub(super) fn resolve(
     root: Node,
     absolute: &Path,
@@ -46,7 +51,7 @@ pub(super) fn resolve(
     record: &ProcessRecord,
     mounts: &MountTable,
     evidence: &mut Evidence,
-) {
+) -> io::Result<()> {
     match walk(root, absolute, mounts) {
         Walk::Found { node, resolved } => {
             let filesystem = node.filesystem(mounts);
@@ -58,7 +63,7 @@ pub(super) fn resolve(
                 mount: node.mount(),
             };
             evidence.pid_file = if is_directory {
-                read_pid_file(&node, record)
+                read_pid_file(&node, record)?
             } else {
                 // What is no directory holds no files.
                 PidFile::Absent
@@ -81,6 +86,7 @@ pub(super) fn resolve(
         }
         Walk::Failed { errno } => evidence.path = PathState::Failed(errno),
     }
+    Ok(())
 }
 
 fn detachable(
@@ -112,12 +118,15 @@ fn detachable(
 /// a cwd that may be the moved workspace.
 ///
 /// `cwd` is the process's working directory, where it can be looked into.
+///
+/// # Errors
+/// Only if we ran out of something: see [`read_pid_file`].
 pub(super) fn look_elsewhere(
     record: &ProcessRecord,
     cwd: Option<&Node>,
     mounts: &MountTable,
     evidence: &mut Evidence,
-) {
+) -> io::Result<()> {
     let is_elsewhere =
         |holding: &Holding, at: &Path| holding.links > 0 && !evidence.is_workspace(at);
     let cwd_elsewhere = evidence
@@ -128,8 +137,11 @@ pub(super) fn look_elsewhere(
         .log
         .as_ref()
         .is_some_and(|log| is_elsewhere(log, log.path.ancestors().nth(3).unwrap_or(&log.path)));
-    if cwd_elsewhere && let Some(cwd) = cwd {
-        evidence.cwd_pid_file = read_pid_file(cwd, record);
+    if cwd_elsewhere {
+        evidence.cwd_pid_file = match cwd {
+            Some(cwd) => read_pid_file(cwd, record)?,
+            None => PidFile::Unclear,
+        };
     }
     // Whose owner's home is where is asked of whatever keeps the users: seldom at hand.
     let perhaps_trashed = [&evidence.cwd, &evidence.log]
@@ -143,6 +155,7 @@ pub(super) fn look_elsewhere(
             .collect();
         evidence.trashes = trashes(record.uid, &points);
     }
+    Ok(())
 }
 
 /// Whether a path has a part by which every Trash is known.
@@ -154,7 +167,10 @@ fn may_be_in_a_trash(path: &Path) -> bool {
 }
 
 /// Reads the pid file in `directory` without following links, without blocking, 32 bytes at most.
-fn read_pid_file(directory: &Node, record: &ProcessRecord) -> PidFile {
+///
+/// # Errors
+/// Only if we are out of descriptors or memory, which says nothing of the file.
+fn read_pid_file(directory: &Node, record: &ProcessRecord) -> io::Result<PidFile> {
     let [team, runtime, name] = PID_FILE.map(OsStr::new);
     let found = directory
         .lookup(team)
@@ -165,18 +181,19 @@ fn read_pid_file(directory: &Node, record: &ProcessRecord) -> PidFile {
         });
     let (runtime, place) = match found {
         Ok(found) => found,
+        Err(error) if is_shortage(&error) => return Err(error),
         Err(error) => {
-            return match Errno::from_io_error(&error) {
+            return Ok(match Errno::from_io_error(&error) {
                 Some(Errno::NOENT) => PidFile::Absent,
                 // A link or a file where a directory should be: no statement either way.
                 _ => PidFile::Unclear,
-            };
+            });
         }
     };
     if !place.is_regular_file() {
-        return PidFile::Unclear;
+        return Ok(PidFile::Unclear);
     }
-    match runtime.read_start(name) {
+    Ok(match runtime.read_start(name) {
         Ok(bytes) => match parse_pid_file(&bytes) {
             Some(named) if named == record.identity.pid => PidFile::NamesIt,
             // A worker that a coordinator forked has its argv: the parent's name is no denial.
@@ -184,8 +201,9 @@ fn read_pid_file(directory: &Node, record: &ProcessRecord) -> PidFile {
             Some(named) => PidFile::NamesAnother(named),
             None => PidFile::Unclear,
         },
+        Err(error) if is_shortage(&error) => return Err(error),
         Err(_) => PidFile::Unclear,
-    }
+    })
 }
 
 #[cfg(target_os = "linux")]
@@ -204,7 +222,7 @@ mod tests {
         let workspace = tempfile::tempdir().unwrap();
         make(workspace.path());
         let node = Node::open_magic(workspace.path().to_str().unwrap()).unwrap();
-        read_pid_file(&node, &fixtures::record(4242))
+        read_pid_file(&node, &fixtures::record(4242)).unwrap()
     }
 
     fn with_text(text: &str) -> PidFile {

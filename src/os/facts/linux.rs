@@ -130,7 +130,7 @@ pub(super) fn record(pid: Pid, unique: u64) -> io::Result<ProcessRecord> {
             .collect(),
         started_at: wall_clock(stat.start_ticks),
         rss_bytes: stat.rss_pages * rustix::param::page_size() as u64,
-        cwd: fs::read_link(format!("{}/cwd", place(pid, RunState(stat.state))))
+        cwd: fs::read_link(format!("{}/cwd", place(pid, RunState(stat.state))?))
             .ok()
             .map(without_deleted_mark),
         state: RunState(stat.state),
@@ -177,7 +177,7 @@ pub(super) fn argv(pid: Pid) -> io::Result<Vec<OsString>> {
     }
     // A leader that has exited while its threads live on is a zombie without an argv. What the
     // threads hold is the process's.
-    match place_of_live_thread(pid) {
+    match place_of_live_thread(pid)? {
         Some(place) => argv_below(&place),
         None => Ok(argv),
     }
@@ -191,21 +191,34 @@ fn argv_below(place: &str) -> io::Result<Vec<OsString>> {
 
 /// The directory of `/proc` that shows what a process in this state holds: its own, or a live thread's if the
 /// leader has exited before it.
-pub(super) fn place(pid: Pid, state: RunState) -> String {
-    let own = format!("/proc/{pid}");
-    match state {
-        RunState('Z') => place_of_live_thread(pid).unwrap_or(own),
-        _ => own,
-    }
+pub(super) fn place(pid: Pid, state: RunState) -> io::Result<String> {
+    let live = match state {
+        RunState('Z') => place_of_live_thread(pid)?,
+        _ => None,
+    };
+    Ok(live.unwrap_or_else(|| format!("/proc/{pid}")))
 }
 
-fn place_of_live_thread(pid: Pid) -> Option<String> {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
-    threads
+/// None if there is none. That we could not look, for want of descriptors or memory, does not say so.
+fn place_of_live_thread(pid: Pid) -> io::Result<Option<String>> {
+    let threads = match fs::read_dir(format!("/proc/{pid}/task")) {
+        Ok(threads) => threads,
+        Err(error) if is_shortage(&error) => return Err(error),
+        Err(_) => return Ok(None),
+    };
+    let threads = threads
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<Pid>().ok())
-        .filter(|thread| *thread != pid)
-        .map(|thread| format!("/proc/{pid}/task/{thread}"))
-        .find(|place| argv_below(place).is_ok_and(|argv| !argv.is_empty()))
+        .filter(|thread| *thread != pid);
+    for thread in threads {
+        let place = format!("/proc/{pid}/task/{thread}");
+        match argv_below(&place) {
+            Ok(argv) if !argv.is_empty() => return Ok(Some(place)),
+            Err(error) if is_shortage(&error) => return Err(error),
+            // It has exited, too.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(None)
 }
 
 pub(super) fn is_zombie(pid: Pid) -> io::Result<bool> {
@@ -243,7 +256,7 @@ pub(super) fn row(pid: Pid, unique: u64, forms: &[CustomForm]) -> io::Result<Row
         pgid: stat.pgid,
         uids: status.uids,
         on_terminal: stat.tty != 0,
-        unit: unit(pid),
+        unit: unit(pid)?,
         kind: kind(&stat.comm, &argv, forms),
         cmdline: if argv.is_empty() {
             format!("[{}]", stat.comm)
@@ -254,15 +267,19 @@ pub(super) fn row(pid: Pid, unique: u64, forms: &[CustomForm]) -> io::Result<Row
 }
 
 /// The systemd unit or scope of a process: the part of its cgroup path up to the last `.service` or
-/// `.scope`, cgroups(7).
-fn unit(pid: Pid) -> Option<String> {
-    let text = proc_file::read_record(format!("/proc/{pid}/cgroup")).ok()?;
-    let text = String::from_utf8(text).ok()?;
+/// `.scope`, cgroups(7). None where there are no cgroups; one that cannot be read may be any.
+fn unit(pid: Pid) -> io::Result<Option<String>> {
+    let text = match proc_file::read_record(format!("/proc/{pid}/cgroup")) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let text = String::from_utf8_lossy(&text);
     let path = text.lines().find_map(|line| {
         line.strip_prefix("0::")
             .or_else(|| line.split_once(":name=systemd:").map(|(_, path)| path))
-    })?;
-    unit_of_cgroup(path)
+    });
+    Ok(path.and_then(unit_of_cgroup))
 }
 
 fn unit_of_cgroup(path: &str) -> Option<String> {

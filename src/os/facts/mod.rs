@@ -220,8 +220,11 @@ pub fn lineage(pid: Pid) -> Lineage {
 }
 
 /// Where `/proc` shows what a process in this state holds.
+///
+/// # Errors
+/// If we are out of descriptors or memory.
 #[cfg(target_os = "linux")]
-pub(super) fn place(pid: Pid, state: RunState) -> String {
+pub(super) fn place(pid: Pid, state: RunState) -> io::Result<String> {
     platform::place(pid, state)
 }
 

@@ -3,11 +3,12 @@
 use std::ffi::OsString;
 
 use super::ScanError;
+use super::probes::Coordinating;
 use crate::orphan::coordinator::{Coordinator, WorkspaceArgument};
 use crate::orphan::evidence::{Access, Evidence, MountKey, PathState};
-use crate::orphan::process::{ProcessIdentity, ProcessRecord};
+use crate::orphan::process::ProcessRecord;
 use crate::orphan::registry::Observation;
-use crate::os::evidence::{gather, timed_out, without_probing};
+use crate::os::evidence::{gather, timed_out, without_probing, workspace_path};
 use crate::os::facts::{self, Pinned};
 use crate::os::handle::ProcessHandle;
 use crate::supervisor::settings::Settings;
@@ -51,6 +52,7 @@ impl Subject {
             record,
             coordinator,
             known,
+            mount: remembered,
         };
         (probe, work)
     }
@@ -65,11 +67,17 @@ pub(super) struct Probe {
     record: ProcessRecord,
     coordinator: Coordinator,
     known: Option<Evidence>,
+    mount: Option<MountKey>,
 }
 
 impl Probe {
-    pub(super) fn identity(&self) -> ProcessIdentity {
-        self.record.identity
+    /// By what it is told from others while it is under way.
+    pub(super) fn what(&self) -> Coordinating {
+        Coordinating {
+            process: self.record.identity,
+            workspace: workspace_path(&self.record, &self.coordinator),
+            mount: self.mount,
+        }
     }
 
     /// What is concluded from the answer, or from there being none in time.
@@ -82,6 +90,7 @@ impl Probe {
             record,
             coordinator,
             known,
+            mount: _,
         } = self;
         let (evidence, is_unchanged) = match answer.flatten() {
             Some((evidence, Ok(argv))) => (evidence, argv == record.argv),

@@ -2,9 +2,11 @@
 
 use std::ffi::OsString;
 
+use super::probes::{HUNG_PROBES_LIMIT, Probed};
 use super::*;
 use crate::config::Config;
 use crate::orphan::coordinator::WorkspaceArgument;
+use crate::orphan::evidence::MountKey;
 use crate::orphan::process::ProcessRecord;
 use crate::os::host::own_uid;
 
@@ -185,7 +187,8 @@ async fn of_several_on_one_thread_one_that_hangs_or_panics_holds_up_none_of_the_
 #[test]
 fn however_many_hang_threads_are_left_for_other_work() {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    const THREADS: usize = HUNG_PROBES_LIMIT + PROBES_AT_ONCE;
+    const THREADS: usize = PROBE_THREADS + 1;
+    const MANY: u32 = 3 * THREADS as u32;
     const SOON: Duration = Duration::from_millis(20);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -197,7 +200,7 @@ fn however_many_hang_threads_are_left_for_other_work() {
     let begun = Arc::new(AtomicUsize::new(0));
     let probes = Arc::default();
     runtime.block_on(async {
-        let works = (0..3 * THREADS).map(|number| {
+        let works = (0..MANY).map(|number| {
             let (begun, may_go_on) = (Arc::clone(&begun), Arc::clone(&may_go_on));
             let work = move || {
                 begun.fetch_add(1, Ordering::SeqCst);
@@ -207,12 +210,86 @@ fn however_many_hang_threads_are_left_for_other_work() {
         });
         let answers = each_within(&probes, SOON, works.collect()).await;
         assert_eq!(answers, vec![None; 3 * THREADS]);
+        // Nor is it tried any more.
+        let answers = each_within(&probes, SOON, vec![(MANY, || ())]).await;
+        assert_eq!(answers, [None]);
         let other_work = tokio::task::spawn_blocking(|| "done");
         let done = timeout(Duration::from_secs(60), other_work).await;
         assert_eq!(done.expect("a thread for it").unwrap(), "done");
     });
-    assert!(begun.load(Ordering::SeqCst) < THREADS);
+    assert!(begun.load(Ordering::SeqCst) <= HUNG_PROBES_LIMIT + PROBES_AT_ONCE);
     drop(go_on);
+}
+
+#[tokio::test]
+async fn whoever_waits_leaves_the_rest_to_the_others_wherever_it_stands() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    const WAITING: usize = PROBES_AT_ONCE + 1;
+    let patience = Duration::from_secs(60);
+    let begun = Arc::new(AtomicUsize::new(0));
+    // Every eighth of them waits until all of those have begun.
+    let works = (0..8 * WAITING).map(|number| {
+        let begun = Arc::clone(&begun);
+        let work = move || {
+            if number % 8 > 0 {
+                return true;
+            }
+            begun.fetch_add(1, Ordering::SeqCst);
+            let give_up = std::time::Instant::now() + patience / 2;
+            while begun.load(Ordering::SeqCst) < WAITING {
+                if std::time::Instant::now() > give_up {
+                    return false;
+                }
+                std::thread::yield_now();
+            }
+            true
+        };
+        (u32::try_from(number).unwrap(), work)
+    });
+    let answers = each_within(&Arc::default(), patience, works.collect()).await;
+    assert_eq!(answers, vec![Some(true); 8 * WAITING]);
+}
+
+#[test]
+fn one_disk_that_hangs_leaves_others_to_be_looked_at() {
+    let on = |pid: Pid, workspace: &str, mount: Option<u64>| Coordinating {
+        process: ProcessIdentity {
+            pid,
+            start: 1,
+            unique: 0,
+        },
+        workspace: Some(workspace.into()),
+        mount: mount.map(|id| MountKey { id, device: 0 }),
+    };
+    let hang = |many: u32, mount: Option<u64>| -> Vec<Coordinating> {
+        let each = (0..many).map(|pid| on(pid, &format!("/hangs/{pid}"), mount));
+        each.collect()
+    };
+    let other = |mount| on(1_000, "/another", mount);
+    for (hanging, probed, is_held_up) in [
+        (hang(1, Some(1)), on(0, "/another", Some(2)), true),
+        (hang(1, Some(1)), on(1_000, "/hangs/0", Some(2)), false),
+        // Whoever comes and goes on one workspace takes no more than two threads.
+        (
+            vec![on(1, "/hangs", None), on(2, "/hangs", None)],
+            on(3, "/hangs", None),
+            true,
+        ),
+        (hang(7, Some(1)), other(Some(1)), false),
+        (hang(8, Some(1)), other(Some(1)), true),
+        (hang(60, Some(1)), other(Some(2)), false),
+        (hang(60, Some(1)), other(None), false),
+        (hang(31, None), other(None), false),
+        (hang(32, None), other(None), true),
+        (hang(60, None), other(Some(1)), false),
+    ] {
+        assert_eq!(
+            probed.is_held_up_by(hanging.iter()),
+            is_held_up,
+            "{probed:?} beside {}",
+            hanging.len()
+        );
+    }
 }
 
 #[tokio::test]

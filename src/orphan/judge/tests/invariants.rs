@@ -274,6 +274,7 @@ proptest! {
                 prop_assert_eq!(*dangling, Dangling::No);
                 prop_assert_eq!(detachable, &None);
                 prop_assert!(!case.evidence.relative);
+                prop_assert!(case.evidence.cwd_pid_file.names_somebody_else());
             }
         }
     }
@@ -322,6 +323,7 @@ proptest! {
                 fates.contains(&Fate::Moved)
                     || fates.contains(&Fate::Trashed)
                     || case.evidence.cwd_pid_file == PidFile::NamesIt
+                    || case.evidence.cwd_pid_file == PidFile::Unclear
             );
         }
     }

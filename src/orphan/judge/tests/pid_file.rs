@@ -65,7 +65,7 @@ fn no_pid_file_makes_a_healthy_coordinator_an_orphan() {
 }
 
 #[test]
-fn only_a_pid_file_in_the_cwd_that_names_it_tells_of_a_move() {
+fn a_pid_file_in_the_cwd_that_names_it_or_nobody_may_be_that_of_a_moved_workspace() {
     for pid_file in ALL {
         let case = |path| {
             without_witness()
@@ -75,10 +75,18 @@ fn only_a_pid_file_in_the_cwd_that_names_it_tells_of_a_move() {
         };
         let (at_missing, at_recreated) = match pid_file {
             PidFile::NamesIt => ("unknown workspace_moved", "unknown workspace_moved"),
+            // It speaks for nobody else, and where the workspace is says nothing of it.
+            PidFile::Unclear => ("unknown workspace_moved", "alive workspace_alive"),
             _ => ("orphan workspace_path_missing", "alive workspace_alive"),
         };
         assert_eq!(case(missing()).verdict(), at_missing, "{pid_file:?}");
         let recreated = exists(Some(RECREATED));
         assert_eq!(case(recreated).verdict(), at_recreated, "{pid_file:?}");
+        // Against a proof only its name counts.
+        let proved = case(missing()).log(Seen::Deleted).verdict();
+        match pid_file {
+            PidFile::NamesIt => assert_eq!(proved, "unknown workspace_moved"),
+            _ => assert_eq!(proved, "orphan workspace_path_missing", "{pid_file:?}"),
+        }
     }
 }
