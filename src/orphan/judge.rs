@@ -212,7 +212,9 @@ impl Case<'_> {
             .cwd
             .as_ref()
             .is_some_and(|cwd| cwd.mount == MountState::Detached);
-        (self.proof().is_none() && (detachable.is_some() || cwd_is_detached))
+        let may_be_unmounted =
+            detachable.is_some() || cwd_is_detached || self.memory.has_only_hung();
+        (self.proof().is_none() && may_be_unmounted)
             .then_some(Verdict::Unknown(UnknownReason::Unmounted))
     }
 

@@ -19,7 +19,12 @@ pub struct Memory {
     pub deletion: Option<ProvedDeletion>,
     /// A log that was deleted while the original directory stood: by hand, so it tells nothing.
     pub discredited_log: Option<FileId>,
+    /// How often in a row a path that was never seen gave no answer in time: not more than is needed to believe it.
+    pub unanswered: u8,
 }
+
+/// So often in a row: once may be our own delay.
+const HANGS_AFTER: u8 = 2;
 
 /// A directory that a process was certainly started on, and no later one in its place: it was there by then, or
 /// its pid file named the process.
@@ -69,6 +74,14 @@ impl Memory {
         if let Some(home) = &mut self.home {
             home.is_deleted &= !is_withdrawn && !home.is_at(&evidence.path);
         }
+        self.unanswered = match evidence.path {
+            // Of one that was seen it is known where.
+            PathState::TimedOut if self.mount.is_none() => HANGS_AFTER.min(self.unanswered + 1),
+            PathState::Exists { .. } => 0,
+            // What hung may be gone with what it was on.
+            _ if self.unanswered >= HANGS_AFTER => self.unanswered,
+            _ => 0,
+        };
         let PathState::Exists { directory, mount } = &evidence.path else {
             return;
         };
@@ -87,6 +100,13 @@ impl Memory {
         if self.mount.is_none() || (directory.is_some() && self.original == *directory) {
             self.mount = Some(*mount);
         }
+    }
+
+    /// Whether the workspace was on something that hung, and has never been seen: what is missing since may be what it
+    /// was on.
+    #[must_use]
+    pub fn has_only_hung(&self) -> bool {
+        self.mount.is_none() && self.unanswered >= HANGS_AFTER
     }
 
     fn learn_home(&mut self, evidence: &Evidence) {

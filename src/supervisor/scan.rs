@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use self::lanes::{PROBES_AT_ONCE, each_within, within};
 pub(super) use self::looks::on_blocking_pool;
 use self::looks::{LOOK_IS_WORK_FOR, Looks};
-use self::probes::{Coordinating, PROBE_THREADS, Probes};
+use self::probes::{Coordinating, PROBE_THREADS, Probes, lock};
 use self::subject::{Probe, Subject};
 use super::event::Around;
 use super::settings::{Settings, real_path};
@@ -158,6 +158,12 @@ impl Scanner {
         let settings = Arc::clone(settings);
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Last { settings, seen });
         Ok(observations)
+    }
+
+    /// How many looks hang.
+    #[must_use]
+    pub fn hanging(&self) -> usize {
+        lock(&self.probes).hang().count() + lock(&self.pins).hang().count()
     }
 
     /// Reads the process table. One look that hangs keeps its thread: no second one is started beside it.

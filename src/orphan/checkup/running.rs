@@ -172,6 +172,8 @@ pub struct Scans {
     pub done: u64,
     /// And how many did not.
     pub failed: u64,
+    /// How many looks at one workspace or process hang.
+    pub hanging: usize,
 }
 
 /// Whether somebody looks.
@@ -195,6 +197,17 @@ pub fn scans(scans: &Scans) -> Check {
             SCANS,
             format!("{last}, and there was to be {every}"),
             "something it looks at hangs: see the daemon's log, and restart it if it does not recover",
+        );
+    }
+    if scans.hanging > 0 {
+        return Check::warning(
+            SCANS,
+            format!(
+                "{last}, but {} looks at single workspaces hang: while they do, those, and some of the others on the same \
+                 disks, are not judged",
+                scans.hanging
+            ),
+            "team-agentctl scan names them (workspace_timeout): see to the disk, or to the network mount",
         );
     }
     let is_slow = scans.took > scans.interval;

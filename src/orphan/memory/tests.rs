@@ -22,9 +22,63 @@ fn after_proof(case: Case) -> Memory {
         home: None,
         deletion: Some(PROVED),
         discredited_log: None,
+        unanswered: 0,
     };
     memory.learn(&case.evidence);
     memory
+}
+
+#[test]
+fn what_has_only_hung_may_be_gone_with_what_it_was_on() {
+    use PathState::TimedOut;
+    for (looks, has_only_hung) in [
+        (vec![], false),
+        // Once may be our own delay.
+        (vec![TimedOut, missing()], false),
+        (vec![TimedOut, missing(), TimedOut, missing()], false),
+        (vec![TimedOut, TimedOut], true),
+        (vec![TimedOut, TimedOut, missing(), missing()], true),
+        (
+            vec![
+                TimedOut,
+                TimedOut,
+                missing(),
+                exists(Some(ORIGINAL)),
+                missing(),
+            ],
+            false,
+        ),
+        // Where it was it is known then.
+        (
+            vec![exists(Some(ORIGINAL)), TimedOut, TimedOut, missing()],
+            false,
+        ),
+    ] {
+        let mut memory = Memory::default();
+        let said = format!("{looks:?}");
+        let mut last = String::new();
+        for path in looks {
+            let case = without_witness()
+                .path(path)
+                .remembering(|before| *before = memory.clone());
+            last = case.verdict();
+            memory.learn(&case.evidence);
+        }
+        assert_eq!(memory.has_only_hung(), has_only_hung, "{said}");
+        if last.ends_with("missing") || last.ends_with("unmounted") {
+            let expected = match has_only_hung {
+                true => "unknown workspace_unmounted",
+                false => "orphan workspace_path_missing",
+            };
+            assert_eq!(last, expected, "{said}");
+        }
+    }
+    let mut hung = without_witness().path(missing());
+    hung.memory.unanswered = HANGS_AFTER;
+    assert_eq!(hung.verdict(), "unknown workspace_unmounted");
+    // Against a proof that says nothing.
+    let proved = hung.log(Seen::Deleted).verdict();
+    assert_eq!(proved, "orphan workspace_path_missing");
 }
 
 /// What is made of the news that a directory was deleted.
@@ -173,6 +227,7 @@ fn a_healthy_look_teaches_where_everything_was() {
             }),
             deletion: None,
             discredited_log: None,
+            unanswered: 0,
         }
     );
 }

@@ -56,6 +56,12 @@ pub(super) fn look(
     look_elsewhere(record, Some(&cwd.node), &mounts, evidence)
 }
 
+/// The daemon's own mount table.
+pub(super) fn own_mounts() -> Option<Arc<MountTable>> {
+    let root = Node::open_magic("/proc/self/root").ok()?;
+    own_mounts::of(std::process::id(), &root)
+}
+
 /// A file or directory that the process holds open, with the kernel's name for it.
 struct Held {
     node: Node,

@@ -77,6 +77,11 @@ pub(super) fn look(
     Ok(())
 }
 
+/// The daemon's own mount table.
+pub(super) fn own_mounts() -> Option<MountTable> {
+    MountTable::of(Path::new("/")).ok()
+}
+
 fn names_its_cwd(evidence: &Evidence, absolute: &Path) -> bool {
     let outside = seen_from_outside(&evidence.root, absolute);
     evidence.cwd.as_ref().is_some_and(|cwd| cwd.path == outside)

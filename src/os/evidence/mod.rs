@@ -54,6 +54,16 @@ pub fn mount_ids() -> Option<crate::orphan::checkup::MountIds> {
     None
 }
 
+/// The point of the mount that a path lies on by its text, in the daemon's own view: asks no disk and follows no link.
+/// None if the mount table cannot be read.
+#[must_use]
+pub fn mount_point_by_name(path: &Path) -> Option<PathBuf> {
+    let mounts = platform::own_mounts()?;
+    let points = mounts.points().filter(|point| path.starts_with(point));
+    let deepest = points.max_by_key(|point| point.components().count());
+    deepest.map(Path::to_path_buf)
+}
+
 /// Whose coordinators are judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JudgedUids {

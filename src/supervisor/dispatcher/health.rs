@@ -58,6 +58,8 @@ impl Dispatcher {
                 problem: self.scan_problem.clone(),
                 done: self.counters.scans,
                 failed: self.counters.failed_scans,
+                // The one who looks knows.
+                hanging: 0,
             },
             reaping: Reaping {
                 confirm: self.settings.reap.confirm,

@@ -175,10 +175,11 @@ impl Engine {
         });
     }
 
-    pub(super) fn check_up(&mut self, ticket: Ticket, running: Running) {
+    pub(super) fn check_up(&mut self, ticket: Ticket, mut running: Running) {
         let Some(answer) = self.waiting.remove(&ticket) else {
             return;
         };
+        running.scans.hanging = self.scanner.hanging();
         let subject = Subject {
             running,
             state_dir: self.state_dir.clone(),

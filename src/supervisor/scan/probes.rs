@@ -14,8 +14,8 @@ use crate::orphan::process::{Pid, ProcessIdentity};
 const HUNG_ON_A_WORKSPACE: usize = 2;
 /// … on the mount that they were seen on before …
 const HUNG_ON_A_MOUNT: usize = 8;
-/// … of those that have never answered …
-const HUNG_ANYWHERE: usize = 32;
+/// … of those that have never answered, where links may lead anywhere, below one point …
+const HUNG_BELOW_A_POINT: usize = 32;
 /// … and altogether: one disk that hangs leaves the others to be looked at.
 pub(super) const HUNG_PROBES_LIMIT: usize = 64;
 /// How many threads there are for them at the most: those that hang, and those that look.
@@ -41,25 +41,33 @@ impl Probed for Pid {
 pub(super) struct Coordinating {
     pub(super) process: ProcessIdentity,
     pub(super) workspace: Option<PathBuf>,
-    /// The mount that its workspace was seen on; none if that has never answered.
-    pub(super) mount: Option<MountKey>,
+    pub(super) disk: Disk,
+}
+
+/// What its workspace lies on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Disk {
+    /// The mount that it was seen on.
+    Seen(MountKey),
+    /// It has never answered: what is mounted above it, by its name.
+    Named(Option<PathBuf>),
 }
 
 impl Probed for Coordinating {
     fn is_held_up_by<'a>(&self, hanging: impl Iterator<Item = &'a Self>) -> bool {
-        let (mut on_it, mut on_its_mount) = (0, 0);
+        let (mut on_it, mut on_its_disk) = (0, 0);
         for one in hanging {
             if one.process == self.process {
                 return true;
             }
             on_it += usize::from(self.workspace.is_some() && one.workspace == self.workspace);
-            on_its_mount += usize::from(one.mount == self.mount);
+            on_its_disk += usize::from(one.disk == self.disk);
         }
-        let most_on_its_mount = match self.mount {
-            Some(_) => HUNG_ON_A_MOUNT,
-            None => HUNG_ANYWHERE,
+        let most_on_its_disk = match self.disk {
+            Disk::Seen(_) => HUNG_ON_A_MOUNT,
+            Disk::Named(_) => HUNG_BELOW_A_POINT,
         };
-        on_it >= HUNG_ON_A_WORKSPACE || on_its_mount >= most_on_its_mount
+        on_it >= HUNG_ON_A_WORKSPACE || on_its_disk >= most_on_its_disk
     }
 }
 

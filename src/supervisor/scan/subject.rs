@@ -3,12 +3,14 @@
 use std::ffi::OsString;
 
 use super::ScanError;
-use super::probes::Coordinating;
+use super::probes::{Coordinating, Disk};
 use crate::orphan::coordinator::{Coordinator, WorkspaceArgument};
 use crate::orphan::evidence::{Access, Evidence, MountKey, PathState};
 use crate::orphan::process::ProcessRecord;
 use crate::orphan::registry::Observation;
-use crate::os::evidence::{gather, timed_out, without_probing, workspace_path};
+use crate::os::evidence::{
+    gather, mount_point_by_name, timed_out, without_probing, workspace_path,
+};
 use crate::os::facts::{self, Pinned};
 use crate::os::handle::ProcessHandle;
 use crate::supervisor::settings::Settings;
@@ -73,10 +75,12 @@ pub(super) struct Probe {
 impl Probe {
     /// By what it is told from others while it is under way.
     pub(super) fn what(&self) -> Coordinating {
+        let workspace = workspace_path(&self.record, &self.coordinator);
+        let named = || workspace.as_deref().and_then(mount_point_by_name);
         Coordinating {
             process: self.record.identity,
-            workspace: workspace_path(&self.record, &self.coordinator),
-            mount: self.mount,
+            disk: self.mount.map_or_else(|| Disk::Named(named()), Disk::Seen),
+            workspace,
         }
     }
 

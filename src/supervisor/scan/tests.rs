@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::probes::{HUNG_PROBES_LIMIT, Probed};
+use super::probes::{Disk, HUNG_PROBES_LIMIT, Probed};
 use super::*;
 use crate::config::Config;
 use crate::orphan::coordinator::WorkspaceArgument;
@@ -259,7 +259,10 @@ fn one_disk_that_hangs_leaves_others_to_be_looked_at() {
             unique: 0,
         },
         workspace: Some(workspace.into()),
-        mount: mount.map(|id| MountKey { id, device: 0 }),
+        disk: match mount {
+            Some(id) => Disk::Seen(MountKey { id, device: 0 }),
+            None => Disk::Named(Some("/".into())),
+        },
     };
     let hang = |many: u32, mount: Option<u64>| -> Vec<Coordinating> {
         let each = (0..many).map(|pid| on(pid, &format!("/hangs/{pid}"), mount));
@@ -282,6 +285,14 @@ fn one_disk_that_hangs_leaves_others_to_be_looked_at() {
         (hang(31, None), other(None), false),
         (hang(32, None), other(None), true),
         (hang(60, None), other(Some(1)), false),
+        (
+            hang(60, None),
+            Coordinating {
+                disk: Disk::Named(Some("/mnt".into())),
+                ..other(None)
+            },
+            false,
+        ),
     ] {
         assert_eq!(
             probed.is_held_up_by(hanging.iter()),

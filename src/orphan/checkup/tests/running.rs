@@ -163,6 +163,15 @@ fn scans_that_do_not_come_as_planned_are_said() {
     ] {
         assert_finds(&scans(&slow), Finding::Warning, &["6 s", "scan.interval"]);
     }
+    let held_up = Scans {
+        hanging: 3,
+        ..regular()
+    };
+    assert_finds(
+        &scans(&held_up),
+        Finding::Warning,
+        &["3 looks", "hang", "workspace_timeout"],
+    );
     // A short interval is late by less than anybody would notice.
     let hasty = Scans {
         interval: Duration::from_millis(100),

@@ -154,14 +154,16 @@ prop_compose! {
         original in option::of(file_id()),
         home in option::of((file_id(), place(), any::<bool>())),
         deletion in option::weighted(0.3, (any::<bool>(), option::of(file_id()))),
+        (mount, unanswered) in (option::weighted(0.7, Just(MOUNT)), 0..=2_u8),
     ) -> Memory {
         Memory {
             cwd_at_workspace,
             original,
-            mount: Some(MOUNT),
+            mount,
             home: home.map(|(directory, at, is_deleted)| Home { directory, at, is_deleted }),
             deletion: deletion.map(|(of_workspace, log)| ProvedDeletion { of_workspace, log }),
             discredited_log: None,
+            unanswered,
         }
     }
 }
@@ -275,6 +277,7 @@ proptest! {
                 prop_assert_eq!(detachable, &None);
                 prop_assert!(!case.evidence.relative);
                 prop_assert!(case.evidence.cwd_pid_file.names_somebody_else());
+                prop_assert!(!case.memory.has_only_hung());
             }
         }
     }
