@@ -206,21 +206,24 @@ impl Scanner {
                 obstacles: Some(view::obstacles(&targets)),
                 ended: kept.into_iter().filter(has_ended).collect(),
                 own: Some(facts::lineage(std::process::id())),
-                leads: BTreeMap::new(),
+                leads: None,
             }
         });
         look.await.unwrap_or_default()
     }
 
-    /// Where these paths lead now, of those that lead elsewhere. None, if that is not found out within the limit.
-    pub async fn follow(&self, paths: Vec<PathBuf>, limit: Duration) -> BTreeMap<PathBuf, PathBuf> {
+    /// Where these paths lead now, of those that lead elsewhere. None if that is not found out within the limit, which is
+    /// for all of them together: a protected path on a slow disk holds up the others.
+    pub async fn follow(
+        &self,
+        paths: Vec<PathBuf>,
+        limit: Duration,
+    ) -> Option<BTreeMap<PathBuf, PathBuf>> {
         if paths.is_empty() {
-            return BTreeMap::new();
+            return Some(BTreeMap::new());
         }
         // One that hangs keeps its thread: no second one is started beside it.
-        let Ok(turn) = Arc::clone(&self.following).try_lock_owned() else {
-            return BTreeMap::new();
-        };
+        let turn = Arc::clone(&self.following).try_lock_owned().ok()?;
         let follow = move || {
             let _turn = turn;
             let leads = paths.into_iter().filter_map(|path| {
@@ -229,7 +232,7 @@ impl Scanner {
             });
             leads.collect()
         };
-        on_blocking_pool(limit, follow).await.unwrap_or_default()
+        on_blocking_pool(limit, follow).await
     }
 
     /// Pins and looks at the one process that has `pid` now.

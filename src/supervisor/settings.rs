@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use crate::config::{Config, Uids};
@@ -31,6 +33,8 @@ pub struct Settings {
     /// So many of the protected paths are from the configuration, as it was read; the rest is where they have led
     /// since.
     pub protected_as_read: usize,
+    /// Where they lead is not known yet, for want of an answer: so long everything is protected.
+    pub is_protection_unknown: bool,
     /// How long one workspace may take to answer.
     pub probe_timeout: Duration,
     /// How far termination reaches.
@@ -46,7 +50,24 @@ impl Settings {
     /// the caller's.
     #[must_use]
     pub fn new(config: &Config, env: &impl Fn(&str) -> Option<OsString>, own_uid: u32) -> Self {
-        let reap = rules(config);
+        let written = config.orphan.temporary_roots(env);
+        let protect = config.orphan.protect.clone();
+        let both = (written.clone(), protect.clone());
+        let followed = followed_within(config.scan.probe_timeout, move || {
+            (with_real_paths(&both.0), with_real_paths(&both.1))
+        });
+        let is_protection_unknown = followed.is_none() && !protect.is_empty();
+        if followed.is_none() {
+            tracing::warn!(
+                "where the protected paths and the temporary roots lead gives no answer: they are taken as they are \
+                 written, and as long as it is not known, nothing is ended where anything is protected"
+            );
+        }
+        let (roots, mut protect) = followed.unwrap_or_else(|| (written.clone(), protect));
+        let protected_as_read = protect.len();
+        if is_protection_unknown {
+            protect.push(PathBuf::from("/"));
+        }
         Self {
             forms: config.coordinator.forms.clone(),
             judged: match &config.coordinator.uids {
@@ -57,10 +78,11 @@ impl Settings {
             workspace_roots: config.coordinator.workspace_roots.clone(),
             ephemeral: EphemeralRules {
                 hints: config.orphan.ephemeral_hints.clone(),
-                roots: EphemeralRoots::Below(temporary_roots(config, env)),
+                roots: EphemeralRoots::Below(temporary_roots(&written, roots)),
             },
-            protected_as_read: reap.protect.len(),
-            reap,
+            protected_as_read,
+            is_protection_unknown,
+            reap: rules(config, protect),
             probe_timeout: config.scan.probe_timeout,
             scope: config.terminate.scope,
             sigterm_wait: config.terminate.sigterm_wait,
@@ -97,20 +119,25 @@ impl Settings {
 
     /// Where a protected path leads by now is protected, too: its link may have been changed. Nothing if that is
     /// known already. Where one led before stays protected, up to a thousand such places: whoever works there was
-    /// started below what was protected.
+    /// started below what was protected. No answer, none of `leads`, changes nothing.
     #[must_use]
-    pub fn protecting(&self, leads: &BTreeMap<PathBuf, PathBuf>) -> Option<Self> {
+    pub fn protecting(&self, leads: Option<&BTreeMap<PathBuf, PathBuf>>) -> Option<Self> {
         const MOST: usize = 1_000;
+        let leads = leads?;
         let (as_read, later) = self.reap.protect.split_at(self.protected_as_read);
+        let later = match self.is_protection_unknown {
+            true => &[],
+            false => later,
+        };
         let is_new = |(name, real): &(&PathBuf, &PathBuf)| {
-            as_read.contains(name) && !self.reap.protect.contains(real)
+            as_read.contains(name) && !as_read.contains(real) && !later.contains(real)
         };
         let new: Vec<PathBuf> = leads
             .iter()
             .filter(is_new)
             .map(|(_, real)| real.clone())
             .collect();
-        if new.is_empty() {
+        if new.is_empty() && !self.is_protection_unknown {
             return None;
         }
         let too_many = (later.len() + new.len()).saturating_sub(MOST);
@@ -118,6 +145,7 @@ impl Settings {
         let protect = as_read.iter().cloned().chain(later).collect();
         let mut settings = self.clone();
         settings.reap.protect = protect;
+        settings.is_protection_unknown = false;
         Some(settings)
     }
 
@@ -130,14 +158,12 @@ impl Settings {
 
 /// Temporary roots, and where they lead. One that leads to the root of everything, which nobody wrote there, is
 /// none.
-fn temporary_roots(config: &Config, env: &impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
-    let written = config.orphan.temporary_roots(env);
-    let mut roots = with_real_paths(&written);
+fn temporary_roots(written: &[PathBuf], mut roots: Vec<PathBuf>) -> Vec<PathBuf> {
     roots.retain(|root| root.parent().is_some() || written.contains(root));
     roots
 }
 
-fn rules(config: &Config) -> Rules {
+fn rules(config: &Config, protect: Vec<PathBuf>) -> Rules {
     let reap = &config.reap;
     Rules {
         confirm: reap.confirm,
@@ -149,7 +175,7 @@ fn rules(config: &Config) -> Rules {
         breaker_window: reap.breaker_window,
         breaker_share: reap.breaker_share,
         ephemeral_min_age: config.orphan.ephemeral_min_age,
-        protect: with_real_paths(&config.orphan.protect),
+        protect,
         interval: config.scan.interval,
         stall: stall(config.scan.interval) + 2 * config.scan.probe_timeout,
     }
@@ -160,6 +186,28 @@ fn rules(config: &Config) -> Rules {
 pub fn stall(interval: Duration) -> Duration {
     const SHORTEST: Duration = Duration::from_mins(1);
     interval.saturating_mul(3).max(SHORTEST)
+}
+
+/// What following paths gives, within this time. Those that hang keep their threads, up to so many.
+fn followed_within<T: Send + 'static>(
+    limit: Duration,
+    follow: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    const MOST: usize = 16;
+    static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+    if UNDER_WAY.load(Ordering::Relaxed) >= MOST {
+        return None;
+    }
+    let (answer, answered) = channel();
+    let follow = move || {
+        UNDER_WAY.fetch_add(1, Ordering::Relaxed);
+        let followed = follow();
+        UNDER_WAY.fetch_sub(1, Ordering::Relaxed);
+        // Nobody may wait for it any more.
+        let _ = answer.send(followed);
+    };
+    std::thread::Builder::new().spawn(follow).ok()?;
+    answered.recv_timeout(limit).ok()
 }
 
 /// Each path as it was written, and where it leads now, or would lead if it were still there. Blocking.

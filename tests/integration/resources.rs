@@ -197,6 +197,34 @@ fn a_disk_that_hangs_below_the_event_log_holds_the_daemon_and_nobody_who_asks() 
 }
 
 #[test]
+fn a_protected_path_on_a_disk_that_hangs_holds_all_ends_and_not_the_start() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let settings = Settings::impatient().with(&format!(
+            "[orphan]\nprotect = [\"{}\"]",
+            world.path("disk/protected").display()
+        ));
+        world.configure(&settings);
+        let Some(silence) = Silence::over(&world.directory("disk")) else {
+            return skip("FUSE mounts");
+        };
+        let daemon = Daemon::start(&world);
+        let survivors = world.survivors();
+        let orphan = world.orphan("gone").start();
+        let fix = daemon.fix();
+        let spared = entry_of(&fix["spared"], orphan.pid);
+        assert_eq!(spared["why"], "protected", "{spared:#}");
+        assert!(orphan.is_alive());
+        drop(silence);
+        wait_until("it is known where that leads", || {
+            daemon.fix()["killed"] != json!([])
+        });
+        assert!(orphan.has_exited());
+        survivors.assert_alive();
+    });
+}
+
+#[test]
 fn however_much_is_kept_or_looked_for_on_a_disk_that_hangs_scans_and_kills_go_on() {
     in_private_pid_namespace(|| {
         let world = World::new();

@@ -32,12 +32,14 @@ impl Dispatcher {
         if let Some(own) = around.own {
             self.policy.set_own_lineage(own);
         }
-        if let Some(settings) = self.settings.protecting(&around.leads) {
+        if let Some(settings) = self.settings.protecting(around.leads.as_ref()) {
             self.settings = Arc::new(settings);
             self.order(|orders| orders.settings = Arc::clone(&self.settings));
             effects.push(Effect::Protect(Arc::clone(&self.settings)));
         }
-        if self.policy.keeps_mut().follow(&around.leads) {
+        if let Some(leads) = &around.leads
+            && self.policy.keeps_mut().follow(leads)
+        {
             self.order_steering();
         }
         // A process that has ended is not kept any more: another one may get its pid.

@@ -281,7 +281,7 @@ fn clear() -> Around {
         obstacles: Some(Vec::new()),
         ended: Vec::new(),
         own: None,
-        leads: BTreeMap::new(),
+        leads: Some(BTreeMap::new()),
     }
 }
 

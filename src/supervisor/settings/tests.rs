@@ -34,21 +34,25 @@ fn where_a_protected_path_leads_by_now_is_protected_beside_where_it_led() {
     let settings = protecting("/current");
     assert!(
         settings
-            .protecting(&leads("/other", "/release/1"))
+            .protecting(Some(&leads("/other", "/release/1")))
             .is_none()
     );
     let settings = settings
-        .protecting(&leads("/current", "/release/1"))
+        .protecting(Some(&leads("/current", "/release/1")))
         .unwrap();
     assert!(
         settings
-            .protecting(&leads("/current", "/release/1"))
+            .protecting(Some(&leads("/current", "/release/1")))
             .is_none()
     );
     // It is no name itself.
-    assert!(settings.protecting(&leads("/release/1", "/x")).is_none());
+    assert!(
+        settings
+            .protecting(Some(&leads("/release/1", "/x")))
+            .is_none()
+    );
     let settings = settings
-        .protecting(&leads("/current", "/release/2"))
+        .protecting(Some(&leads("/current", "/release/2")))
         .unwrap();
     for workspace in ["/current/ws", "/release/1/ws", "/release/2/ws"] {
         assert!(settings.protects(&leading(workspace, None)), "{workspace}");
@@ -57,7 +61,9 @@ fn where_a_protected_path_leads_by_now_is_protected_beside_where_it_led() {
     let mut settings = settings;
     for number in 3..=1_002 {
         let release = format!("/release/{number}");
-        settings = settings.protecting(&leads("/current", &release)).unwrap();
+        settings = settings
+            .protecting(Some(&leads("/current", &release)))
+            .unwrap();
     }
     assert_eq!(
         settings.reap.protect.len(),
@@ -66,6 +72,38 @@ fn where_a_protected_path_leads_by_now_is_protected_beside_where_it_led() {
     assert!(!settings.protects(&leading("/release/2", None)));
     assert!(settings.protects(&leading("/release/3", None)));
     assert!(settings.protects(&leading("/current", None)));
+}
+
+#[test]
+fn as_long_as_it_is_not_known_where_protected_paths_lead_everything_is_protected() {
+    let mut unknown = protecting("/current");
+    unknown.is_protection_unknown = true;
+    unknown.reap.protect.push("/".into());
+    assert!(unknown.protects(&leading("/elsewhere/ws", None)));
+    assert!(
+        unknown.protecting(None).is_none(),
+        "no answer changes nothing"
+    );
+    let nowhere_else = unknown.protecting(Some(&BTreeMap::new())).unwrap();
+    let leads = BTreeMap::from([("/current".into(), "/release/1".into())]);
+    let elsewhere = unknown.protecting(Some(&leads)).unwrap();
+    for known in [&nowhere_else, &elsewhere] {
+        assert!(!known.protects(&leading("/elsewhere/ws", None)));
+        assert!(known.protects(&leading("/current/ws", None)));
+        assert!(known.protecting(None).is_none());
+    }
+    assert!(elsewhere.protects(&leading("/release/1/ws", None)));
+    assert!(nowhere_else.protecting(Some(&BTreeMap::new())).is_none());
+}
+
+#[test]
+fn a_look_for_where_paths_lead_is_not_waited_for_longer_than_its_time() {
+    let (go_on, may_go_on) = channel::<()>();
+    let hangs = move || may_go_on.recv().is_ok();
+    assert_eq!(followed_within(Duration::from_millis(20), hangs), None);
+    drop(go_on);
+    let patience = Duration::from_secs(60);
+    assert_eq!(followed_within(patience, || 7), Some(7));
 }
 
 #[test]
