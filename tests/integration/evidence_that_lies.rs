@@ -13,7 +13,7 @@ use crate::support::{
     Daemon, Recipe, Settings, StandIn, World, delete_workspace, entry_of, in_private_pid_namespace,
     pids, skip, wait_until,
 };
-use crate::volumes::assert_unknown;
+use crate::volumes::{assert_unknown, jail};
 
 fn judged(daemon: &Daemon, pid: u32) -> Value {
     entry_of(&daemon.scan()["coordinators"], pid).clone()
@@ -218,6 +218,51 @@ fn limit_descriptors(daemon: &Daemon, limit: u64) {
         maximum: Some(4096),
     };
     prlimit(pid, Resource::Nofile, limit).unwrap();
+}
+
+#[test]
+fn what_cannot_be_opened_for_want_of_descriptors_is_not_taken_for_missing() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let jail = jail(&world);
+        // Directly below its root: nearly nothing has to be opened before the file that speaks for it.
+        let workspace = "/tad-a-moved-workspace";
+        let inside = world.directory(format!("jail{workspace}/.team/runtime"));
+        let process = Recipe::coordinator(&world, workspace)
+            .with("CHROOT", jail.display())
+            .with("CHDIR", 1)
+            .start();
+        fs::write(inside.join("coordinator.pid"), process.pid.to_string()).unwrap();
+        let from = jail.join(workspace.strip_prefix('/').unwrap());
+        fs::rename(from, jail.join("elsewhere")).unwrap();
+        let daemon = world.daemon_with(&Settings {
+            workspace_roots: Some(vec![workspace.into()]),
+            ..Settings::default()
+        });
+        let survivors = world.survivors();
+        let mut connection = daemon.connect();
+        let in_use = fs::read_dir(format!("/proc/{}/fd", daemon.pid()))
+            .unwrap()
+            .count() as u64;
+        let (mut failed, mut judged) = (0, 0);
+        for limit in in_use..in_use + 20 {
+            limit_descriptors(&daemon, limit);
+            let reply = connection.reply("fix", &json!({"confirm": true}));
+            if reply["error"].is_object() {
+                failed += 1;
+                continue;
+            }
+            judged += 1;
+            let entry = entry_of(&reply["result"]["coordinators"], process.pid);
+            assert_eq!(
+                entry["reason"], "workspace_moved",
+                "with {limit}: {entry:#}"
+            );
+        }
+        assert!(failed > 0 && judged > 0, "{failed} {judged}");
+        assert!(process.is_alive());
+        survivors.assert_alive();
+    });
 }
 
 #[test]

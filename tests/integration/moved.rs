@@ -114,6 +114,12 @@ fn a_pid_file_in_its_cwd_shows_where_a_missing_workspace_went() {
         let process = world.orphan("gone").in_directory(&cwd).start();
         fs::write(runtime.join("coordinator.pid"), process.pid.to_string()).unwrap();
         assert_left_alone(&world, &daemon, &process, "workspace_moved");
+        // Half written, or no file at all: it does not name anybody else.
+        fs::write(runtime.join("coordinator.pid"), "").unwrap();
+        assert_left_alone(&world, &daemon, &process, "workspace_moved");
+        fs::remove_file(runtime.join("coordinator.pid")).unwrap();
+        fs::create_dir(runtime.join("coordinator.pid")).unwrap();
+        assert_left_alone(&world, &daemon, &process, "workspace_moved");
     });
 }
 

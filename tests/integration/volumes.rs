@@ -8,8 +8,8 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Daemon, Recipe, Settings, StandIn, World, delete_workspace, entry_of, in_private_pid_namespace,
-    skip,
+    Daemon, Recipe, Settings, Silence, StandIn, World, delete_workspace, entry_of,
+    in_private_pid_namespace, skip, wait_until,
 };
 
 fn judged(daemon: &Daemon, process: &StandIn) -> Value {
@@ -202,13 +202,39 @@ fn a_directory_named_trashes_is_no_trash_on_linux() {
 
 /// A directory in which coordinators can have their root. Of the outside, only the place where the stand-ins report is
 /// seen in there.
-fn jail(world: &World) -> PathBuf {
+pub(crate) fn jail(world: &World) -> PathBuf {
     let jail = world.directory("jail");
     let ready = world.path("ready");
     let inside = jail.join(ready.strip_prefix("/").unwrap());
     fs::create_dir_all(&inside).unwrap();
     mount_bind(&ready, &inside).unwrap();
     jail
+}
+
+#[test]
+fn what_hung_until_its_volume_was_unmounted_is_not_deleted() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let volume = world.directory("volume");
+        let Some(silence) = Silence::over(&volume) else {
+            return skip("FUSE mounts");
+        };
+        let process = Recipe::coordinator(&world, volume.join("workspace")).start();
+        let daemon = world.daemon();
+        let reason = |process: &StandIn| judged(&daemon, process)["reason"].clone();
+        for _ in 0..3 {
+            assert_eq!(reason(&process), "workspace_timeout");
+        }
+        drop(silence);
+        wait_until("there is an answer again", || {
+            reason(&process) != "workspace_timeout"
+        });
+        let unknown = assert_unknown(&world, &daemon, &process);
+        assert_eq!(unknown, "workspace_unmounted");
+        // One that is started only now has never been seen to hang.
+        let later = Recipe::coordinator(&world, volume.join("workspace")).start();
+        assert_eq!(reason(&later), "workspace_path_missing");
+    });
 }
 
 #[test]
