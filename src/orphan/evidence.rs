@@ -49,6 +49,12 @@ impl Filesystem {
         self == Self::Local
     }
 
+    /// Whether it is a disk or memory of this machine: to look something up on it asks nobody else, and mounts nothing.
+    #[must_use]
+    pub fn is_of_this_machine(self) -> bool {
+        matches!(self, Self::Local | Self::Unsteady)
+    }
+
     /// Whether what lies on it may come and go as a whole.
     #[must_use]
     pub fn comes_and_goes(self) -> bool {

@@ -63,7 +63,7 @@ pub(super) fn resolve(
                 mount: node.mount(),
             };
             evidence.pid_file = if is_directory {
-                read_pid_file(&node, record)?
+                read_pid_file(&node, mounts, record)?
             } else {
                 // What is no directory holds no files.
                 PidFile::Absent
@@ -139,7 +139,7 @@ pub(super) fn look_elsewhere(
         .is_some_and(|log| is_elsewhere(log, log.path.ancestors().nth(3).unwrap_or(&log.path)));
     if cwd_elsewhere {
         evidence.cwd_pid_file = match cwd {
-            Some(cwd) => read_pid_file(cwd, record)?,
+            Some(cwd) => read_pid_file(cwd, mounts, record)?,
             None => PidFile::Unclear,
         };
     }
@@ -170,11 +170,14 @@ fn may_be_in_a_trash(path: &Path) -> bool {
 ///
 /// # Errors
 /// Only if we are out of descriptors or memory, which says nothing of the file.
-fn read_pid_file(directory: &Node, record: &ProcessRecord) -> io::Result<PidFile> {
+fn read_pid_file(
+    directory: &Node,
+    mounts: &MountTable,
+    record: &ProcessRecord,
+) -> io::Result<PidFile> {
     let [team, runtime, name] = PID_FILE.map(OsStr::new);
     let found = directory
-        .lookup(team)
-        .and_then(|team| team.lookup(runtime))
+        .lookup_below([team, runtime], mounts)
         .and_then(|runtime| {
             let place = runtime.lookup(name)?;
             Ok((runtime, place))
@@ -222,7 +225,15 @@ mod tests {
         let workspace = tempfile::tempdir().unwrap();
         make(workspace.path());
         let node = Node::open_magic(workspace.path().to_str().unwrap()).unwrap();
-        read_pid_file(&node, &fixtures::record(4242)).unwrap()
+        let record = fixtures::record(4242);
+        // In one step, and one after the other.
+        let own = super::super::platform::own_mounts().unwrap();
+        let said = read_pid_file(&node, &own, &record).unwrap();
+        assert_eq!(
+            read_pid_file(&node, &MountTable::default(), &record).unwrap(),
+            said
+        );
+        said
     }
 
     fn with_text(text: &str) -> PidFile {

@@ -45,6 +45,15 @@ pub(super) fn walk(root: Node, path: &Path, mounts: &MountTable) -> Walk {
             errno: "ENAMETOOLONG",
         };
     }
+    let is_plain = |part| matches!(part, Component::RootDir | Component::Normal(_));
+    if path.components().all(is_plain)
+        && let Some(node) = root.in_one_step(path, mounts)
+    {
+        return Walk::Found {
+            node: Box::new(node),
+            resolved: path.components().collect(),
+        };
+    }
     let mut ahead: VecDeque<Ahead> = components(path, Dangling::No).collect();
     let mut resolved = PathBuf::from("/");
     let mut above: Vec<Node> = Vec::new();
@@ -244,6 +253,44 @@ mod tests {
                 _ => panic!("{name} expected"),
             }
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn in_one_step_the_same_is_found_or_nothing_is_said() {
+        let folder = tempfile::tempdir_in("/tmp").unwrap();
+        let root = folder.path();
+        std::fs::create_dir_all(root.join("home/me/ws")).unwrap();
+        std::fs::write(root.join("home/file"), "").unwrap();
+        symlink("me/ws", root.join("home/link")).unwrap();
+        symlink("me", root.join("home/other")).unwrap();
+        let mounts = MountTable::of(std::process::id(), "/proc/self", Path::new("/")).unwrap();
+        let node = || Node::open_magic(root.to_str().unwrap()).unwrap();
+        let is_local = node().filesystem(&mounts).is_of_this_machine();
+        for (path, is_found) in [
+            ("/home/me/ws", true),
+            ("/home/me/ws/", true),
+            ("/home/file", true),
+            ("/home/link", false),
+            ("/home/other/ws", false),
+            ("/home/me/gone", false),
+            ("/home/file/ws", false),
+            ("/", false),
+        ] {
+            let path = Path::new(path);
+            let found = node().in_one_step(path, &mounts);
+            assert_eq!(found.is_some(), is_found && is_local, "{path:?}");
+            // By whatever way, it is the same.
+            let strange = MountTable::default();
+            assert!(node().in_one_step(path, &strange).is_none());
+            let (Some(found), Walk::Found { node, .. }) = (found, walk(node(), path, &strange))
+            else {
+                continue;
+            };
+            assert!(found.is_the_same_place_as(&node), "{path:?}");
+        }
+        let proc = Node::open_magic("/").unwrap();
+        assert!(proc.in_one_step(Path::new("/proc/self"), &mounts).is_none());
     }
 
     #[cfg(target_os = "linux")]

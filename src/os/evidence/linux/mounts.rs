@@ -71,6 +71,15 @@ impl MountTable {
         self.by_id.values().any(|mount| mount.point == path)
     }
 
+    /// Whether all that is mounted on the way to a path are this machine's own disks.
+    pub(super) fn are_of_this_machine_above(&self, path: &Path) -> bool {
+        let mut on_the_way = self
+            .by_id
+            .values()
+            .filter(|mount| path.starts_with(&mount.point));
+        on_the_way.all(|mount| mount.filesystem.is_of_this_machine())
+    }
+
     pub(super) fn points(&self) -> impl Iterator<Item = &Path> {
         self.by_id.values().map(|mount| mount.point.as_path())
     }

@@ -1,13 +1,13 @@
 //! A place in the tree on Linux: an O_PATH descriptor, and what statx(2) says about it.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Statx, StatxFlags};
-use rustix::io::Errno;
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Statx, StatxFlags};
+use rustix::io::{Errno, retry_on_intr};
 
 use super::PID_FILE_LIMIT_BYTES;
 use super::mounts::MountTable;
@@ -43,6 +43,40 @@ impl Node {
         Self::of(rustix::fs::openat(&self.fd, name, flags, Mode::empty())?)
     }
 
+    /// What an absolute path without `..` names below this root, where that takes one step instead of three for each of its
+    /// parts: no part of it is a link, and all that is mounted on the way are this machine's own disks, so that looking
+    /// mounts nothing (openat2(2), Linux 5.6). None says nothing.
+    pub(super) fn in_one_step(&self, path: &Path, mounts: &MountTable) -> Option<Self> {
+        let is_on_a_disk = |node: &Self| node.filesystem(mounts).is_of_this_machine();
+        if !is_on_a_disk(self) || !mounts.are_of_this_machine_above(path) {
+            return None;
+        }
+        let below = path.strip_prefix("/").ok()?;
+        let found = self.below(below, ResolveFlags::empty()).ok()?;
+        (!found.is_symlink() && is_on_a_disk(&found)).then_some(found)
+    }
+
+    /// The directory that is below this one by these names, none of which is followed.
+    pub(super) fn lookup_below(&self, names: [&OsStr; 2], mounts: &MountTable) -> io::Result<Self> {
+        if self.filesystem(mounts).is_of_this_machine() {
+            let path: PathBuf = names.iter().collect();
+            match self.below(&path, ResolveFlags::NO_XDEV) {
+                Ok(found) => return Ok(found),
+                Err(Errno::NOENT) => return Err(Errno::NOENT.into()),
+                // Not in one step.
+                Err(_) => {}
+            }
+        }
+        self.lookup(names[0])?.lookup(names[1])
+    }
+
+    fn below(&self, path: &Path, more: ResolveFlags) -> rustix::io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | more;
+        let found = rustix::fs::openat2(&self.fd, path, flags, Mode::empty(), resolve)?;
+        Self::of(found).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+    }
+
     fn of(fd: OwnedFd) -> io::Result<Self> {
         // Cached attributes do: what a network or FUSE server would say is not believed anyway,
         // and asking one may take for ever.
@@ -63,11 +97,10 @@ impl Node {
         let flags =
             OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.fd, name, flags, Mode::empty())?;
-        let mut bytes = Vec::new();
-        std::fs::File::from(file)
-            .take(PID_FILE_LIMIT_BYTES as u64 + 1)
-            .read_to_end(&mut bytes)?;
-        Ok(bytes)
+        let mut bytes = [0; PID_FILE_LIMIT_BYTES + 1];
+        // Of a regular file as much is read as there is.
+        let read = retry_on_intr(|| rustix::io::read(&file, &mut bytes))?;
+        Ok(bytes[..read].to_vec())
     }
 
     /// Where this symbolic link leads.

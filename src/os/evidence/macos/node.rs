@@ -8,7 +8,7 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::macos::fs::MetadataExt;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
@@ -44,6 +44,20 @@ impl Node {
             // A path would follow a symbolic link here.
             Err(Errno::NOTDIR.into())
         }
+    }
+
+    /// A path is looked up part by part.
+    pub(super) fn in_one_step(&self, _path: &Path, _mounts: &MountTable) -> Option<Self> {
+        None
+    }
+
+    /// The directory that is below this one by these names, none of which is followed.
+    pub(super) fn lookup_below(
+        &self,
+        names: [&OsStr; 2],
+        _mounts: &MountTable,
+    ) -> io::Result<Self> {
+        self.lookup(names[0])?.lookup(names[1])
     }
 
     /// The start of the file `name` in this directory, without following or blocking, as much of it
