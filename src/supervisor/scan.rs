@@ -48,7 +48,7 @@ pub fn probing_limit(coordinators: usize, probe_timeout: Duration) -> Duration {
 
 /// How many threads may block at the same time: as many as can look and hang here, and the few of everybody else
 /// (`turns.rs`, the event log, the configuration). None is there before it is needed.
-pub const BLOCKING_THREADS: usize = 2 * PROBE_THREADS + 32;
+pub const BLOCKING_THREADS: usize = 2 * PROBE_THREADS + 64;
 
 /// How long listing and reading the process table may take.
 const LISTING_LIMIT: Duration = Duration::from_secs(30);
