@@ -19,7 +19,7 @@ use super::asking::{Held, Told, Turns, ask};
 use super::bulletin::Bulletin;
 use super::lines::{Line, LineDecoder};
 use super::peers::{Peers, Place, Turned};
-use super::protocol::{Action, Call, RpcError, Subscribe, parse, response};
+use super::protocol::{Action, Call, Malformed, RpcError, Subscribe, parse, response};
 use super::state::State;
 use super::subscription::Subscription;
 use crate::os::files::has_hung_up;
@@ -102,8 +102,7 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
             },
             line = lines.next(), if is_reading => match line {
                 Some(Ok(line)) => {
-                    last_said = Instant::now();
-                    place.has_asked();
+                    let called = called(line, &place);
                     // However many lines it has sent, the others have their turns after each.
                     let turns_of_others = match lines.read_buffer().is_empty() {
                         true => 1,
@@ -112,7 +111,11 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
                     for _ in 0..turns_of_others {
                         tokio::task::yield_now().await;
                     }
-                    match take(line, &peer, &desk, &turns, in_flight.len(), &mut has_subscribed, &place) {
+                    let Some(called) = called else {
+                        continue;
+                    };
+                    last_said = Instant::now();
+                    match take(called, &peer, &desk, &turns, in_flight.len(), &mut has_subscribed, &place) {
                         Taken::Answered(answer) => one_line(&answer),
                         Taken::Asked(answer) => {
                             in_flight.push(answer);
@@ -155,7 +158,10 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
                 tokio::task::yield_now().await;
                 let mut answers = String::new();
                 while let Some(Some(Ok(line))) = lines.next().now_or_never() {
-                    match take(line, &peer, &desk, &turns, in_flight.len(), &mut has_subscribed, &place) {
+                    let Some(called) = called(line, &place) else {
+                        continue;
+                    };
+                    match take(called, &peer, &desk, &turns, in_flight.len(), &mut has_subscribed, &place) {
                         Taken::Answered(answer) => answers.push_str(&one_line(&answer)),
                         Taken::Asked(answer) => in_flight.push(answer),
                     }
@@ -260,8 +266,22 @@ enum Answer {
     Subscribed(String, Box<Subscription>),
 }
 
+/// What a line asks for, or why it asks for nothing; none where nothing stands in it.
+fn called(line: Line, place: &Place) -> Option<Result<Call, Malformed>> {
+    let called = match line {
+        Line::Blank => return None,
+        Line::TooLong => {
+            place.count(Turned::LineTooLong);
+            Err((Value::Null, RpcError::line_too_long()))
+        }
+        Line::Whole(bytes) => parse(&bytes),
+    };
+    place.has_asked();
+    Some(called)
+}
+
 fn take(
-    line: Line,
+    called: Result<Call, Malformed>,
     peer: &Peer,
     desk: &Desk,
     turns: &Turns,
@@ -269,14 +289,7 @@ fn take(
     has_subscribed: &mut bool,
     place: &Place,
 ) -> Taken {
-    let parsed = match line {
-        Line::TooLong => {
-            place.count(Turned::LineTooLong);
-            Err((Value::Null, RpcError::line_too_long()))
-        }
-        Line::Whole(bytes) => parse(&bytes),
-    };
-    let Call { id, action } = match parsed {
+    let Call { id, action } = match called {
         Ok(call) => call,
         Err((id, error)) => return Taken::Answered(error.response(&id)),
     };
