@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -17,11 +16,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::asking::{Held, Told, Turns, ask};
 use super::bulletin::Bulletin;
+use super::leaving::{Leaving, next_line};
 use super::lines::{Line, LineDecoder};
 use super::peers::{Peers, Place, Turned};
 use super::protocol::{Action, Call, Malformed, RpcError, Subscribe, parse, response};
 use super::state::State;
 use super::subscription::Subscription;
+use super::writing::{send, send_last, tell};
 use crate::os::files::has_hung_up;
 use crate::supervisor::feed::Feed;
 use crate::supervisor::request::{Peer, Refusal};
@@ -31,10 +32,6 @@ use crate::supervisor::run::Requests;
 const TURNS_BEFORE_THE_NEXT_LINE: usize = 4;
 /// How many requests of one peer may wait for their answers.
 const IN_FLIGHT_LIMIT: usize = 64;
-/// How long a peer may take to read an answer.
-const WRITE_LIMIT: Duration = Duration::from_secs(10);
-/// How long a subscriber may take for each of the last notifications when the daemon stops.
-const LAST_WORDS_LIMIT: Duration = Duration::from_millis(250);
 /// How long a peer may say nothing while nothing of its is under way.
 const IDLE_LIMIT: Duration = Duration::from_secs(600);
 /// How long it may take to finish a line that it has begun.
@@ -73,7 +70,7 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
     let mut has_subscribed = false;
     let mut is_reading = true;
     let mut is_stopping = false;
-    let mut is_displaced = false;
+    let mut leaving: Option<Leaving> = None;
     let mut has_left = false;
     let mut is_heard = true;
     let mut last_said = Instant::now();
@@ -100,8 +97,11 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
                     line
                 }
             },
-            line = lines.next(), if is_reading => match line {
-                Some(Ok(line)) => {
+            line = next_line(&mut lines, leaving.as_ref()), if is_reading => match line {
+                Some(line) => {
+                    if let Some(leaving) = &mut leaving {
+                        leaving.count();
+                    }
                     let called = called(line, &place);
                     // However many lines it has sent, the others have their turns after each.
                     let turns_of_others = match lines.read_buffer().is_empty() {
@@ -123,9 +123,9 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
                         }
                     }
                 }
-                // Hung up, or half of it: what is under way is still answered, and what it subscribed
-                // to ends.
-                Some(Err(_)) | None => {
+                // Hung up, or half of it, or all is read that it had sent when it lost its place: what is
+                // under way is still answered, and what it subscribed to ends.
+                None => {
                     is_reading = false;
                     subscription = None;
                     continue;
@@ -133,7 +133,7 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
             },
             told = next_of(&mut subscription) => match told {
                 Some(line) => {
-                    match tell(&mut writer, &line, &desk.stop).await {
+                    match tell(&mut writer, &line, &place, &desk.stop).await {
                         Ok(()) => continue,
                         Err(error) => return unread(&error, &desk.stop, &place),
                     }
@@ -150,26 +150,10 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
                 continue;
             }
             // Also if it asks for something at this moment: without a place it may ask no more.
-            () = place.displaced(), if is_reading => {
-                is_reading = false;
-                is_displaced = true;
-                // All that it had sent by then is still answered: whether there is something shows after a
-                // look at all sockets.
-                tokio::task::yield_now().await;
-                let mut answers = String::new();
-                while let Some(Some(Ok(line))) = lines.next().now_or_never() {
-                    let Some(called) = called(line, &place) else {
-                        continue;
-                    };
-                    match take(called, &peer, &desk, &turns, in_flight.len(), &mut has_subscribed, &place) {
-                        Taken::Answered(answer) => answers.push_str(&one_line(&answer)),
-                        Taken::Asked(answer) => in_flight.push(answer),
-                    }
-                }
-                if answers.is_empty() {
-                    continue;
-                }
-                answers
+            () = place.displaced(), if is_reading && leaving.is_none() => {
+                // All that it had sent by then is still answered, in its turns.
+                leaving = Some(Leaving::begin());
+                continue;
             }
             // Half a connection may be closed by somebody who wants its answers; who is gone needs no place.
             () = tokio::time::sleep(HANG_UP_CHECKS), if !is_reading && !has_left => {
@@ -197,8 +181,10 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
                 answered(&error)
             }
         };
+        // For as long as it does not read this, nobody waits but the daemon.
+        place.set_waiting(subscription.is_some());
         // Who hangs up changes nothing: what it had sent is done all the same.
-        if is_heard && let Err(error) = send(&mut writer, &line).await {
+        if is_heard && let Err(error) = send(&mut writer, &line, &place).await {
             if error.kind() == std::io::ErrorKind::TimedOut {
                 return unread(&error, &desk.stop, &place);
             }
@@ -208,8 +194,9 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
         drop(held);
         last_said = Instant::now();
     }
-    if is_displaced {
-        let _ = send(&mut writer, &answered(&RpcError::too_busy("connections"))).await;
+    if leaving.is_some() {
+        let last = answered(&RpcError::too_busy("connections"));
+        let _ = send(&mut writer, &last, &place).await;
     }
 }
 
@@ -248,7 +235,7 @@ async fn next_of(subscription: &mut Option<Subscription>) -> Option<Arc<str>> {
 /// Tells a peer why it is not served, and hangs up.
 pub async fn refuse(mut stream: UnixStream, error: RpcError) {
     // Whether it hears that or not, it is not served.
-    let _ = send(&mut stream, &answered(&error)).await;
+    let _ = send_last(&mut stream, &answered(&error)).await;
 }
 
 enum Taken {
@@ -355,28 +342,6 @@ async fn subscribe(id: Value, wanted: Subscribe, feed: Feed, bulletin: Bulletin)
     let bulletin = wanted.status.then_some(bulletin);
     let subscription = Box::new(Subscription::new(follower, bulletin));
     Answer::Subscribed(one_line(&response(&id, result)), subscription)
-}
-
-/// As [`send`], of what nobody waits for: the daemon that stops does not wait for who does not read it.
-async fn tell(
-    writer: &mut (impl AsyncWriteExt + Unpin),
-    line: &str,
-    stop: &CancellationToken,
-) -> std::io::Result<()> {
-    let given_up = async {
-        stop.cancelled().await;
-        tokio::time::sleep(LAST_WORDS_LIMIT).await;
-    };
-    tokio::select! {
-        sent = send(writer, line) => sent,
-        () = given_up => Err(std::io::ErrorKind::TimedOut.into()),
-    }
-}
-
-async fn send(writer: &mut (impl AsyncWriteExt + Unpin), line: &str) -> std::io::Result<()> {
-    tokio::time::timeout(WRITE_LIMIT, writer.write_all(line.as_bytes()))
-        .await
-        .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?
 }
 
 #[cfg(test)]

@@ -6,10 +6,17 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use tokio::time::Instant;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
+
+/// How long somebody who has lost its place may read nothing of what it is told …
+const UNREAD_LIMIT: Duration = Duration::from_millis(250);
+/// … and how long if there is no room for others until it goes.
+const UNREAD_LIMIT_IN_A_CROWD: Duration = Duration::from_millis(20);
 
 /// Why a peer was turned away, or something it asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -78,6 +85,8 @@ pub fn affordable(wanted: usize, open_files: u64) -> usize {
 pub struct Peers {
     most: usize,
     state: Mutex<State>,
+    /// There is no room for others, either.
+    crowded: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -106,6 +115,7 @@ impl Peers {
         Arc::new(Self {
             most,
             state: Mutex::default(),
+            crowded: Notify::new(),
         })
     }
 
@@ -144,6 +154,12 @@ impl Peers {
             number,
             displaced,
         })
+    }
+
+    /// Somebody comes, and there are so many that there is no room even for those who have lost their places:
+    /// those of them who read nothing go.
+    pub fn make_room(&self) {
+        self.crowded.notify_waiters();
     }
 
     /// Counts somebody, or something, that was turned away.
@@ -240,6 +256,22 @@ impl Place {
     /// When somebody else has got this place.
     pub async fn displaced(&self) {
         self.displaced.cancelled().await;
+    }
+
+    /// When this peer, if it reads nothing while this is waited for, is to be left: somebody else has its place.
+    pub async fn given_up(&self) {
+        let began = Instant::now();
+        self.displaced().await;
+        let crowd = async {
+            loop {
+                self.peers.crowded.notified().await;
+                if began.elapsed() >= UNREAD_LIMIT_IN_A_CROWD {
+                    return;
+                }
+            }
+        };
+        // Both mean the same.
+        let _ = timeout(UNREAD_LIMIT, crowd).await;
     }
 
     /// Gives it up: what this peer waits for goes on without a place.
