@@ -263,7 +263,10 @@ fn called(line: Line, place: &Place) -> Option<Result<Call, Malformed>> {
         }
         Line::Whole(bytes) => parse(&bytes),
     };
-    place.has_asked();
+    // Who says what is no request has asked for nothing.
+    if !matches!(&called, Err((_, error)) if error.is_about_no_request()) {
+        place.has_asked();
+    }
     Some(called)
 }
 

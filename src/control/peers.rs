@@ -1,7 +1,7 @@
 //! Who is connected, and who was turned away for what.
 //!
-//! Places are few. Where none is left, a newcomer gets that of whoever has waited for nothing for
-//! longest, and never finished a line, if there is one: those who hold a connection and ask nothing keep
+//! Places are few. Where none is left, a newcomer gets that of whoever has asked nothing and waited for nothing
+//! for longest, and never asked anything, if there is one: those who hold a connection and ask nothing keep
 //! nobody out, and however many of them come, those who ask stay.
 
 use std::collections::HashMap;
@@ -99,9 +99,9 @@ struct State {
 /// One place that is taken.
 #[derive(Debug)]
 struct Taken {
-    /// Since when it waits for nothing; nothing while it does.
+    /// Since when it has asked nothing and waits for nothing; nothing while it does.
     idle_since: Option<Instant>,
-    /// It has finished a line.
+    /// It has asked for something.
     has_asked: bool,
     /// It is told of what happens, for as long as it likes.
     subscribes: bool,
@@ -225,10 +225,11 @@ impl Place {
         }
     }
 
-    /// Says that it has finished a line.
+    /// Says that it asks for something, even if that is answered at once.
     pub fn has_asked(&self) {
         if let Some(taken) = self.peers.state().places.get_mut(&self.number) {
             taken.has_asked = true;
+            taken.idle_since = taken.idle_since.map(|_| Instant::now());
         }
     }
 
@@ -328,7 +329,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn those_who_never_finished_a_line_go_before_those_who_asked() {
+    async fn those_who_never_asked_go_before_those_who_did() {
         let peers = Peers::new(2);
         let asked = peers.admit().unwrap();
         asked.has_asked();

@@ -41,6 +41,12 @@ impl RpcError {
         Self::new(-32602, "invalid_params", message)
     }
 
+    /// What it answers is no request at all.
+    #[must_use]
+    pub fn is_about_no_request(&self) -> bool {
+        matches!(self.code, -32700 | -32600)
+    }
+
     /// The same of what is part of a parameter.
     fn within(mut self, name: &str) -> Self {
         self.message = format!("{name}: {}", self.message);

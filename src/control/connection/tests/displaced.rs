@@ -174,3 +174,38 @@ async fn who_has_lost_its_place_and_reads_slowly_gets_its_answer() {
     let end = String::from_utf8_lossy(&some[..last]);
     assert!(end.contains("too_busy"), "{end}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_goes_after_who_is_silent_and_who_asks_nothing_before_both() {
+    let peers = Peers::new(3);
+    let (mut asks, mut silent) = (connected(&peers), connected(&peers));
+    let mut noisy = connected(&peers);
+    for line in [&mut asks, &mut silent] {
+        line.say(VERSION).await;
+        line.heard().await.unwrap();
+    }
+    for text in [
+        VERSION,
+        "{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"fix\"}\n",
+    ] {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        asks.say(text).await;
+        asks.heard().await.unwrap();
+        for noise in [
+            "x\n",
+            "{}\n",
+            "{\"jsonrpc\": \"1.0\", \"id\": 1, \"method\": \"fix\"}\n",
+        ] {
+            noisy.say(noise).await;
+            noisy.heard().await.unwrap();
+        }
+        noisy.say("\n").await;
+    }
+    let newcomer = peers.admit().unwrap();
+    newcomer.has_asked();
+    assert_eq!(kind_of(noisy.heard().await.as_ref()), "too_busy");
+    let _another = peers.admit().unwrap();
+    assert_eq!(kind_of(silent.heard().await.as_ref()), "too_busy");
+    asks.say(VERSION).await;
+    assert_eq!(asks.heard().await.unwrap()["result"]["protocol"], 1);
+}
