@@ -102,7 +102,7 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
                     if let Some(leaving) = &mut leaving {
                         leaving.count();
                     }
-                    let called = called(line, &place);
+                    let called = call_of(line, &place);
                     // However many lines it has sent, the others have their turns after each.
                     let turns_of_others = match lines.read_buffer().is_empty() {
                         true => 1,
@@ -254,7 +254,7 @@ enum Answer {
 }
 
 /// What a line asks for, or why it asks for nothing; none where nothing stands in it.
-fn called(line: Line, place: &Place) -> Option<Result<Call, Malformed>> {
+fn call_of(line: Line, place: &Place) -> Option<Result<Call, Malformed>> {
     let called = match line {
         Line::Blank => return None,
         Line::TooLong => {

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use super::*;
 use crate::event_log::Rotation;
 use crate::supervisor::journal::Journal;
+use crate::supervisor::request::Reply;
 use crate::supervisor::run::Asked;
 
 /// A feed that nobody follows.
@@ -112,9 +113,9 @@ async fn however_many_have_lost_their_places_and_do_not_read_newcomers_are_serve
     let (requests, mut asked) = mpsc::channel::<Asked>(8);
     let supervisor = tokio::spawn(async move {
         // More than a socket takes that nobody reads.
-        let long = Value::from("x".repeat(1 << 20));
+        let long = format!("\"{}\"", "x".repeat(1 << 20));
         while let Some(one) = asked.recv().await {
-            let _ = one.answer.send(Ok(long.clone().into()));
+            let _ = one.answer.send(Ok(Reply::Json(long.clone())));
         }
     });
     let stop = CancellationToken::new();
