@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -216,7 +216,7 @@ fn one_line(reply: &Value) -> String {
 }
 
 /// A reply with a result that is JSON already.
-fn response_line(id: &Value, result: &str) -> String {
+fn response_line(id: &Value, result: impl std::fmt::Display) -> String {
     format!("{{\"id\":{id},\"jsonrpc\":\"2.0\",\"result\":{result}}}\n")
 }
 
@@ -338,13 +338,14 @@ async fn subscribe(id: Value, wanted: Subscribe, feed: Feed, bulletin: Bulletin)
         Err(refusal) => return Answer::Refused(one_line(&RpcError::from(refusal).response(&id))),
     };
     let last = std::mem::take(&mut follower.last);
-    let mut result = json!({"events": Value::Array(last), "seq": follower.seq});
-    if follower.is_cut {
-        result["truncated"] = true.into();
-    }
+    let (seq, truncated) = match follower.is_cut {
+        true => (follower.seq, ",\"truncated\":true"),
+        false => (follower.seq, ""),
+    };
     let bulletin = wanted.status.then_some(bulletin);
     let subscription = Box::new(Subscription::new(follower, bulletin));
-    Answer::Subscribed(one_line(&response(&id, result)), subscription)
+    let result = format_args!("{{\"events\":{last},\"seq\":{seq}{truncated}}}");
+    Answer::Subscribed(response_line(&id, result), subscription)
 }
 
 #[cfg(test)]
