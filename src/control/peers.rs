@@ -244,7 +244,11 @@ impl Place {
             .filter(|(number, _)| **number != self.number);
         let others = others.filter(|(_, taken)| taken.subscribes).count();
         let has_place = state.places.contains_key(&self.number);
-        if subscribes && (!has_place || others >= (self.peers.most / 2).max(1)) {
+        // That it has none was counted when it lost it.
+        if subscribes && !has_place {
+            return false;
+        }
+        if subscribes && others >= (self.peers.most / 2).max(1) {
             state.count(Turned::TooManySubscriptions);
             return false;
         }
@@ -359,7 +363,9 @@ mod tests {
         places[1].leave();
         assert!(places[3].set_subscribing(true));
         // One that has no place.
+        let turned_before = times(&peers, Turned::TooManySubscriptions);
         assert!(!places[1].set_subscribing(true));
+        assert_eq!(times(&peers, Turned::TooManySubscriptions), turned_before);
         // One that is alone has nobody to leave room for.
         let alone = Peers::new(1);
         assert!(alone.admit().unwrap().set_subscribing(true));
