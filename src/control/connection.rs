@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt, StreamExt};
-use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
+use serde_json::Value;
 use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -17,11 +16,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::asking::{Held, Told, Turns, ask};
 use super::bulletin::Bulletin;
+use super::leaving::{Leaving, next_line};
 use super::lines::{Line, LineDecoder};
 use super::peers::{Peers, Place, Turned};
-use super::protocol::{Action, Call, RpcError, Subscribe, parse, response};
+use super::protocol::{Action, Call, Malformed, RpcError, Subscribe, parse, response};
 use super::state::State;
 use super::subscription::Subscription;
+use super::writing::{send, send_last, tell};
 use crate::os::files::has_hung_up;
 use crate::supervisor::feed::Feed;
 use crate::supervisor::request::{Peer, Refusal};
@@ -31,10 +32,6 @@ use crate::supervisor::run::Requests;
 const TURNS_BEFORE_THE_NEXT_LINE: usize = 4;
 /// How many requests of one peer may wait for their answers.
 const IN_FLIGHT_LIMIT: usize = 64;
-/// How long a peer may take to read an answer.
-const WRITE_LIMIT: Duration = Duration::from_secs(10);
-/// How long a subscriber may take for each of the last notifications when the daemon stops.
-const LAST_WORDS_LIMIT: Duration = Duration::from_millis(250);
 /// How long a peer may say nothing while nothing of its is under way.
 const IDLE_LIMIT: Duration = Duration::from_secs(600);
 /// How long it may take to finish a line that it has begun.
@@ -73,7 +70,7 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
     let mut has_subscribed = false;
     let mut is_reading = true;
     let mut is_stopping = false;
-    let mut is_displaced = false;
+    let mut leaving: Option<Leaving> = None;
     let mut has_left = false;
     let mut is_heard = true;
     let mut last_said = Instant::now();
@@ -100,10 +97,12 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
                     line
                 }
             },
-            line = lines.next(), if is_reading => match line {
-                Some(Ok(line)) => {
-                    last_said = Instant::now();
-                    place.has_asked();
+            line = next_line(&mut lines, leaving.as_ref()), if is_reading => match line {
+                Some(line) => {
+                    if let Some(leaving) = &mut leaving {
+                        leaving.count();
+                    }
+                    let called = call_of(line, &place);
                     // However many lines it has sent, the others have their turns after each.
                     let turns_of_others = match lines.read_buffer().is_empty() {
                         true => 1,
@@ -112,7 +111,11 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
                     for _ in 0..turns_of_others {
                         tokio::task::yield_now().await;
                     }
-                    match take(line, &peer, &desk, &turns, in_flight.len(), &mut has_subscribed, &place) {
+                    let Some(called) = called else {
+                        continue;
+                    };
+                    last_said = Instant::now();
+                    match take(called, &peer, &desk, &turns, in_flight.len(), &mut has_subscribed, &place) {
                         Taken::Answered(answer) => one_line(&answer),
                         Taken::Asked(answer) => {
                             in_flight.push(answer);
@@ -120,9 +123,9 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
                         }
                     }
                 }
-                // Hung up, or half of it: what is under way is still answered, and what it subscribed
-                // to ends.
-                Some(Err(_)) | None => {
+                // Hung up, or half of it, or all is read that it had sent when it lost its place: what is
+                // under way is still answered, and what it subscribed to ends.
+                None => {
                     is_reading = false;
                     subscription = None;
                     continue;
@@ -130,7 +133,7 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
             },
             told = next_of(&mut subscription) => match told {
                 Some(line) => {
-                    match tell(&mut writer, &line, &desk.stop).await {
+                    match tell(&mut writer, &line, &place, &desk.stop).await {
                         Ok(()) => continue,
                         Err(error) => return unread(&error, &desk.stop, &place),
                     }
@@ -147,23 +150,10 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
                 continue;
             }
             // Also if it asks for something at this moment: without a place it may ask no more.
-            () = place.displaced(), if is_reading => {
-                is_reading = false;
-                is_displaced = true;
-                // All that it had sent by then is still answered: whether there is something shows after a
-                // look at all sockets.
-                tokio::task::yield_now().await;
-                let mut answers = String::new();
-                while let Some(Some(Ok(line))) = lines.next().now_or_never() {
-                    match take(line, &peer, &desk, &turns, in_flight.len(), &mut has_subscribed, &place) {
-                        Taken::Answered(answer) => answers.push_str(&one_line(&answer)),
-                        Taken::Asked(answer) => in_flight.push(answer),
-                    }
-                }
-                if answers.is_empty() {
-                    continue;
-                }
-                answers
+            () = place.displaced(), if is_reading && leaving.is_none() => {
+                // All that it had sent by then is still answered, in its turns.
+                leaving = Some(Leaving::begin());
+                continue;
             }
             // Half a connection may be closed by somebody who wants its answers; who is gone needs no place.
             () = tokio::time::sleep(HANG_UP_CHECKS), if !is_reading && !has_left => {
@@ -191,8 +181,10 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
                 answered(&error)
             }
         };
+        // For as long as it does not read this, nobody waits but the daemon.
+        place.set_waiting(subscription.is_some());
         // Who hangs up changes nothing: what it had sent is done all the same.
-        if is_heard && let Err(error) = send(&mut writer, &line).await {
+        if is_heard && let Err(error) = send(&mut writer, &line, &place).await {
             if error.kind() == std::io::ErrorKind::TimedOut {
                 return unread(&error, &desk.stop, &place);
             }
@@ -202,8 +194,9 @@ pub async fn serve(stream: UnixStream, peer: Peer, desk: Desk, place: Place) {
         drop(held);
         last_said = Instant::now();
     }
-    if is_displaced {
-        let _ = send(&mut writer, &answered(&RpcError::too_busy("connections"))).await;
+    if leaving.is_some() {
+        let last = answered(&RpcError::too_busy("connections"));
+        let _ = send(&mut writer, &last, &place).await;
     }
 }
 
@@ -223,7 +216,7 @@ fn one_line(reply: &Value) -> String {
 }
 
 /// A reply with a result that is JSON already.
-fn response_line(id: &Value, result: &str) -> String {
+fn response_line(id: &Value, result: impl std::fmt::Display) -> String {
     format!("{{\"id\":{id},\"jsonrpc\":\"2.0\",\"result\":{result}}}\n")
 }
 
@@ -242,7 +235,7 @@ async fn next_of(subscription: &mut Option<Subscription>) -> Option<Arc<str>> {
 /// Tells a peer why it is not served, and hangs up.
 pub async fn refuse(mut stream: UnixStream, error: RpcError) {
     // Whether it hears that or not, it is not served.
-    let _ = send(&mut stream, &answered(&error)).await;
+    let _ = send_last(&mut stream, &answered(&error)).await;
 }
 
 enum Taken {
@@ -260,8 +253,25 @@ enum Answer {
     Subscribed(String, Box<Subscription>),
 }
 
+/// What a line asks for, or why it asks for nothing; none where nothing stands in it.
+fn call_of(line: Line, place: &Place) -> Option<Result<Call, Malformed>> {
+    let called = match line {
+        Line::Blank => return None,
+        Line::TooLong => {
+            place.count(Turned::LineTooLong);
+            Err((Value::Null, RpcError::line_too_long()))
+        }
+        Line::Whole(bytes) => parse(&bytes),
+    };
+    // Who says what is no request has asked for nothing.
+    if !matches!(&called, Err((_, error)) if error.is_about_no_request()) {
+        place.has_asked();
+    }
+    Some(called)
+}
+
 fn take(
-    line: Line,
+    called: Result<Call, Malformed>,
     peer: &Peer,
     desk: &Desk,
     turns: &Turns,
@@ -269,14 +279,7 @@ fn take(
     has_subscribed: &mut bool,
     place: &Place,
 ) -> Taken {
-    let parsed = match line {
-        Line::TooLong => {
-            place.count(Turned::LineTooLong);
-            Err((Value::Null, RpcError::line_too_long()))
-        }
-        Line::Whole(bytes) => parse(&bytes),
-    };
-    let Call { id, action } = match parsed {
+    let Call { id, action } = match called {
         Ok(call) => call,
         Err((id, error)) => return Taken::Answered(error.response(&id)),
     };
@@ -335,35 +338,14 @@ async fn subscribe(id: Value, wanted: Subscribe, feed: Feed, bulletin: Bulletin)
         Err(refusal) => return Answer::Refused(one_line(&RpcError::from(refusal).response(&id))),
     };
     let last = std::mem::take(&mut follower.last);
-    let mut result = json!({"events": Value::Array(last), "seq": follower.seq});
-    if follower.is_cut {
-        result["truncated"] = true.into();
-    }
+    let (seq, truncated) = match follower.is_cut {
+        true => (follower.seq, ",\"truncated\":true"),
+        false => (follower.seq, ""),
+    };
     let bulletin = wanted.status.then_some(bulletin);
     let subscription = Box::new(Subscription::new(follower, bulletin));
-    Answer::Subscribed(one_line(&response(&id, result)), subscription)
-}
-
-/// As [`send`], of what nobody waits for: the daemon that stops does not wait for who does not read it.
-async fn tell(
-    writer: &mut (impl AsyncWriteExt + Unpin),
-    line: &str,
-    stop: &CancellationToken,
-) -> std::io::Result<()> {
-    let given_up = async {
-        stop.cancelled().await;
-        tokio::time::sleep(LAST_WORDS_LIMIT).await;
-    };
-    tokio::select! {
-        sent = send(writer, line) => sent,
-        () = given_up => Err(std::io::ErrorKind::TimedOut.into()),
-    }
-}
-
-async fn send(writer: &mut (impl AsyncWriteExt + Unpin), line: &str) -> std::io::Result<()> {
-    tokio::time::timeout(WRITE_LIMIT, writer.write_all(line.as_bytes()))
-        .await
-        .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?
+    let result = format_args!("{{\"events\":{last},\"seq\":{seq}{truncated}}}");
+    Answer::Subscribed(response_line(&id, result), subscription)
 }
 
 #[cfg(test)]

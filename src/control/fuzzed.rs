@@ -21,7 +21,7 @@ pub fn protocol(data: &[u8]) {
     );
     for line in lines {
         match line {
-            Line::TooLong => {}
+            Line::TooLong | Line::Blank => {}
             Line::Whole(line) => {
                 assert!(line.len() <= LINE_LIMIT_BYTES && !line.contains(&b'\n'));
                 read(&line);
@@ -48,6 +48,8 @@ fn received(sent: &[u8], piece: usize) -> Vec<Line> {
     while let Ok(Some(line)) = decoder.decode_eof(&mut buffer) {
         lines.push(line);
     }
+    // How many of them come together depends on the pieces.
+    lines.retain(|line| *line != Line::Blank);
     lines
 }
 

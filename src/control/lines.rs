@@ -16,6 +16,9 @@ pub enum Line {
     Whole(Vec<u8>),
     /// One that was longer than it may be; it has been read past.
     TooLong,
+    /// One or several in which nothing stands: said, so that whoever sends many of them waits for its turns
+    /// as with any other line.
+    Blank,
 }
 
 /// Splits a stream into lines of a limited length.
@@ -42,35 +45,43 @@ impl Decoder for LineDecoder {
     type Error = io::Error;
 
     fn decode(&mut self, source: &mut BytesMut) -> io::Result<Option<Line>> {
-        loop {
-            let newline = source[self.searched..]
-                .iter()
-                .position(|byte| *byte == b'\n')
-                .map(|at| self.searched + at);
-            let Some(end) = newline else {
-                if self.is_skipping || source.len() > LINE_LIMIT_BYTES {
-                    self.is_skipping = true;
-                    source.clear();
-                }
-                self.searched = source.len();
-                let is_within_one = self.is_skipping || !source.is_empty();
-                self.begun = match is_within_one {
-                    true => Some(self.begun.unwrap_or_else(Instant::now)),
-                    false => None,
-                };
-                return Ok(None);
-            };
-            self.begun = None;
-            self.searched = 0;
-            let line = source.split_to(end).to_vec();
-            source.advance(1);
-            if std::mem::take(&mut self.is_skipping) || line.len() > LINE_LIMIT_BYTES {
-                return Ok(Some(Line::TooLong));
-            }
-            if !line.trim_ascii().is_empty() {
-                return Ok(Some(Line::Whole(line)));
+        // At the beginning of a line only: what was looked through before is not looked through again.
+        if self.searched == 0 && !self.is_skipping {
+            let blank = blank_lines(source);
+            if blank > 0 {
+                source.advance(blank);
+                self.begun = None;
+                return Ok(Some(Line::Blank));
             }
         }
+        let newline = source[self.searched..]
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .map(|at| self.searched + at);
+        let Some(end) = newline else {
+            if self.is_skipping || source.len() > LINE_LIMIT_BYTES {
+                self.is_skipping = true;
+                source.clear();
+            }
+            self.searched = source.len();
+            let is_within_one = self.is_skipping || !source.is_empty();
+            self.begun = match is_within_one {
+                true => Some(self.begun.unwrap_or_else(Instant::now)),
+                false => None,
+            };
+            return Ok(None);
+        };
+        self.begun = None;
+        self.searched = 0;
+        let line = source.split_to(end).to_vec();
+        source.advance(1);
+        if std::mem::take(&mut self.is_skipping) || line.len() > LINE_LIMIT_BYTES {
+            return Ok(Some(Line::TooLong));
+        }
+        Ok(Some(match line.trim_ascii().is_empty() {
+            true => Line::Blank,
+            false => Line::Whole(line),
+        }))
     }
 
     fn decode_eof(&mut self, source: &mut BytesMut) -> io::Result<Option<Line>> {
@@ -85,6 +96,20 @@ impl Decoder for LineDecoder {
         }
         Ok((!rest.trim_ascii().is_empty()).then_some(Line::Whole(rest)))
     }
+}
+
+/// How many bytes at the front are whole lines in which nothing stands.
+fn blank_lines(source: &[u8]) -> usize {
+    let mut whole = 0;
+    for (at, byte) in source.iter().enumerate() {
+        match byte {
+            b'\n' if at - whole <= LINE_LIMIT_BYTES => whole = at + 1,
+            b'\n' => break,
+            space if space.is_ascii_whitespace() => {}
+            _ => break,
+        }
+    }
+    whole
 }
 
 #[cfg(test)]
@@ -112,10 +137,28 @@ mod tests {
     }
 
     #[test]
+    fn blank_lines_are_passed_over_together_and_said_once() {
+        for blank in ["\n", "\r\n", " \t\n"] {
+            let mut decoder = LineDecoder::default();
+            let mut buffer = BytesMut::from(blank.repeat(10_000).as_bytes());
+            buffer.extend_from_slice(b" x\n ");
+            assert_eq!(decoder.decode(&mut buffer).unwrap(), Some(Line::Blank));
+            assert_eq!(decoder.decode(&mut buffer).unwrap(), Some(whole(" x")));
+            assert_eq!(decoder.decode(&mut buffer).unwrap(), None);
+            assert!(decoder.begun().is_some(), "a line may begin with spaces");
+            buffer.extend_from_slice(b"\n\n");
+            assert_eq!(decoder.decode(&mut buffer).unwrap(), Some(Line::Blank));
+            assert!(decoder.begun().is_none());
+        }
+        let spaces = [" ".repeat(LINE_LIMIT_BYTES + 1).as_bytes(), b"\n\n"].concat();
+        assert_eq!(decode(&[&spaces]), [Line::TooLong, Line::Blank]);
+    }
+
+    #[test]
     fn lines_come_out_whole_however_they_arrive() {
         assert_eq!(
             decode(&[b"ab", b"c\n\n \nde\nf"]),
-            [whole("abc"), whole("de"), whole("f")]
+            [whole("abc"), Line::Blank, whole("de"), whole("f")]
         );
         assert_eq!(decode(&[b""]), []);
     }

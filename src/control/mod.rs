@@ -7,6 +7,7 @@ pub mod connection;
 pub mod embedded;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzed;
+mod leaving;
 pub mod lines;
 pub mod notifications;
 pub mod peers;
@@ -16,3 +17,4 @@ pub mod server;
 pub mod state;
 mod subscription;
 pub mod telling;
+mod writing;

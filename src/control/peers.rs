@@ -1,15 +1,22 @@
 //! Who is connected, and who was turned away for what.
 //!
-//! Places are few. Where none is left, a newcomer gets that of whoever has waited for nothing for
-//! longest, and never finished a line, if there is one: those who hold a connection and ask nothing keep
+//! Places are few. Where none is left, a newcomer gets that of whoever has asked nothing and waited for nothing
+//! for longest, and never asked anything, if there is one: those who hold a connection and ask nothing keep
 //! nobody out, and however many of them come, those who ask stay.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use tokio::time::Instant;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
+
+/// How long somebody who has lost its place may read nothing of what it is told …
+const UNREAD_LIMIT: Duration = Duration::from_millis(250);
+/// … and how long if there is no room for others until it goes.
+const UNREAD_LIMIT_IN_A_CROWD: Duration = Duration::from_millis(20);
 
 /// Why a peer was turned away, or something it asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -78,6 +85,8 @@ pub fn affordable(wanted: usize, open_files: u64) -> usize {
 pub struct Peers {
     most: usize,
     state: Mutex<State>,
+    /// There is no room for others, either.
+    crowded: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -90,9 +99,9 @@ struct State {
 /// One place that is taken.
 #[derive(Debug)]
 struct Taken {
-    /// Since when it waits for nothing; nothing while it does.
+    /// Since when it has asked nothing and waits for nothing; nothing while it does.
     idle_since: Option<Instant>,
-    /// It has finished a line.
+    /// It has asked for something.
     has_asked: bool,
     /// It is told of what happens, for as long as it likes.
     subscribes: bool,
@@ -106,6 +115,7 @@ impl Peers {
         Arc::new(Self {
             most,
             state: Mutex::default(),
+            crowded: Notify::new(),
         })
     }
 
@@ -144,6 +154,12 @@ impl Peers {
             number,
             displaced,
         })
+    }
+
+    /// Somebody comes, and there are so many that there is no room even for those who have lost their places:
+    /// those of them who read nothing go.
+    pub fn make_room(&self) {
+        self.crowded.notify_waiters();
     }
 
     /// Counts somebody, or something, that was turned away.
@@ -209,10 +225,11 @@ impl Place {
         }
     }
 
-    /// Says that it has finished a line.
+    /// Says that it asks for something, even if that is answered at once.
     pub fn has_asked(&self) {
         if let Some(taken) = self.peers.state().places.get_mut(&self.number) {
             taken.has_asked = true;
+            taken.idle_since = taken.idle_since.map(|_| Instant::now());
         }
     }
 
@@ -227,7 +244,11 @@ impl Place {
             .filter(|(number, _)| **number != self.number);
         let others = others.filter(|(_, taken)| taken.subscribes).count();
         let has_place = state.places.contains_key(&self.number);
-        if subscribes && (!has_place || others >= (self.peers.most / 2).max(1)) {
+        // That it has none was counted when it lost it.
+        if subscribes && !has_place {
+            return false;
+        }
+        if subscribes && others >= (self.peers.most / 2).max(1) {
             state.count(Turned::TooManySubscriptions);
             return false;
         }
@@ -240,6 +261,22 @@ impl Place {
     /// When somebody else has got this place.
     pub async fn displaced(&self) {
         self.displaced.cancelled().await;
+    }
+
+    /// When this peer, if it reads nothing while this is waited for, is to be left: somebody else has its place.
+    pub async fn given_up(&self) {
+        let began = Instant::now();
+        self.displaced().await;
+        let crowd = async {
+            loop {
+                self.peers.crowded.notified().await;
+                if began.elapsed() >= UNREAD_LIMIT_IN_A_CROWD {
+                    return;
+                }
+            }
+        };
+        // Both mean the same.
+        let _ = timeout(UNREAD_LIMIT, crowd).await;
     }
 
     /// Gives it up: what this peer waits for goes on without a place.
@@ -296,7 +333,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn those_who_never_finished_a_line_go_before_those_who_asked() {
+    async fn those_who_never_asked_go_before_those_who_did() {
         let peers = Peers::new(2);
         let asked = peers.admit().unwrap();
         asked.has_asked();
@@ -326,7 +363,9 @@ mod tests {
         places[1].leave();
         assert!(places[3].set_subscribing(true));
         // One that has no place.
+        let turned_before = times(&peers, Turned::TooManySubscriptions);
         assert!(!places[1].set_subscribing(true));
+        assert_eq!(times(&peers, Turned::TooManySubscriptions), turned_before);
         // One that is alone has nobody to leave room for.
         let alone = Peers::new(1);
         assert!(alone.admit().unwrap().set_subscribing(true));

@@ -1,5 +1,6 @@
 //! JSON-RPC 2.0, one object a line: a line → a call, or the error that answers it. No I/O.
 
+mod distinct;
 mod params;
 
 use std::time::Duration;
@@ -39,6 +40,12 @@ impl RpcError {
 
     fn invalid_params(message: impl Into<String>) -> Self {
         Self::new(-32602, "invalid_params", message)
+    }
+
+    /// What it answers is no request at all.
+    #[must_use]
+    pub fn is_about_no_request(&self) -> bool {
+        matches!(self.code, -32700 | -32600)
     }
 
     /// The same of what is part of a parameter.
@@ -186,7 +193,7 @@ pub type Malformed = (Value, RpcError);
 /// # Errors
 /// The error to answer with, and the id, which is null where the line has none.
 pub fn parse(line: &[u8]) -> Result<Call, Malformed> {
-    let parsed: Value = serde_json::from_slice(line).map_err(|error| {
+    let (parsed, repeated) = distinct::value_of(line).map_err(|error| {
         (
             Value::Null,
             RpcError::new(-32700, "parse_error", format!("not JSON: {error}")),
@@ -226,6 +233,11 @@ pub fn parse(line: &[u8]) -> Result<Call, Malformed> {
     if let Some(unknown) = object.keys().next() {
         return Err(fail(RpcError::invalid_request(format!(
             "unknown member {unknown:?}"
+        ))));
+    }
+    if let Some(name) = repeated {
+        return Err(fail(RpcError::invalid_params(format!(
+            "{name:?} is given more than once"
         ))));
     }
     match action(&method, params) {

@@ -228,6 +228,10 @@ impl Listener {
             };
             match accepted {
                 Ok((stream, _)) => {
+                    if connections.len() >= most_at_once {
+                        desk.peers.make_room();
+                        tokio::task::yield_now().await;
+                    }
                     admit(stream, &connections, &desk, most_at_once);
                     // Whoever has just lost its place leaves before the next one comes.
                     tokio::task::yield_now().await;

@@ -59,10 +59,10 @@ pub fn read(state_dir: &Path, keep: u32, query: &Query) -> Result<Vec<Value>, Ev
 }
 
 /// The newest records that had room.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Newest {
-    /// Oldest first.
-    pub records: Vec<Value>,
+    /// Each as JSON, oldest first.
+    pub records: Vec<String>,
     /// There are earlier ones that were asked for, and had no room.
     pub is_cut: bool,
 }
@@ -78,8 +78,20 @@ pub fn read_newest(
     query: &Query,
     most_bytes: usize,
 ) -> Result<Newest, EventLogError> {
-    let newest = newest_with_room(state_dir, keep, query, most_bytes, |record, _| record);
-    newest.map(|(records, is_cut)| Newest { records, is_cut })
+    let mut records = Vec::new();
+    let (mut bytes, mut is_cut) = (0, false);
+    each_from_end(state_dir, keep, query, |record| {
+        let json = record.to_string();
+        bytes += json.len() + 1;
+        is_cut = bytes > most_bytes && !records.is_empty();
+        if is_cut {
+            return ControlFlow::Break(());
+        }
+        records.push(json);
+        ControlFlow::Continue(())
+    })?;
+    records.reverse();
+    Ok(Newest { records, is_cut })
 }
 
 /// Records as JSON.
@@ -102,33 +114,9 @@ pub fn read_json(
     query: &Query,
     most_bytes: usize,
 ) -> Result<EventsJson, EventLogError> {
-    let (found, is_cut) = newest_with_room(state_dir, keep, query, most_bytes, |_, json| json)?;
-    let array = format!("[{}]", found.join(","));
+    let Newest { records, is_cut } = read_newest(state_dir, keep, query, most_bytes)?;
+    let array = format!("[{}]", records.join(","));
     Ok(EventsJson { array, is_cut })
-}
-
-/// What is `kept` of each record and its JSON, oldest first; and whether there are earlier ones that had no room.
-fn newest_with_room<T>(
-    state_dir: &Path,
-    keep: u32,
-    query: &Query,
-    most_bytes: usize,
-    kept: impl Fn(Value, String) -> T,
-) -> Result<(Vec<T>, bool), EventLogError> {
-    let mut found = Vec::new();
-    let (mut bytes, mut is_cut) = (0, false);
-    each_from_end(state_dir, keep, query, |record| {
-        let json = record.to_string();
-        bytes += json.len() + 1;
-        is_cut = bytes > most_bytes && !found.is_empty();
-        if is_cut {
-            return ControlFlow::Break(());
-        }
-        found.push(kept(record, json));
-        ControlFlow::Continue(())
-    })?;
-    found.reverse();
-    Ok((found, is_cut))
 }
 
 /// Gives every record that is asked for, newest first.

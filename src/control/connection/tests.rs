@@ -2,7 +2,7 @@
 
 use rustix::io::ioctl_fionread;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -10,12 +10,15 @@ use tokio::task::JoinHandle;
 use super::super::asking::{FIXES_AT_ONCE, SCANS_AT_ONCE};
 use super::super::bulletin::bulletin;
 use super::super::lines::LINE_LIMIT_BYTES;
+use super::super::writing::WRITE_LIMIT;
 use super::*;
 use crate::event_log::Rotation;
 use crate::orphan::victims::Lineage;
 use crate::supervisor::journal::Journal;
 use crate::supervisor::request::Request;
 use crate::supervisor::run::Asked;
+
+mod displaced;
 
 /// A peer at one end, the connection that is served at the other, and the supervisor's ear.
 struct Line {
@@ -225,85 +228,6 @@ async fn a_status_says_who_is_connected_and_who_was_turned_away() {
     let answer = line.heard().await.unwrap();
     assert_eq!(answer["result"]["peers"]["connected"], 1, "{answer:#}");
     assert_eq!(answer["result"]["peers"]["turned_away"]["forbidden"], 1);
-}
-
-/// Somebody who says this, and loses its place to the newcomer at the same moment.
-async fn displaced_saying(text: &str) -> (Line, Place) {
-    let peers = Peers::new(1);
-    let mut line = connected(&peers);
-    // It listens by now.
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    line.say(text).await;
-    let newcomer = peers.admit().unwrap();
-    (line, newcomer)
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_loses_its_place_gets_an_answer_to_what_it_had_sent() {
-    for _ in 0..20 {
-        let asks = "{\"jsonrpc\": \"2.0\", \"id\": 7, \"method\": \"version\"}\n";
-        let (mut line, _newcomer) = displaced_saying(asks).await;
-        let answer = line.heard().await.expect("an answer");
-        assert_eq!(answer["id"], 7, "{answer}");
-        assert_eq!(kind_of(line.heard().await.as_ref()), "too_busy");
-        assert!(line.heard().await.is_none(), "and nothing more");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_loses_its_place_gets_answers_to_all_that_it_had_sent() {
-    const MANY: u64 = 5;
-    for _ in 0..20 {
-        let requests = (0..MANY).map(|id| match id % 2 {
-            0 => format!("{{\"jsonrpc\": \"2.0\", \"id\": {id}, \"method\": \"version\"}}\n"),
-            _ => format!("{{\"jsonrpc\": \"2.0\", \"id\": {id}, \"method\": \"scan\"}}\n"),
-        });
-        let asks: String = requests.collect();
-        let (mut line, _newcomer) = displaced_saying(&asks).await;
-        for _ in 0..MANY / 2 {
-            let asked = line.asked.recv().await.expect("a request");
-            asked.answer.send(Ok(Value::Null.into())).unwrap();
-        }
-        let mut ids = Vec::new();
-        for _ in 0..MANY {
-            let answer = line.heard().await.expect("an answer");
-            ids.push(answer["id"].as_u64().expect("an answer to a request"));
-        }
-        ids.sort_unstable();
-        assert_eq!(ids, (0..MANY).collect::<Vec<u64>>());
-        assert_eq!(kind_of(line.heard().await.as_ref()), "too_busy");
-        assert!(line.heard().await.is_none(), "and nothing more");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_has_lost_its_place_is_told_of_nothing() {
-    for _ in 0..20 {
-        let asks = "{\"jsonrpc\": \"2.0\", \"id\": 7, \"method\": \"subscribe\"}\n";
-        let (mut line, _newcomer) = displaced_saying(asks).await;
-        let answer = line.heard().await.expect("an answer");
-        assert_eq!(answer["id"], 7, "{answer}");
-        assert_eq!(kind_of(Some(&answer)), "too_busy");
-        assert_eq!(kind_of(line.heard().await.as_ref()), "too_busy");
-        assert!(line.heard().await.is_none(), "and nothing more");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_loses_its_place_gets_an_answer_to_what_it_had_asked_of_the_supervisor() {
-    for _ in 0..20 {
-        let asks = "{\"jsonrpc\": \"2.0\", \"id\": 7, \"method\": \"scan\"}\n";
-        let (mut line, _newcomer) = displaced_saying(asks).await;
-        let asked = line.asked.recv().await.expect("a request");
-        asked.answer.send(Ok(Value::Null.into())).unwrap();
-        let answer = line.heard().await.expect("an answer");
-        assert_eq!(
-            (&answer["id"], &answer["result"]),
-            (&7.into(), &Value::Null)
-        );
-        assert_eq!(kind_of(line.heard().await.as_ref()), "too_busy");
-        assert!(line.heard().await.is_none(), "and nothing more");
-    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -116,14 +116,14 @@ impl SelectionParams {
             .collect::<Result<BTreeSet<_>, _>>()?;
         if workspaces.len() > WORKSPACES_MOST {
             return Err(RpcError::invalid_params(format!(
-                "workspaces: at most {WORKSPACES_MOST}; leave them out to select all"
+                "workspaces: at most {WORKSPACES_MOST}: ask for more in several requests"
             )));
         }
         let workspaces = workspaces.into_iter().collect();
         let pids = given("pids", self.pids)?;
         if pids.len() > PIDS_MOST {
             return Err(RpcError::invalid_params(format!(
-                "pids: at most {PIDS_MOST}; leave them out to select all orphans"
+                "pids: at most {PIDS_MOST}: ask for more in several requests"
             )));
         }
         let pids = pids.into_iter().map(valid_pid).collect::<Result<_, _>>()?;
@@ -279,7 +279,10 @@ pub(super) fn one_path(
     exact: Option<String>,
 ) -> Result<Option<PathBuf>, RpcError> {
     match (text, exact) {
-        (_, Some(exact)) => Some(absolute(name, decoded(name, &exact)?)),
+        (Some(_), Some(_)) => Some(Err(RpcError::invalid_params(format!(
+            "either {name} or {name}_b64"
+        )))),
+        (None, Some(exact)) => Some(absolute(name, decoded(name, &exact)?)),
         (Some(path), None) => Some(absolute(name, path)),
         (None, None) => None,
     }

@@ -320,3 +320,71 @@ fn each_error_keeps_its_code_and_its_kind() {
         assert!(frozen.contains(error), "no example of {error}");
     }
 }
+
+#[test]
+fn what_is_said_twice_is_not_guessed_at() {
+    for (method, params) in [
+        ("fix", r#"{"confirm":false,"confirm":true}"#),
+        ("fix", r#"{"confirm":true,"pids":[7],"pids":[8]}"#),
+        ("scan", r#"{"members":{"pids":[7],"pids":[8]}}"#),
+        ("scan", r#"{"workspace":"/w","workspace_b64":"L3c="}"#),
+        ("keep", r#"{"path":"/w","path_b64":"L3Y="}"#),
+        ("unkeep", r#"{"path":"/w","path_b64":"L3c="}"#),
+    ] {
+        let line = format!(r#"{{"jsonrpc":"2.0","id":5,"method":"{method}","params":{params}}}"#);
+        assert_eq!(
+            error_of(&line),
+            (5.into(), -32602, "invalid_params"),
+            "{line}"
+        );
+    }
+    for line in [
+        r#"{"jsonrpc":"2.0","id":5,"method":"version","method":"reload"}"#,
+        r#"{"jsonrpc":"2.0","id":5,"method":"gate","params":{},"params":{"fix":true,"confirm":true}}"#,
+        r#"{"jsonrpc":"2.0","id":5,"id":5,"method":"version"}"#,
+    ] {
+        assert_eq!(
+            error_of(line),
+            (5.into(), -32602, "invalid_params"),
+            "{line}"
+        );
+    }
+    // The same name in two objects is no repetition.
+    let line = r#"{"jsonrpc":"2.0","id":5,"method":"scan","params":{"workspace":"/w","members":{"workspaces":["/w"]}}}"#;
+    assert!(parse(line.as_bytes()).is_ok());
+}
+
+#[test]
+fn who_names_too_many_is_not_led_to_name_all() {
+    let many: Vec<String> = (0..3_000).map(|number| format!("/w/{number}")).collect();
+    let pids: Vec<u32> = (1..=3_000).collect();
+    for params in [json!({"workspaces": many}), json!({"pids": pids})] {
+        let error = action("fix", params).unwrap_err();
+        assert!(error.message.ends_with("in several requests"), "{error:?}");
+    }
+}
+
+#[test]
+fn a_text_is_the_same_value_as_to_everybody_else() {
+    for text in [
+        r#"{"a":[null,true,-1,18446744073709551615,1.5e300,"\u00e9\n"],"b":{"c":{}},"d":[]}"#,
+        "0",
+        "-0.0",
+        "1e2",
+        "\"\"",
+        " [1 , 2] ",
+    ] {
+        let value: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(
+            distinct::value_of(text.as_bytes()).unwrap(),
+            (value, None),
+            "{text}"
+        );
+    }
+    let deep = "[".repeat(10_000);
+    for text in ["", "{", "[1,]", "1 2", "{\"a\":1,}", "nul", deep.as_str()] {
+        let error = serde_json::from_str::<Value>(text).unwrap_err();
+        let found = distinct::value_of(text.as_bytes()).unwrap_err();
+        assert_eq!(found.to_string(), error.to_string());
+    }
+}

@@ -9,6 +9,8 @@ use tokio::sync::{mpsc, watch};
 use super::*;
 use crate::event_log::Rotation;
 use crate::supervisor::journal::Journal;
+use crate::supervisor::request::Reply;
+use crate::supervisor::run::Asked;
 
 /// A feed that nobody follows.
 fn feed() -> Feed {
@@ -100,4 +102,44 @@ async fn the_next_place_is_taken_where_no_directory_can_be_made_and_the_first_is
     assert!(matches!(error, ListenError::Bind { .. }), "{error}");
     let error = Listener::bind_first(&[]).unwrap_err();
     assert!(matches!(error, ListenError::NoPlace), "{error}");
+}
+
+#[tokio::test]
+async fn however_many_have_lost_their_places_and_do_not_read_newcomers_are_served() {
+    const PLACES: usize = 8;
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("run/control.sock");
+    let listener = Listener::bind_first(std::slice::from_ref(&socket)).unwrap();
+    let (requests, mut asked) = mpsc::channel::<Asked>(8);
+    let supervisor = tokio::spawn(async move {
+        // More than a socket takes that nobody reads.
+        let long = format!("\"{}\"", "x".repeat(1 << 20));
+        while let Some(one) = asked.recv().await {
+            let _ = one.answer.send(Ok(Reply::Json(long.clone())));
+        }
+    });
+    let stop = CancellationToken::new();
+    let served = tokio::spawn(listener.run(requests, feed(), PLACES, stop.clone()));
+    let mut silent = Vec::new();
+    for round in 0..5 {
+        for _ in 0..PLACES {
+            let mut stream = UnixStream::connect(&socket).await.unwrap();
+            let doctor = b"{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"doctor\"}\n";
+            stream.write_all(doctor).await.unwrap();
+            // There is an answer, and it waits to be read from now on.
+            stream.readable().await.unwrap();
+            silent.push(stream);
+        }
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        let mut newcomer = BufReader::new(UnixStream::connect(&socket).await.unwrap());
+        let version = b"{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"version\"}\n";
+        // Whether it is served or not, it is told.
+        let _ = newcomer.write_all(version).await;
+        let answer = line_of(&mut newcomer).await;
+        assert_eq!(answer["result"]["protocol"], 1, "{round}: {answer}");
+    }
+    drop(silent);
+    stop.cancel();
+    served.await.unwrap();
+    supervisor.await.unwrap();
 }
