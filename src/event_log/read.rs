@@ -21,6 +21,10 @@ use super::{EventLogError, archive_numbers, archive_path, open_regular, segment_
 const LOOKS_AT_AN_END: usize = 5;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
 
+/// So many are given whatever their length: one that whoever asks has already, by which the place is found again, and one
+/// that is earlier.
+const AT_LEAST: usize = 2;
+
 /// Which records are wanted; everything given has to hold. The default is all of the current
 /// segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,8 +71,8 @@ pub struct Newest {
     pub is_cut: bool,
 }
 
-/// The same as [`read`], of `most_bytes` as JSON at most: of what does not fit, the newest. The very newest one is given
-/// whatever its length.
+/// The same as [`read`], of `most_bytes` as JSON at most: of what does not fit, the newest. The newest two are given
+/// whatever their length.
 ///
 /// # Errors
 /// See [`read`].
@@ -91,8 +95,8 @@ pub struct EventsJson {
     pub is_cut: bool,
 }
 
-/// The same as [`read`], as JSON of `most_bytes` at most: of what does not fit, the newest. The very newest one is given
-/// whatever its length. No more than that is held in memory.
+/// The same as [`read`], as JSON of `most_bytes` at most: of what does not fit, the newest. The newest two are given
+/// whatever their length. No more than that is held in memory.
 ///
 /// # Errors
 /// See [`read`].
@@ -120,7 +124,7 @@ fn newest_with_room<T>(
     each_from_end(state_dir, keep, query, |record| {
         let json = record.to_string();
         bytes += json.len() + 1;
-        is_cut = bytes > most_bytes && !found.is_empty();
+        is_cut = bytes > most_bytes && found.len() >= AT_LEAST;
         if is_cut {
             return ControlFlow::Break(());
         }
