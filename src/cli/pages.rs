@@ -12,8 +12,10 @@ use super::request::Request;
 
 /// A page with fewer records than this, and than were asked for, is the last one, unless it says otherwise.
 const FULL_PAGE: usize = 10_000;
+/// So many records are asked for at first by who does not know how many there are, and ten times as many each time after.
+const FIRST_PAGE: usize = 100;
 /// So many records are asked for if nothing is said.
-const DEFAULT_LIMIT: usize = 20;
+pub(super) const DEFAULT_LIMIT: usize = 20;
 
 /// So many more are asked for than are needed, to begin with: what is written meanwhile takes their place.
 const ROOM: usize = 100;
@@ -29,6 +31,8 @@ pub(super) const CUT: &str = "the event log grew faster than it could be read: e
 pub(super) struct Pages {
     request: Request,
     limit: usize,
+    /// No more than so many are asked for at once.
+    at_once: usize,
     /// The newest first.
     pages: Vec<Vec<Value>>,
     /// How many were written since the first page came.
@@ -51,6 +55,7 @@ impl Pages {
         Self {
             request,
             limit: limit.unwrap_or(DEFAULT_LIMIT),
+            at_once: usize::MAX,
             pages: Vec::new(),
             newer: 0,
             room: ROOM,
@@ -61,6 +66,29 @@ impl Pages {
         }
     }
 
+    /// Of the whole log: however many there are behind one that is looked for. See [`Pages::end_behind`].
+    pub(super) fn of_all() -> Self {
+        let request = Request {
+            method: "events",
+            params: json!({"all": true}),
+        };
+        Self {
+            limit: usize::MAX,
+            at_once: FIRST_PAGE,
+            ..Self::of(request)
+        }
+    }
+
+    /// Ends with what came last, if one of these is there: then only those behind the newest of them count.
+    pub(super) fn end_behind(&mut self, is_one: impl Fn(&Value) -> bool) {
+        if let Some(page) = self.pages.last_mut()
+            && let Some(at) = page.iter().rposition(is_one)
+        {
+            page.drain(..=at);
+            self.is_over = true;
+        }
+    }
+
     /// What is to be asked next, if anything is.
     pub(super) fn next(&self) -> Option<Request> {
         let had = self.had();
@@ -68,8 +96,8 @@ impl Pages {
             return None;
         }
         let Request { method, mut params } = self.request.clone();
+        params["limit"] = self.asked().into();
         if had > 0 {
-            params["limit"] = self.asked().into();
             params["skip"] = (had + self.newer - 1).into();
         }
         Some(Request { method, params })
@@ -79,6 +107,7 @@ impl Pages {
     pub(super) fn take(&mut self, result: &Value) {
         let mut page = list(result, "events").to_vec();
         let is_full = page.len() >= self.asked().min(FULL_PAGE) || result["truncated"] == true;
+        self.at_once = self.at_once.saturating_mul(10);
         let known = self.pages.last().and_then(|page| page.first());
         if let Some(known) = known {
             let at = page.iter().rposition(|event| event == known);
@@ -132,10 +161,11 @@ impl Pages {
 
     /// How many records are asked for next.
     fn asked(&self) -> usize {
-        match self.had() {
+        let asked = match self.had() {
             0 => self.limit,
-            had => self.limit - had + 1 + self.room,
-        }
+            had => (self.limit - had).saturating_add(1 + self.room),
+        };
+        asked.min(self.at_once)
     }
 
     /// All that came, as one result.
