@@ -1,14 +1,16 @@
 //! `events --follow`: the last events, and then each as it happens; over restarts of the daemon, too.
 //!
-//! The event log outlives the daemon. So nothing is missed: whatever a subscription did not bring (the
-//! daemon was gone, or this client did not read in time) is looked up there, from the last record that
-//! was seen on.
+//! The event log outlives the daemon, and has everything in its order. So nothing is missed: whatever a subscription did
+//! not bring (what was written while the first ones were read, while the daemon was gone, or while this client did not read
+//! in time) is looked up there, behind the last record that was printed or passed over. What the subscription brings of
+//! that, too, is known again.
 //!
 //! Must not know what an event looks like.
 
-use std::collections::{HashSet, VecDeque};
+mod seen;
+
+use std::collections::HashSet;
 use std::future::Future;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -19,25 +21,26 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
+use self::seen::{Seen, mark};
 use super::args::EventsArgs;
 use super::failure::Failure;
 use super::list;
 use super::output::Output;
-use super::pages::Pages;
+use super::pages::{CUT, DEFAULT_LIMIT, Pages};
 use super::render::{self, View};
 use super::request::Request;
 use super::safe_text::{escape, json_line};
-use crate::control::client::{CallError, Client, ConnectError};
+use crate::control::client::{CallError, Client, ConnectError, Way};
 use crate::control::notifications::{Notification, Notifications};
 use crate::orphan::process::Pid;
 
 /// How long until the daemon is looked for again, and whoever reads.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How many records are remembered as seen: more than can be under way at the same time.
-const REMEMBERED: usize = 8192;
-/// How many records the log is asked for at a time, for the last one that was seen among them: more each time, and the
-/// last number again and again.
-const STEPS: [usize; 3] = [100, 1_000, 5_000];
+/// Of so many of the last records one at least is told from all others, unless none is.
+const MARKS: usize = 100;
+/// So many more are asked for to begin with than are printed: what was written since the subscription began takes their
+/// place. With the usual number they are so many that the daemon gives them at once.
+const ROOM: usize = 80;
 
 /// Follows the event log until nobody reads it any more.
 ///
@@ -50,8 +53,9 @@ pub(super) async fn follow<O: Write, E: Write>(
     view: &View,
     json: bool,
 ) -> Result<(), Failure> {
+    let client = Client::connect(socket).await?;
     let mut following = Following {
-        socket,
+        way: client.way(),
         output,
         view,
         json,
@@ -59,71 +63,78 @@ pub(super) async fn follow<O: Write, E: Write>(
             pid: args.pid,
             since: args.since.map(|since| since.moment(view.now)),
         },
+        limit: args.limit.map_or(DEFAULT_LIMIT, |limit| limit as usize),
+        before: Vec::new(),
         seen: Seen::default(),
     };
-    match following.begin(args).await? {
-        ControlFlow::Break(()) => Ok(()),
-        ControlFlow::Continue(told) => following.go_on(told).await,
-    }
+    let told = following.begin(client, args).await?;
+    following.go_on(told).await
 }
 
 /// Either the end, because nobody reads any more, or what it goes on with.
 type Or<T> = ControlFlow<(), T>;
 
 struct Following<'a, O, E> {
-    socket: Option<&'a Path>,
+    /// To the daemon that was found first, and whoever comes after it there.
+    way: Way,
     output: &'a mut Output<O, E>,
     view: &'a View,
     json: bool,
     wanted: Wanted,
+    limit: usize,
+    /// Of these the last ones are to be printed, before everything else: of those that are not among what is missed.
+    before: Vec<Value>,
     seen: Seen,
 }
 
 impl<O: Write, E: Write> Following<'_, O, E> {
-    /// Prints what was asked for, subscribed already to what comes then.
-    async fn begin(&mut self, args: &EventsArgs) -> Result<Or<Notifications>, Failure> {
-        let (last, told) = self.subscribe().await?;
-        let mut client = Client::connect(self.socket).await?;
-        let mut pages = Pages::of(Request::events(args, self.view.now));
+    /// Subscribes, and reads what was there before.
+    async fn begin(&mut self, client: Client, args: &EventsArgs) -> Result<Notifications, Failure> {
+        let (last, mut told) = Notifications::subscribe(client, MARKS, false).await?;
+        let mut client = self.way.connect().await?;
+        if !self.seen.begin_behind(&last) {
+            // There is none, or so much is written that all that were read are told, too.
+            drop(told);
+            let params = json!({"limit": MARKS, "all": true});
+            let newest = client.call("events", params).await?;
+            self.seen.begin_behind(list(&newest, "events"));
+            (_, told) = Notifications::subscribe(self.way.connect().await?, 0, false).await?;
+        }
+        let mut request = Request::events(args, self.view.now);
+        request.params["limit"] = self.limit.saturating_add(ROOM).into();
+        let mut pages = Pages::of(request);
         while let Some(request) = pages.next() {
             pages.take(&client.call(request.method, request.params).await?);
         }
-        for event in list(&pages.into_result(), "events") {
-            if self.seen.add(event) && self.print(event)?.is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
+        let result = pages.into_result();
+        if result["truncated"] == true {
+            self.output.note(CUT);
         }
-        // Only now: it is among those that were to be printed.
-        for event in &last {
-            self.seen.add(event);
-        }
-        Ok(ControlFlow::Continue(told))
+        self.before = list(&result, "events").to_vec();
+        Ok(told)
     }
 
     async fn go_on(&mut self, mut told: Notifications) -> Result<(), Failure> {
-        loop {
+        let mut flow = self.catch_up_with(&mut told).await?;
+        while flow.is_continue() {
             let Some(news) = while_read(self.output, told.next()).await else {
                 return Ok(());
             };
-            let flow = match news {
+            flow = match news {
                 Ok(Notification::Event(event)) => self.take(&event)?,
-                Ok(Notification::Lagged(_)) => match self.catch_up().await {
-                    Err(Interrupted::Failed(failure)) => return Err(failure),
-                    Err(interrupted) => self.subscribe_again(&mut told, interrupted).await?,
-                    Ok(flow) => flow,
-                },
+                Ok(Notification::Lagged(_)) => self.catch_up_with(&mut told).await?,
                 Ok(Notification::Status(_)) => ControlFlow::Continue(()),
                 Err(_) => self.subscribe_again(&mut told, Interrupted::Lost).await?,
             };
-            if flow.is_break() {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 
-    async fn subscribe(&self) -> Result<(Vec<Value>, Notifications), Failure> {
-        let client = Client::connect(self.socket).await?;
-        Ok(Notifications::subscribe(client, 1, false).await?)
+    async fn catch_up_with(&mut self, told: &mut Notifications) -> Result<Or<()>, Failure> {
+        match self.catch_up().await {
+            Ok(flow) => Ok(flow),
+            Err(interrupted) => self.subscribe_again(told, interrupted).await,
+        }
     }
 
     /// Says why it was interrupted, waits until that is over, and prints what happened meanwhile.
@@ -153,7 +164,7 @@ impl<O: Write, E: Write> Following<'_, O, E> {
 
     async fn try_again(&mut self, told: &mut Notifications) -> Result<Or<()>, Interrupted> {
         let subscribe = async {
-            let client = Client::connect(self.socket).await?;
+            let client = self.way.connect().await?;
             Ok::<_, Interrupted>(Notifications::subscribe(client, 0, false).await?)
         };
         match while_read(self.output, subscribe).await {
@@ -163,15 +174,28 @@ impl<O: Write, E: Write> Following<'_, O, E> {
         self.catch_up().await
     }
 
-    /// Prints what the log has behind the last record that was seen.
+    /// Prints what the log has behind the last record that was seen; and first what it is to begin with.
     async fn catch_up(&mut self) -> Result<Or<()>, Interrupted> {
-        let Some(pages) = while_read(self.output, self.missed()).await else {
+        let Some(missed) = while_read(self.output, self.missed()).await else {
             return Ok(ControlFlow::Break(()));
         };
-        let pages = pages?;
-        // What comes of them from the daemon, too, is known again.
-        self.seen.most = REMEMBERED.max(2 * pages.iter().map(Vec::len).sum::<usize>());
-        for event in pages.iter().rev().flatten() {
+        let missed = missed?;
+        let before = std::mem::take(&mut self.before);
+        let is_missed: HashSet<u64> = match before.is_empty() {
+            true => HashSet::new(),
+            false => missed.iter().filter_map(mark).collect(),
+        };
+        let before = before
+            .split(|event| mark(event).is_some_and(|mark| is_missed.contains(&mark)))
+            .next()
+            .unwrap_or_default();
+        for event in &before[before.len().saturating_sub(self.limit)..] {
+            if self.print(event)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        self.seen.remember(missed.len());
+        for event in &missed {
             if self.take(event)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
@@ -179,30 +203,20 @@ impl<O: Write, E: Write> Following<'_, O, E> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// What the log has behind the last record that was seen: pages of it, the newest first.
-    async fn missed(&self) -> Result<Vec<Vec<Value>>, Interrupted> {
-        let mut client = Client::connect(self.socket).await?;
-        let mut pages = Vec::new();
-        let mut skip = 0;
-        let mut steps = STEPS.into_iter();
-        let mut limit = 0;
-        loop {
-            limit = steps.next().unwrap_or(limit);
-            let mut params = json!({"limit": limit, "all": true});
-            if skip > 0 {
-                params["skip"] = skip.into();
-            }
-            let result = client.call("events", params).await?;
-            let events = list(&result, "events");
-            skip += events.len();
-            let is_beginning = events.len() < limit && result["truncated"] != true;
-            let last_seen = events.iter().rposition(|event| self.seen.has(event));
-            pages.push(events[last_seen.map_or(0, |at| at + 1)..].to_vec());
-            // Without any that was seen it is another log, and all of it new.
-            if last_seen.is_some() || is_beginning {
-                return Ok(pages);
-            }
+    /// What the log has behind the last record that was seen; everything, if that is not there: then it is another log.
+    async fn missed(&self) -> Result<Vec<Value>, Interrupted> {
+        let mut client = self.way.connect().await?;
+        let mut pages = Pages::of_all();
+        while let Some(request) = pages.next() {
+            pages.take(&client.call(request.method, request.params).await?);
+            pages.end_behind(|event| self.seen.has(event));
         }
+        let result = pages.into_result();
+        if result["truncated"] == true {
+            let why = "the event log grows faster than it can be read";
+            return Err(Interrupted::Hindered(why.to_owned()));
+        }
+        Ok(self.seen.without_passed(list(&result, "events")).to_vec())
     }
 
     /// Prints an event that is new, if it is one of those that are wanted.
@@ -290,51 +304,6 @@ impl Wanted {
             && self
                 .since
                 .is_none_or(|since| happened().is_some_and(|at| at >= since))
-    }
-}
-
-/// The records seen last.
-struct Seen {
-    marks: HashSet<u64>,
-    order: VecDeque<u64>,
-    most: usize,
-}
-
-impl Default for Seen {
-    fn default() -> Self {
-        Self {
-            marks: HashSet::new(),
-            order: VecDeque::new(),
-            most: REMEMBERED,
-        }
-    }
-}
-
-impl Seen {
-    /// Each is told from all others by its text: it has its time in it, to the microsecond.
-    fn mark(event: &Value) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        event.to_string().hash(&mut hasher);
-        hasher.finish()
-    }
-
-    fn has(&self, event: &Value) -> bool {
-        self.marks.contains(&Self::mark(event))
-    }
-
-    /// Whether it was not seen before.
-    fn add(&mut self, event: &Value) -> bool {
-        let mark = Self::mark(event);
-        if !self.marks.insert(mark) {
-            return false;
-        }
-        self.order.push_back(mark);
-        while self.order.len() > self.most
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.marks.remove(&oldest);
-        }
-        true
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `failure.rs` | why there is no result, and the remedy |
 //! | `doctor.rs` | `doctor`: what the client sees of the daemon, beside what that says of itself |
 //! | `follow.rs` | `events --follow` |
+//! | `pages.rs` | the event log, page by page; pure |
 //! | `kills.rs`, `bar.rs` | kills in progress, and the time that is left; pure |
 //! | `progress/` | what a fix does, while its answer is awaited |
 //! | `watch/` | `watch`: the model and its pictures, pure; the loop and the terminal |

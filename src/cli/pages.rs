@@ -12,30 +12,39 @@ use super::request::Request;
 
 /// A page with fewer records than this, and than were asked for, is the last one, unless it says otherwise.
 const FULL_PAGE: usize = 10_000;
+/// So many records are asked for at first by who does not know how many there are, and ten times as many each time after.
+const FIRST_PAGE: usize = 100;
 /// So many records are asked for if nothing is said.
-const DEFAULT_LIMIT: usize = 20;
+pub(super) const DEFAULT_LIMIT: usize = 20;
 
-/// So many more are asked for than are needed: what is written meanwhile takes their place.
+/// So many more are asked for than are needed, to begin with: what is written meanwhile takes their place.
 const ROOM: usize = 100;
-/// How many pages in a row may have nothing that is known.
+/// How many pages in a row may have nothing that is earlier than what is known.
 const MISSES: usize = 20;
 /// How often all is asked for.
 const ATTEMPTS: usize = 3;
+
+/// What is said of a result that is `truncated`.
+pub(super) const CUT: &str = "the event log grew faster than it could be read: earlier events that were asked for are missing";
 
 /// Records that are asked for, and those that came.
 pub(super) struct Pages {
     request: Request,
     limit: usize,
+    /// No more than so many are asked for at once.
+    at_once: usize,
     /// The newest first.
     pages: Vec<Vec<Value>>,
-    /// The next page is to begin with what is known: unless that took all of its room.
-    overlaps: bool,
     /// How many were written since the first page came.
     newer: usize,
-    /// How many pages in a row had nothing that was known.
+    /// How many more are asked for than are needed.
+    room: usize,
+    /// How many pages in a row had nothing earlier.
     misses: usize,
     attempts: usize,
     is_over: bool,
+    /// There are earlier ones that were asked for.
+    is_cut: bool,
 }
 
 impl Pages {
@@ -46,12 +55,37 @@ impl Pages {
         Self {
             request,
             limit: limit.unwrap_or(DEFAULT_LIMIT),
+            at_once: usize::MAX,
             pages: Vec::new(),
-            overlaps: true,
             newer: 0,
+            room: ROOM,
             misses: 0,
             attempts: 1,
             is_over: false,
+            is_cut: false,
+        }
+    }
+
+    /// Of the whole log: however many there are behind one that is looked for. See [`Pages::end_behind`].
+    pub(super) fn of_all() -> Self {
+        let request = Request {
+            method: "events",
+            params: json!({"all": true}),
+        };
+        Self {
+            limit: usize::MAX,
+            at_once: FIRST_PAGE,
+            ..Self::of(request)
+        }
+    }
+
+    /// Ends with what came last, if one of these is there: then only those behind the newest of them count.
+    pub(super) fn end_behind(&mut self, is_one: impl Fn(&Value) -> bool) {
+        if let Some(page) = self.pages.last_mut()
+            && let Some(at) = page.iter().rposition(is_one)
+        {
+            page.drain(..=at);
+            self.is_over = true;
         }
     }
 
@@ -62,9 +96,9 @@ impl Pages {
             return None;
         }
         let Request { method, mut params } = self.request.clone();
+        params["limit"] = self.asked().into();
         if had > 0 {
-            params["limit"] = self.asked().into();
-            params["skip"] = (had + self.newer - usize::from(self.overlaps)).into();
+            params["skip"] = (had + self.newer - 1).into();
         }
         Some(Request { method, params })
     }
@@ -73,23 +107,24 @@ impl Pages {
     pub(super) fn take(&mut self, result: &Value) {
         let mut page = list(result, "events").to_vec();
         let is_full = page.len() >= self.asked().min(FULL_PAGE) || result["truncated"] == true;
-        let earliest = self.pages.last().and_then(|page| page.first());
-        let known = earliest.filter(|_| self.overlaps);
-        self.overlaps = true;
+        self.at_once = self.at_once.saturating_mul(10);
+        let known = self.pages.last().and_then(|page| page.first());
         if let Some(known) = known {
-            let Some(at) = page.iter().rposition(|event| event == known) else {
-                // It comes yet, behind all that was written meanwhile; or it is gone.
-                self.misses += 1;
-                match is_full && self.misses < MISSES {
-                    true => self.newer += page.len(),
-                    false => self.begin_anew(),
-                }
+            let at = page.iter().rposition(|event| event == known);
+            // Those behind it were had before, or written meanwhile: all, where it is not there yet.
+            let newer = page.len() - at.map_or(0, |at| at + 1);
+            if at.unwrap_or(0) == 0 && is_full {
+                self.miss(newer);
+                return;
+            }
+            let Some(at) = at else {
+                // It does not come any more.
+                self.begin_anew();
                 return;
             };
             self.misses = 0;
-            self.newer += page.len() - 1 - at;
+            self.newer += newer;
             page.truncate(at);
-            self.overlaps = at > 0;
         }
         let surplus = page.len().saturating_sub(self.limit - self.had());
         page.drain(..surplus);
@@ -97,6 +132,18 @@ impl Pages {
         if !page.is_empty() {
             self.pages.push(page);
         }
+    }
+
+    /// Nothing that is earlier was on a page, but so many that are newer: the next one has more room, and comes before the
+    /// log has grown by as much, sooner or later.
+    fn miss(&mut self, newer: usize) {
+        self.misses += 1;
+        if self.misses >= MISSES {
+            self.begin_anew();
+            return;
+        }
+        self.newer += newer;
+        self.room = FULL_PAGE.min(2 * self.room);
     }
 
     fn begin_anew(&mut self) {
@@ -108,25 +155,26 @@ impl Pages {
                 self.misses = 0;
             }
             // It changes faster than it can be read.
-            false => self.is_over = true,
+            false => (self.is_over, self.is_cut) = (true, true),
         }
     }
 
     /// How many records are asked for next.
     fn asked(&self) -> usize {
-        let had = self.had();
-        let known = if had > 0 && self.overlaps {
-            1 + ROOM
-        } else {
-            0
+        let asked = match self.had() {
+            0 => self.limit,
+            had => (self.limit - had).saturating_add(1 + self.room),
         };
-        self.limit - had + known
+        asked.min(self.at_once)
     }
 
     /// All that came, as one result.
     pub(super) fn into_result(self) -> Value {
         let events: Vec<Value> = self.pages.into_iter().rev().flatten().collect();
-        json!({ "events": events })
+        match self.is_cut {
+            true => json!({ "events": events, "truncated": true }),
+            false => json!({ "events": events }),
+        }
     }
 
     fn had(&self) -> usize {
@@ -192,6 +240,10 @@ mod tests {
         }
     }
 
+    fn count(result: &Value) -> usize {
+        list(result, "events").len()
+    }
+
     #[test]
     fn all_that_was_asked_for_comes_in_however_many_pages() {
         for (limit, records, at_once, asked) in [
@@ -201,7 +253,8 @@ mod tests {
             (Some(10_000), 10_000, 4_000, 3),
             (Some(20_000), 25_000, 50_000, 3),
             (Some(20_000), 15_000, 4_000, 4),
-            (Some(3), 3, 1, 5),
+            (Some(3), 3, 2, 2),
+            (Some(4), 9, 2, 3),
             (Some(20), 0, 4_000, 1),
         ] {
             let (result, times) = Log::of(records, at_once).read(limit, |_| {});
@@ -226,6 +279,35 @@ mod tests {
     }
 
     #[test]
+    fn a_log_that_grows_by_more_than_is_needed_is_asked_for_more() {
+        for (at_once, written) in [(2_900, 250), (2_990, 3_000), (200, 90)] {
+            let (result, _) = Log::of(10_000, at_once.max(written + 1)).read(Some(3_000), |log| {
+                let next = log.records.len();
+                log.records.extend(next..next + written);
+            });
+            let expected: Vec<usize> = (7_000..10_000).collect();
+            let is_whole = result == json!({ "events": expected });
+            assert!(is_whole, "{written} a page: {} came", count(&result));
+        }
+    }
+
+    #[test]
+    fn what_comes_too_slowly_is_cut_and_says_so() {
+        // Each page has room for two, as of long records.
+        for (written, whole) in [(0, true), (1, false), (5, false)] {
+            let (result, _) = Log::of(50, 2).read(Some(30), |log| {
+                let next = log.records.len();
+                log.records.extend(next..next + written);
+            });
+            let first = result["events"][0].as_u64().unwrap() as usize;
+            let expected: Vec<usize> = (first..first + count(&result)).collect();
+            assert_eq!(result["events"], json!(expected), "{written} a page");
+            assert_eq!(result["truncated"] == true, !whole, "{written} a page");
+            assert_eq!(expected.len() == 30, whole, "{written} a page");
+        }
+    }
+
+    #[test]
     fn a_log_that_goes_on_to_another_segment_is_asked_anew() {
         let mut pages = 0;
         let (result, _) = Log::of(1_000, 100).read(Some(900), |log| {
@@ -242,6 +324,7 @@ mod tests {
             log.records = (next..next + 1_000).collect();
         });
         assert!(times <= ATTEMPTS * (MISSES + 1), "{times}");
-        assert_eq!(result["events"].as_array().unwrap().len(), 100);
+        assert_eq!(count(&result), 100);
+        assert_eq!(result["truncated"], true);
     }
 }

@@ -22,7 +22,7 @@ use super::follow;
 use super::list;
 use super::manual;
 use super::output::Output;
-use super::pages::Pages;
+use super::pages::{CUT, Pages};
 use super::render::{self, PROGRAM, ScanAsked, View};
 use super::request::Request;
 use super::safe_text::escape;
@@ -216,6 +216,9 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
                     pages.take(&self.ask(&request, Without::Fail).await?);
                 }
                 let result = pages.into_result();
+                if result["truncated"] == true {
+                    self.output.note(CUT);
+                }
                 self.print(&result, |view| render::events(&result, view))?;
                 Ok(ExitStatus::Done)
             }

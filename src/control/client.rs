@@ -135,7 +135,20 @@ impl Client {
             true => Trust::Anybody,
             false => Trust::OwnOrRoot,
         };
-        Self::connect_to(worth_trying(places, is_named), trust).await
+        Self::connect_to_first(places, is_named, trust).await
+    }
+
+    async fn connect_to_first(
+        places: Vec<PathBuf>,
+        is_named: bool,
+        trust: Trust,
+    ) -> Result<Self, ConnectError> {
+        let worth = worth_trying(places.clone(), is_named);
+        if worth.is_empty() {
+            // They are all that can be named.
+            return Err(ConnectError::NoDaemon { tried: places });
+        }
+        Self::connect_to(worth, trust).await
     }
 
     /// How to get another connection to the daemon that has this one.

@@ -3,11 +3,11 @@
 //! writes and rotates.
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -20,6 +20,12 @@ use super::{EventLogError, archive_numbers, archive_path, open_regular, segment_
 /// just be being written, and the kernel shows a write that goes over several pages page by page.
 const LOOKS_AT_AN_END: usize = 5;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
+/// How often a segment is looked for that has a name: a rotation may give it one that was not listed yet.
+const LOOKS_FOR_A_SEGMENT: usize = 5;
+
+/// So many are given whatever their length: one that whoever asks has already, by which the place is found again, and one
+/// that is earlier.
+const AT_LEAST: usize = 2;
 
 /// Which records are wanted; everything given has to hold. The default is all of the current
 /// segment.
@@ -67,8 +73,8 @@ pub struct Newest {
     pub is_cut: bool,
 }
 
-/// The same as [`read`], of `most_bytes` as JSON at most: of what does not fit, the newest. The very newest one is given
-/// whatever its length.
+/// The same as [`read`], of `most_bytes` as JSON at most: of what does not fit, the newest. The newest two are given
+/// whatever their length.
 ///
 /// # Errors
 /// See [`read`].
@@ -83,7 +89,7 @@ pub fn read_newest(
     each_from_end(state_dir, keep, query, |record| {
         let json = record.to_string();
         bytes += json.len() + 1;
-        is_cut = bytes > most_bytes && !records.is_empty();
+        is_cut = bytes > most_bytes && records.len() >= AT_LEAST;
         if is_cut {
             return ControlFlow::Break(());
         }
@@ -103,8 +109,8 @@ pub struct EventsJson {
     pub is_cut: bool,
 }
 
-/// The same as [`read`], as JSON of `most_bytes` at most: of what does not fit, the newest. The very newest one is given
-/// whatever its length. No more than that is held in memory.
+/// The same as [`read`], as JSON of `most_bytes` at most: of what does not fit, the newest. The newest two are given
+/// whatever their length. No more than that is held in memory.
 ///
 /// # Errors
 /// See [`read`].
@@ -244,40 +250,49 @@ pub(super) enum Archives {
 
 /// Gives every line, newest first: of the current segment, then of the archives from number 1 up.
 ///
-/// A rotation meanwhile moves segments up, in the direction of the walk: it may show one twice,
-/// which its inode tells, but hides none. (The other way round it could hide one.)
+/// A rotation meanwhile moves segments up, in the direction of the walk, and leaves newer ones behind them. So each is
+/// looked for behind the one that was read last, wherever that stands by then: none is hidden, shown twice, or shown as
+/// older than it is.
 pub(super) fn each_line_from_end(
     state_dir: &Path,
     archives: Archives,
     mut each: impl FnMut(&[u8]) -> ControlFlow<()>,
 ) -> Result<(), EventLogError> {
-    let mut seen = HashSet::new();
+    // Where nobody rotates, one that is gone says nothing of the others.
+    let above = match archives {
+        Archives::Leftovers { above } => above,
+        Archives::None | Archives::All => 0,
+    };
+    let mut last: Option<Passed> = None;
     let mut number = 0;
     loop {
-        let path = if number == 0 {
-            segment_path(state_dir)
-        } else {
-            archive_path(state_dir, number)
-        };
+        let path = path_of(state_dir, number);
         let failed = |source| EventLogError::Read {
             path: path.clone(),
             source,
         };
-        match open_regular(&path, OpenOptions::new().read(true)) {
+        let opened = open_regular(&path, OpenOptions::new().read(true));
+        // Looked at only now: while that one stands where it stood, what is opened behind it is older.
+        let is_older = last.as_ref().is_none_or(|last| {
+            last.place_now(state_dir)
+                .map_or(number > above, |place| place == last.place)
+        });
+        match opened {
+            _ if !is_older => {}
             Ok(segment) => {
-                let metadata = segment.metadata().map_err(failed)?;
-                if seen.insert((metadata.dev(), metadata.ino())) {
-                    let len = settled_len(&segment, metadata.len(), || {
-                        std::thread::sleep(BETWEEN_LOOKS);
-                    })
-                    .map_err(failed)?;
-                    let mut lines = LinesFromEnd::new(&segment, len, BLOCK_BYTES);
-                    while let Some(line) = lines.next_line().map_err(failed)? {
-                        if each(line).is_break() {
-                            return Ok(());
-                        }
+                let len = segment.metadata().map_err(failed)?.len();
+                let len = settled_len(&segment, len, || std::thread::sleep(BETWEEN_LOOKS));
+                let len = len.map_err(failed)?;
+                let mut lines = LinesFromEnd::new(&segment, len, BLOCK_BYTES);
+                while let Some(line) = lines.next_line().map_err(failed)? {
+                    if each(line).is_break() {
+                        return Ok(());
                     }
                 }
+                last = Some(Passed {
+                    segment,
+                    place: number,
+                });
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(_) if matches!(archives, Archives::Leftovers { above } if number > above) => {}
@@ -290,9 +305,20 @@ pub(super) fn each_line_from_end(
         if matches!(archives, Archives::None) {
             return Ok(());
         }
+        let passed = match &mut last {
+            None => number,
+            Some(last) => match last.place_now(state_dir) {
+                Some(place) => {
+                    last.place = place;
+                    if is_older { place.max(number) } else { place }
+                }
+                // The oldest that is kept goes: whatever is older went before it, but what an earlier configuration left.
+                None => number.max(above),
+            },
+        };
         // Listed anew each time, because a rotation may have added a number.
         let next = match archive_numbers(state_dir) {
-            Ok(numbers) => numbers.into_iter().find(|&next| next > number),
+            Ok(numbers) => numbers.into_iter().find(|&next| next > passed),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(source) => {
                 return Err(EventLogError::Read {
@@ -305,6 +331,44 @@ pub(super) fn each_line_from_end(
             Some(next) => number = next,
             None => return Ok(()),
         }
+    }
+}
+
+/// A segment that was read, held open: so no other gets its inode.
+struct Passed {
+    segment: File,
+    /// The number that it had last.
+    place: u32,
+}
+
+impl Passed {
+    /// The number that it has now; none, if it is gone. Looked for from the old one up, as rotations move it.
+    fn place_now(&self, state_dir: &Path) -> Option<u32> {
+        let identity = |metadata: &Metadata| (metadata.dev(), metadata.ino());
+        for _ in 0..LOOKS_FOR_A_SEGMENT {
+            let held = self.segment.metadata().ok()?;
+            if held.nlink() == 0 {
+                return None;
+            }
+            let above = archive_numbers(state_dir).unwrap_or_default();
+            let above = above.into_iter().filter(|&number| number > self.place);
+            let mut places = std::iter::once(self.place).chain(above);
+            let stands_at = |&number: &u32| {
+                let found = path_of(state_dir, number).symlink_metadata();
+                found.is_ok_and(|found| identity(&found) == identity(&held))
+            };
+            if let Some(place) = places.find(stands_at) {
+                return Some(place);
+            }
+        }
+        None
+    }
+}
+
+fn path_of(state_dir: &Path, number: u32) -> PathBuf {
+    match number {
+        0 => segment_path(state_dir),
+        number => archive_path(state_dir, number),
     }
 }
 

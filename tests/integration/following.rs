@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
@@ -27,8 +27,13 @@ struct Follower {
 impl Follower {
     /// Starts it, with `--json`.
     fn start(world: &World, more: &[&str]) -> Self {
+        let arguments = ["--json", "events", "--follow"].iter().chain(more);
+        Self::spawn(world, ctl_command(world, arguments))
+    }
+
+    fn spawn(world: &World, mut command: Command) -> Self {
         let errors = world.path("follower.log");
-        let mut child = ctl_command(world, ["--json", "events", "--follow"].iter().chain(more))
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(&errors).unwrap())
@@ -210,6 +215,35 @@ fn however_much_happened_while_nobody_told_all_of_it_is_printed() {
         let told = follower.until(|event| event["event"] == "daemon.started");
         let numbers = told.iter().filter_map(|event| event["number"].as_u64());
         assert!(numbers.eq(0..MANY as u64), "{} of them", told.len());
+    });
+}
+
+#[test]
+fn the_daemon_that_was_found_first_is_the_one_that_is_waited_for() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let mut daemon = world.daemon();
+        let usual = |below: &str| world.directory(below).join("control.sock");
+        let found = usual("xdg-runtime/team-agentd");
+        std::os::unix::fs::symlink(world.socket(), found).unwrap();
+        // Somebody else listens at the place that comes after that one.
+        let other = usual("home/.local/state/team-agentd");
+        let other = std::os::unix::net::UnixListener::bind(other).unwrap();
+        other.set_nonblocking(true).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_team-agentctl"));
+        world.confine(&mut command);
+        command.args(["--json", "events", "--follow", "--limit", "1"]);
+        let mut follower = Follower::spawn(&world, command);
+        follower.until(|event| event["event"] == "daemon.started");
+        daemon.crash();
+        wait_until("it has noticed", || {
+            follower.said().contains("the daemon is gone")
+        });
+        daemon = Daemon::start(&world);
+        follower.until(|event| event["event"] == "daemon.started");
+        let asked = other.accept().unwrap_err().kind();
+        assert_eq!(asked, std::io::ErrorKind::WouldBlock);
+        drop(daemon);
     });
 }
 

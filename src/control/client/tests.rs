@@ -14,6 +14,14 @@ fn a_usual_place_that_no_socket_can_have_is_passed_over_and_a_named_one_is_not()
     assert_eq!(worth_trying(vec![long.clone()], true), [long]);
 }
 
+#[tokio::test]
+async fn places_that_were_all_passed_over_are_named() {
+    let long = Path::new("/").join("x".repeat(120)).join("control.sock");
+    let found = Client::connect_to_first(vec![long.clone()], false, Trust::OwnOrRoot).await;
+    let said = found.unwrap_err().to_string();
+    assert_eq!(said, format!("no daemon on {}", long.display()));
+}
+
 /// A daemon that answers so many requests, each on a connection of its own, the first one last: it is
 /// answered `late` after it was asked.
 async fn ask(answers: usize, late: Duration) -> (Result<Value, CallError>, Duration) {

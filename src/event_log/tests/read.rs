@@ -233,8 +233,8 @@ fn as_json_the_newest_that_have_room_are_given() {
     assert_eq!(events(raw + 10 * one), (all.clone(), false));
     assert_eq!(events(raw + 10 * one - 1), (all[1..].to_vec(), true));
     assert_eq!(events(raw + one), (all[9..].to_vec(), true));
-    // One at least, and of none none.
-    assert_eq!(events(0), (all[10..].to_vec(), true));
+    // Two at least, and of none none.
+    assert_eq!(events(0), (all[9..].to_vec(), true));
     fs::remove_file(place.path().join("events.jsonl")).unwrap();
     fs::write(place.path().join("events.jsonl.1"), "").unwrap();
     assert_eq!(events(0), (Vec::new(), false));
@@ -288,32 +288,65 @@ fn a_pid_and_a_time_choose_together() {
     assert_eq!(numbers(Some(-7), None, None), [] as [u64; 0]);
 }
 
-#[test]
-fn a_rotation_while_it_is_read_hides_no_record_and_shows_none_twice() {
-    // Every place in the walk once: with the current segment, and with each archive, in hand.
-    for rotate_after in 1..=5 {
-        let root = TempDir::new().unwrap();
-        let mut log = EventLog::open(
-            root.path(),
-            Rotation {
-                rotate_bytes: 300,
-                keep: 9,
-            },
-        )
-        .unwrap();
-        let records: Vec<_> = (1..=5).map(|number| record_of(300, number)).collect();
-        log.append(&records).unwrap();
-        let mut found = Vec::new();
-        each_line_from_end(root.path(), Archives::All, |line| {
-            found.push(serde_json::from_slice::<Value>(line).unwrap());
-            if found.len() == rotate_after {
-                log.append(&[record_of(300, 6)]).unwrap();
+/// What is found in this log, in which each record is a segment, if after so many of them it is rotated so often.
+fn found_with_rotations(keep: u32, archives: Archives, after: usize, times: usize) -> Vec<Value> {
+    let root = TempDir::new().unwrap();
+    fs::write(root.path().join("events.jsonl.12"), "{\"leftover\": 1}\n").unwrap();
+    let rotation = Rotation {
+        rotate_bytes: 300,
+        keep,
+    };
+    let mut log = EventLog::open(root.path(), rotation).unwrap();
+    for number in 1..=5 {
+        log.append(&[record_of(300, number)]).unwrap();
+    }
+    let mut found = Vec::new();
+    each_line_from_end(root.path(), archives, |line| {
+        found.push(serde_json::from_slice::<Value>(line).unwrap());
+        if found.len() == after {
+            for number in 0..times {
+                log.append(&[record_of(300, 6 + number)]).unwrap();
             }
-            ControlFlow::Continue(())
-        })
-        .unwrap();
-        found.reverse();
-        assert_eq!(found, values(&records));
+        }
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    found.reverse();
+    found
+}
+
+#[test]
+fn rotations_while_it_is_read_hide_no_record_and_show_none_twice_or_in_the_wrong_order() {
+    let records: Vec<_> = (1..=5).map(|number| record_of(300, number)).collect();
+    let expected = [vec![json!({"leftover": 1})], values(&records)].concat();
+    // Every place in the walk once: with the current segment, and with each archive, in hand.
+    for after in 1..=5 {
+        for times in 1..=3 {
+            for archives in [Archives::All, Archives::Leftovers { above: 9 }] {
+                let found = found_with_rotations(9, archives, after, times);
+                assert_eq!(found, expected, "{times} after {after}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_goes_while_it_is_read_is_not_found_and_nothing_newer_in_its_place() {
+    let records: Vec<_> = (1..=5).map(|number| record_of(300, number)).collect();
+    let leftover = [json!({"leftover": 1})];
+    let archives = Archives::Leftovers { above: 4 };
+    for (after, times, first) in [
+        (1, 2, 3),
+        (1, 4, 5),
+        (1, 5, 5),
+        (2, 1, 2),
+        (2, 4, 4),
+        (2, 9, 4),
+        (5, 9, 1),
+    ] {
+        let found = found_with_rotations(4, archives, after, times);
+        let expected = [leftover.to_vec(), values(&records[first - 1..])].concat();
+        assert_eq!(found, expected, "{times} after {after}");
     }
 }
 
