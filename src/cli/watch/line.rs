@@ -1,6 +1,6 @@
 //! The subscription, over restarts of the daemon.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::model::{Ask, Input};
 use crate::cli::failure::Failure;
-use crate::control::client::Client;
+use crate::control::client::{Client, Way};
 use crate::control::notifications::{Notification, Notifications};
 
 /// How many of the last records it begins with.
@@ -24,7 +24,8 @@ type Begun = (Vec<Value>, Notifications);
 
 /// A line to the daemon that is taken up again when it breaks.
 pub(super) struct Line {
-    socket: Option<PathBuf>,
+    /// To the daemon that was found first, and whoever comes after it there.
+    way: Way,
     state: State,
 }
 
@@ -43,12 +44,16 @@ impl Line {
     /// # Errors
     /// If there is no daemon, or it does not tell.
     pub(super) async fn open(socket: Option<&Path>) -> Result<(Vec<Value>, Self), Failure> {
-        let (last, told) = subscribe(socket).await?;
-        let line = Self {
-            socket: socket.map(Path::to_path_buf),
-            state: State::Live(told),
-        };
-        Ok((last, line))
+        let client = Client::connect(socket).await?;
+        let way = client.way();
+        let (last, told) = Notifications::subscribe(client, LAST, true).await?;
+        let state = State::Live(told);
+        Ok((last, Self { way, state }))
+    }
+
+    /// By which something else is asked.
+    pub(super) fn way(&self) -> Way {
+        self.way.clone()
     }
 
     /// The next thing heard. Nothing is lost if it is not waited for to the end.
@@ -83,10 +88,10 @@ impl Line {
     }
 
     fn try_again(&mut self, say_by: Option<Instant>) {
-        let socket = self.socket.clone();
+        let way = self.way.clone();
         let begun = Box::pin(async move {
             loop {
-                if let Ok(begun) = subscribe(socket.as_deref()).await {
+                if let Ok(begun) = subscribe(&way).await {
                     return begun;
                 }
                 sleep(PAUSE).await;
@@ -96,16 +101,16 @@ impl Line {
     }
 }
 
-async fn subscribe(socket: Option<&Path>) -> Result<Begun, Failure> {
-    let client = Client::connect(socket).await?;
+async fn subscribe(way: &Way) -> Result<Begun, Failure> {
+    let client = way.connect().await?;
     Ok(Notifications::subscribe(client, LAST, true).await?)
 }
 
 /// Asks the daemon something, on a line of its own.
-pub(super) async fn ask(socket: Option<PathBuf>, ask: Ask) -> Input {
+pub(super) async fn ask(way: Way, ask: Ask) -> Input {
     let request = ask.request();
     let answer = async {
-        let mut client = Client::connect(socket.as_deref()).await?;
+        let mut client = way.connect().await?;
         Ok(client.call(request.method, request.params).await?)
     };
     let answer = answer.await.map_err(|failure: Failure| failure.message);

@@ -1,7 +1,7 @@
 //! The loop: waits for keys, the daemon, answers, signals and the time, and redraws what changed.
 
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use crossterm::event::{Event, EventStream};
@@ -44,7 +44,6 @@ pub(in crate::cli) async fn watch(socket: Option<&Path>, view: &View) -> Result<
     let signals = TerminalSignals::listen().map_err(|error| Failure::output(&error))?;
     let screen = Screen::take().map_err(|error| Failure::output(&error))?;
     let live = Live {
-        socket: socket.map(Path::to_path_buf),
         model: Model::new(last),
         view: View {
             terminal: crate::cli::terminal::Terminal {
@@ -69,7 +68,6 @@ pub(in crate::cli) async fn watch(socket: Option<&Path>, view: &View) -> Result<
 }
 
 struct Live {
-    socket: Option<PathBuf>,
     model: Model,
     view: View,
     has_colours: bool,
@@ -128,7 +126,7 @@ impl Live {
                     for effect in self.model.update(input, &self.view) {
                         match effect {
                             Effect::Ask(what) => {
-                                let asked = ask(self.socket.clone(), what);
+                                let asked = ask(self.line.way(), what);
                                 self.asked.push(Box::pin(asked));
                             }
                             Effect::Leave => return Ok(None),
