@@ -22,6 +22,9 @@ pub(super) const SYMLINK_LIMIT: u32 = 40;
 /// `STATX_MNT_ID_UNIQUE` of linux/stat.h.
 const STATX_MNT_ID_UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
 
+/// To open what has a name, and no link, only to say where it is.
+const A_PLACE: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
 /// An open file or directory that nobody reads from: a place in the tree.
 pub(super) struct Node {
     fd: OwnedFd,
@@ -39,8 +42,7 @@ impl Node {
 
     /// Opens `name` in this directory without following it.
     pub(super) fn lookup(&self, name: &OsStr) -> io::Result<Self> {
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Self::of(rustix::fs::openat(&self.fd, name, flags, Mode::empty())?)
+        Self::of(rustix::fs::openat(&self.fd, name, A_PLACE, Mode::empty())?)
     }
 
     /// What an absolute path without `..` names below this root, where that takes one step instead of three for each of its
@@ -71,9 +73,8 @@ impl Node {
     }
 
     fn below(&self, path: &Path, more: ResolveFlags) -> rustix::io::Result<Self> {
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | more;
-        let found = rustix::fs::openat2(&self.fd, path, flags, Mode::empty(), resolve)?;
+        let found = rustix::fs::openat2(&self.fd, path, A_PLACE, Mode::empty(), resolve)?;
         Self::of(found).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
     }
 
