@@ -98,10 +98,13 @@ fn one_whose_first_scan_fails_is_not_ready_until_one_succeeds() {
     in_private_pid_namespace(|| {
         let world = World::new();
         let mut manager = Manager::new(&world);
-        let mut living: Vec<_> = (0..30)
+        let living: Vec<_> = (0..2)
             .map(|number| world.healthy(format!("live-{number}")).start())
             .collect();
-        // Enough to start with, and not enough to hold on to all of them.
+        // Enough descriptors to start with, and not enough to find out what is missing down there.
+        let deep = "down/".repeat(30);
+        world.directory(&deep);
+        let orphan = world.orphan(format!("{deep}gone")).start();
         let plain = Manager::command(&world);
         let mut command = Command::new("prlimit");
         command.arg("--nofile=30:30");
@@ -119,8 +122,8 @@ fn one_whose_first_scan_fails_is_not_ready_until_one_succeeds() {
         assert_eq!(status["last_scan"], json!(null), "it answers: {status:#}");
         assert!(!manager.heard().iter().any(|said| said == "READY=1"));
 
-        // Few enough.
-        living.truncate(2);
+        // Enough for the others.
+        drop(orphan);
         manager.wait_for("READY=1");
         let status = daemon.call("status", &json!({}));
         assert_eq!(status["last_scan"]["scanned"], living.len());
