@@ -148,6 +148,8 @@ pub enum Detachable {
     Fstab(PathBuf),
     /// The mount on which the daemon saw the workspace is gone.
     RememberedMount,
+    /// The mount above the path is gone, on which it gave no answer before it was ever seen.
+    HungMount,
 }
 
 impl Detachable {
@@ -169,6 +171,7 @@ impl Detachable {
             )
             .into(),
             Self::RememberedMount => "the mount it was seen on is gone".into(),
+            Self::HungMount => "the mount on which it gave no answer is gone".into(),
         }
     }
 }
@@ -243,6 +246,8 @@ pub struct Evidence {
     pub trashes: Vec<PathBuf>,
     /// When the process was started, in nanoseconds since the epoch by today's clock.
     pub process_started_ns: Option<i128>,
+    /// The number of the mount above the path, by its name alone: of a workspace that gave no answer.
+    pub mount_by_name: Option<u64>,
 }
 
 impl Evidence {
@@ -266,6 +271,7 @@ impl Evidence {
             cwd_pid_file: PidFile::Unclear,
             trashes: Vec::new(),
             process_started_ns: None,
+            mount_by_name: None,
         }
     }
 

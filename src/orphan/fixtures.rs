@@ -93,6 +93,7 @@ pub(crate) fn healthy() -> Case {
             cwd_pid_file: PidFile::Absent,
             trashes: vec![TRASH.into()],
             process_started_ns: Some(STARTED_NS),
+            mount_by_name: None,
         },
         memory: Memory::default(),
         rules: EphemeralRules {

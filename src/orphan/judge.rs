@@ -212,9 +212,7 @@ impl Case<'_> {
             .cwd
             .as_ref()
             .is_some_and(|cwd| cwd.mount == MountState::Detached);
-        let may_be_unmounted =
-            detachable.is_some() || cwd_is_detached || self.memory.has_only_hung();
-        (self.proof().is_none() && may_be_unmounted)
+        (self.proof().is_none() && (detachable.is_some() || cwd_is_detached))
             .then_some(Verdict::Unknown(UnknownReason::Unmounted))
     }
 

@@ -19,12 +19,9 @@ pub struct Memory {
     pub deletion: Option<ProvedDeletion>,
     /// A log that was deleted while the original directory stood: by hand, so it tells nothing.
     pub discredited_log: Option<FileId>,
-    /// How often in a row a path that was never seen gave no answer in time: not more than is needed to believe it.
-    pub unanswered: u8,
+    /// The number of the mount above a path that was never seen and gave no answer.
+    pub hung_on: Option<u64>,
 }
-
-/// So often in a row: once may be our own delay.
-const HANGS_AFTER: u8 = 2;
 
 /// A directory that a process was certainly started on, and no later one in its place: it was there by then, or
 /// its pid file named the process.
@@ -74,17 +71,14 @@ impl Memory {
         if let Some(home) = &mut self.home {
             home.is_deleted &= !is_withdrawn && !home.is_at(&evidence.path);
         }
-        self.unanswered = match evidence.path {
-            // Of one that was seen it is known where.
-            PathState::TimedOut if self.mount.is_none() => HANGS_AFTER.min(self.unanswered + 1),
-            PathState::Exists { .. } => 0,
-            // What hung may be gone with what it was on.
-            _ if self.unanswered >= HANGS_AFTER => self.unanswered,
-            _ => 0,
-        };
+        // Of one that was seen it is known where.
+        if self.mount.is_none() && evidence.path == PathState::TimedOut {
+            self.hung_on = evidence.mount_by_name.or(self.hung_on);
+        }
         let PathState::Exists { directory, mount } = &evidence.path else {
             return;
         };
+        self.hung_on = None;
         let is_on_its_mount = self.mount.is_none_or(|before| before == *mount);
         // What stands there after a proved deletion is not the original, whoever entered it.
         if !self.knows_of_a_deletion() {
@@ -100,13 +94,6 @@ impl Memory {
         if self.mount.is_none() || (directory.is_some() && self.original == *directory) {
             self.mount = Some(*mount);
         }
-    }
-
-    /// Whether the workspace was on something that hung, and has never been seen: what is missing since may be what it
-    /// was on.
-    #[must_use]
-    pub fn has_only_hung(&self) -> bool {
-        self.mount.is_none() && self.unanswered >= HANGS_AFTER
     }
 
     fn learn_home(&mut self, evidence: &Evidence) {

@@ -140,15 +140,15 @@ impl Engine {
         tokio::spawn(async move {
             let began = Instant::now();
             let scan = tokio::spawn(async move {
-                let leads = scanner.follow(untouchable, settings.probe_timeout);
+                let followed = scanner.follow(untouchable, settings.probe_timeout);
                 let look = async {
                     let scan = scanner.scan(sweep, &settings, &memories).await;
                     let seen = scan.as_deref().unwrap_or_default().iter();
                     let targets = seen.map(|seen| seen.record.identity.pid).collect();
                     (scan, scanner.look_around(targets, kept).await)
                 };
-                let ((scan, around), leads) = tokio::join!(look, leads);
-                (scan, Around { leads, ..around })
+                let ((scan, around), followed) = tokio::join!(look, followed);
+                (scan, Around { followed, ..around })
             });
             let (observations, around) = match scan.await {
                 Ok((scan, around)) => (scan.map_err(|error| error.to_string()), around),

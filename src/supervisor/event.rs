@@ -277,8 +277,17 @@ pub struct Around {
     pub ended: Vec<ProcessIdentity>,
     /// The daemon and all that is above it, if that was looked at.
     pub own: Option<Lineage>,
-    /// Where paths lead below which nobody is touched: those that lead elsewhere, if that was found out.
-    pub leads: Option<BTreeMap<PathBuf, PathBuf>>,
+    /// Where paths lead below which nobody is touched, as far as that was found out.
+    pub followed: Option<Followed>,
+}
+
+/// Paths that were followed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Followed {
+    /// Which.
+    pub names: BTreeSet<PathBuf>,
+    /// Where they lead, those that lead elsewhere.
+    pub leads: BTreeMap<PathBuf, PathBuf>,
 }
 
 /// A configuration, ready for use.

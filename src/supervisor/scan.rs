@@ -10,7 +10,7 @@ mod looks;
 mod probes;
 mod subject;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -22,13 +22,13 @@ pub(super) use self::looks::on_blocking_pool;
 use self::looks::{LOOK_IS_WORK_FOR, Looks};
 use self::probes::{Coordinating, PROBE_THREADS, Probes, lock};
 use self::subject::{Probe, Subject};
-use super::event::Around;
+use super::event::{Around, Followed};
 use super::settings::{Settings, real_path};
 use crate::orphan::coordinator::{Coordinator, recognise};
 use crate::orphan::memory::Memory;
 use crate::orphan::process::{Pid, ProcessIdentity, ProcessRecord};
 use crate::orphan::registry::Observation;
-use crate::os::evidence::workspace_path;
+use crate::os::evidence::{Remembered, workspace_path};
 use crate::os::facts::{self, PinError, Pinned};
 use crate::os::handle::ProcessHandle;
 use crate::os::host::open_file_limit;
@@ -138,7 +138,7 @@ impl Scanner {
             let subjects = found.into_iter().map(|(pinned, coordinator)| {
                 let memory = memories.get(&pinned.record.identity);
                 Subject {
-                    remembered: memory.and_then(|memory| memory.mount),
+                    remembered: memory.map(remembered).unwrap_or_default(),
                     pinned,
                     coordinator,
                 }
@@ -206,33 +206,34 @@ impl Scanner {
                 obstacles: Some(view::obstacles(&targets)),
                 ended: kept.into_iter().filter(has_ended).collect(),
                 own: Some(facts::lineage(std::process::id())),
-                leads: None,
+                followed: None,
             }
         });
         look.await.unwrap_or_default()
     }
 
-    /// Where these paths lead now, of those that lead elsewhere. None if that is not found out within the limit, which is
-    /// for all of them together: a protected path on a slow disk holds up the others.
-    pub async fn follow(
-        &self,
-        paths: Vec<PathBuf>,
-        limit: Duration,
-    ) -> Option<BTreeMap<PathBuf, PathBuf>> {
+    /// Where these paths lead now: those of them that were followed within the limit, which is for all of them together.
+    pub async fn follow(&self, paths: Vec<PathBuf>, limit: Duration) -> Option<Followed> {
         if paths.is_empty() {
-            return Some(BTreeMap::new());
+            return Some(Followed::default());
         }
         // One that hangs keeps its thread: no second one is started beside it.
         let turn = Arc::clone(&self.following).try_lock_owned().ok()?;
+        let followed = Arc::new(Mutex::new(Followed::default()));
+        let so_far = Arc::clone(&followed);
         let follow = move || {
             let _turn = turn;
-            let leads = paths.into_iter().filter_map(|path| {
-                let real = real_path(&path)?;
-                (real != path).then_some((path, real))
-            });
-            leads.collect()
+            for path in paths {
+                let real = real_path(&path).filter(|real| *real != path);
+                let mut so_far = lock(&so_far);
+                so_far.leads.extend(real.map(|real| (path.clone(), real)));
+                so_far.names.insert(path);
+            }
         };
-        on_blocking_pool(limit, follow).await
+        // The rest is not known: those before one that hangs are.
+        let _ = on_blocking_pool(limit, follow).await;
+        let followed = lock(&followed).clone();
+        Some(followed)
     }
 
     /// Pins and looks at the one process that has `pid` now.
@@ -254,7 +255,7 @@ impl Scanner {
         let pin = within(&self.pins, pid, settings.probe_timeout, move || {
             facts::pin(pid)
         });
-        let pinned = match pin.await {
+        let pinned = match pin.await.given() {
             Some(Ok(pinned)) => pinned,
             Some(Err(PinError::Gone)) => return (Look::Gone, None),
             Some(Err(error)) => return (Look::Unreadable(error), None),
@@ -270,7 +271,7 @@ impl Scanner {
         let subject = Subject {
             pinned,
             coordinator,
-            remembered: memory.mount,
+            remembered: remembered(memory),
         };
         let (look, handle) = self.observe(subject, settings).await;
         let look = match look {
@@ -305,6 +306,13 @@ impl Scanner {
         let answers = each_within(&self.probes, settings.probe_timeout, works).await;
         let ends = probes.into_iter().zip(answers);
         ends.map(|(probe, answer)| probe.end(answer).0).collect()
+    }
+}
+
+fn remembered(memory: &Memory) -> Remembered {
+    Remembered {
+        mount: memory.mount,
+        hung_on: memory.hung_on,
     }
 }
 

@@ -1,6 +1,5 @@
 //! The configuration in the shape that scanning and terminating need.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,6 +15,10 @@ use crate::orphan::steering::{concerns, is_below_any};
 use crate::orphan::victims::Scope;
 use crate::os::evidence::JudgedUids;
 use crate::os::paths::leads_to;
+use crate::supervisor::event::Followed;
+
+/// How long following the protected paths and the temporary roots may take when the configuration is read, at most.
+const FOLLOW_LIMIT: Duration = Duration::from_secs(5);
 
 /// What a scan or a termination has to know of the configuration.
 #[derive(Clone, Debug)]
@@ -53,7 +56,7 @@ impl Settings {
         let written = config.orphan.temporary_roots(env);
         let protect = config.orphan.protect.clone();
         let both = (written.clone(), protect.clone());
-        let followed = followed_within(config.scan.probe_timeout, move || {
+        let followed = followed_within(config.scan.probe_timeout.min(FOLLOW_LIMIT), move || {
             (with_real_paths(&both.0), with_real_paths(&both.1))
         });
         let is_protection_unknown = followed.is_none() && !protect.is_empty();
@@ -119,11 +122,19 @@ impl Settings {
 
     /// Where a protected path leads by now is protected, too: its link may have been changed. Nothing if that is
     /// known already. Where one led before stays protected, up to a thousand such places: whoever works there was
-    /// started below what was protected. No answer, none of `leads`, changes nothing.
+    /// started below what was protected. As long as it is not known of all of them, everything stays protected: what was
+    /// followed may have been the paths of an earlier configuration.
     #[must_use]
-    pub fn protecting(&self, leads: Option<&BTreeMap<PathBuf, PathBuf>>) -> Option<Self> {
+    pub fn protecting(&self, followed: &Followed) -> Option<Self> {
         const MOST: usize = 1_000;
-        let leads = leads?;
+        let Followed { names, leads } = followed;
+        let are_all_known = self
+            .protected_names()
+            .iter()
+            .all(|name| names.contains(name));
+        if self.is_protection_unknown && !are_all_known {
+            return None;
+        }
         let (as_read, later) = self.reap.protect.split_at(self.protected_as_read);
         let later = match self.is_protection_unknown {
             true => &[],

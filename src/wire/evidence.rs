@@ -21,17 +21,6 @@ pub fn evidence(evidence: &Evidence, memory: &Memory) -> Value {
     {
         object.insert("may_be_unmounted".into(), detachable.describe().into());
     }
-    if matches!(
-        evidence.path,
-        PathState::Missing {
-            detachable: None,
-            ..
-        }
-    ) && memory.has_only_hung()
-    {
-        let why = "it has never been seen, and gave no answer before it was missing";
-        object.insert("may_be_unmounted".into(), why.into());
-    }
     if let PathState::Exists {
         directory: Some(directory),
         ..

@@ -22,63 +22,37 @@ fn after_proof(case: Case) -> Memory {
         home: None,
         deletion: Some(PROVED),
         discredited_log: None,
-        unanswered: 0,
+        hung_on: None,
     };
     memory.learn(&case.evidence);
     memory
 }
 
 #[test]
-fn what_has_only_hung_may_be_gone_with_what_it_was_on() {
-    use PathState::TimedOut;
-    for (looks, has_only_hung) in [
-        (vec![], false),
-        // Once may be our own delay.
-        (vec![TimedOut, missing()], false),
-        (vec![TimedOut, missing(), TimedOut, missing()], false),
-        (vec![TimedOut, TimedOut], true),
-        (vec![TimedOut, TimedOut, missing(), missing()], true),
-        (
-            vec![
-                TimedOut,
-                TimedOut,
-                missing(),
-                exists(Some(ORIGINAL)),
-                missing(),
-            ],
-            false,
-        ),
-        // Where it was it is known then.
-        (
-            vec![exists(Some(ORIGINAL)), TimedOut, TimedOut, missing()],
-            false,
-        ),
+fn of_a_path_that_was_never_seen_it_is_known_what_it_hung_on() {
+    const HUNG: Option<u64> = Some(77);
+    let timed_out = || {
+        let case = without_witness().path(PathState::TimedOut);
+        case.with(|evidence| evidence.mount_by_name = HUNG)
+    };
+    let mut memory = learnt(timed_out());
+    assert_eq!(memory.hung_on, HUNG);
+    for path in [
+        missing(),
+        PathState::NotProbed,
+        PathState::Failed("EIO"),
+        PathState::TimedOut,
     ] {
-        let mut memory = Memory::default();
-        let said = format!("{looks:?}");
-        let mut last = String::new();
-        for path in looks {
-            let case = without_witness()
-                .path(path)
-                .remembering(|before| *before = memory.clone());
-            last = case.verdict();
-            memory.learn(&case.evidence);
-        }
-        assert_eq!(memory.has_only_hung(), has_only_hung, "{said}");
-        if last.ends_with("missing") || last.ends_with("unmounted") {
-            let expected = match has_only_hung {
-                true => "unknown workspace_unmounted",
-                false => "orphan workspace_path_missing",
-            };
-            assert_eq!(last, expected, "{said}");
-        }
+        memory.learn(&without_witness().path(path).evidence);
+        assert_eq!(memory.hung_on, HUNG);
     }
-    let mut hung = without_witness().path(missing());
-    hung.memory.unanswered = HANGS_AFTER;
-    assert_eq!(hung.verdict(), "unknown workspace_unmounted");
-    // Against a proof that says nothing.
-    let proved = hung.log(Seen::Deleted).verdict();
-    assert_eq!(proved, "orphan workspace_path_missing");
+    // Where it was it is known then.
+    memory.learn(&without_witness().path(exists(Some(ORIGINAL))).evidence);
+    assert_eq!((memory.hung_on, memory.mount), (None, Some(MOUNT)));
+    memory.learn(&timed_out().evidence);
+    assert_eq!(memory.hung_on, None);
+    // It was not begun to look.
+    assert_eq!(learnt(timed_out().path(PathState::NotProbed)).hung_on, None);
 }
 
 /// What is made of the news that a directory was deleted.
@@ -227,7 +201,7 @@ fn a_healthy_look_teaches_where_everything_was() {
             }),
             deletion: None,
             discredited_log: None,
-            unanswered: 0,
+            hung_on: None,
         }
     );
 }

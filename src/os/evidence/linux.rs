@@ -6,12 +6,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::LOG_FILE;
 use super::mounts::MountTable;
 use super::node::{Node, kernel_link, last_known};
 use super::own_mounts;
 use super::probe::{absolute, find_nothing, look_elsewhere, resolve};
-use crate::orphan::evidence::{Evidence, Holding, MountKey, MountState, seen_from_outside};
+use super::{LOG_FILE, Remembered, Stage};
+use crate::orphan::evidence::{Evidence, Holding, MountState, seen_from_outside};
 use crate::orphan::process::ProcessRecord;
 use crate::os::facts::place;
 
@@ -19,7 +19,8 @@ use crate::os::facts::place;
 pub(super) fn look(
     record: &ProcessRecord,
     workspace: &Path,
-    remembered: Option<MountKey>,
+    remembered: Remembered,
+    stage: &Stage,
     evidence: &mut Evidence,
 ) -> io::Result<()> {
     let pid = record.identity.pid;
@@ -52,7 +53,9 @@ pub(super) fn look(
         find_nothing(evidence);
         return Ok(());
     }
+    stage.set(true);
     resolve(root, &absolute, remembered, record, &mounts, evidence)?;
+    stage.set(false);
     look_elsewhere(record, Some(&cwd.node), &mounts, evidence)
 }
 

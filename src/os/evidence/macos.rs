@@ -13,9 +13,9 @@ use rustix::io::Errno;
 use super::mounts::MountTable;
 use super::node::Node;
 use super::probe::{absolute, find_nothing, look_elsewhere, resolve};
-use super::{LOG_FILE, errno_name};
+use super::{LOG_FILE, Remembered, Stage, errno_name};
 use crate::orphan::evidence::{
-    Evidence, FileId, Holding, MountKey, MountState, PathState, seen_from_outside,
+    Evidence, FileId, Holding, MountState, PathState, seen_from_outside,
 };
 use crate::orphan::process::{Pid, ProcessRecord};
 use crate::os::libproc::{Vnode, pid_info, vnode_of_fd, vnode_outputs};
@@ -24,7 +24,8 @@ use crate::os::libproc::{Vnode, pid_info, vnode_of_fd, vnode_outputs};
 pub(super) fn look(
     record: &ProcessRecord,
     workspace: &Path,
-    remembered: Option<MountKey>,
+    remembered: Remembered,
+    stage: &Stage,
     evidence: &mut Evidence,
 ) -> io::Result<()> {
     let pid = record.identity.pid;
@@ -60,7 +61,9 @@ pub(super) fn look(
         }
     };
     let root = Node::at(evidence.root.clone())?;
+    stage.set(true);
     resolve(root, &absolute, remembered, record, &mounts, evidence)?;
+    stage.set(false);
     spell_as_the_kernel_does(evidence);
     let cwd = evidence.cwd.as_ref().and_then(node_of);
     look_elsewhere(record, cwd.as_ref(), &mounts, evidence)?;

@@ -4,6 +4,7 @@
 //! and under a time limit, see [`crate::supervisor::scan`]. Says what is there, not what it means.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use crate::orphan::coordinator::{Coordinator, WorkspaceArgument};
@@ -54,14 +55,47 @@ pub fn mount_ids() -> Option<crate::orphan::checkup::MountIds> {
     None
 }
 
-/// The point of the mount that a path lies on by its text, in the daemon's own view: asks no disk and follows no link.
+/// The number of the mount that a path lies on by its text, in the daemon's own view: asks no disk and follows no link.
 /// None if the mount table cannot be read.
 #[must_use]
-pub fn mount_point_by_name(path: &Path) -> Option<PathBuf> {
+pub fn mount_by_name(path: &Path) -> Option<u64> {
     let mounts = platform::own_mounts()?;
-    let points = mounts.points().filter(|point| path.starts_with(point));
-    let deepest = points.max_by_key(|point| point.components().count());
-    deepest.map(Path::to_path_buf)
+    let above = mounts
+        .numbered()
+        .filter(|(_, point)| path.starts_with(point));
+    // Of several at one point the newest is seen, as far as numbers tell.
+    let deepest = above.max_by_key(|(number, point)| (point.components().count(), *number));
+    deepest.map(|(number, _)| number)
+}
+
+/// What earlier looks tell of where a workspace is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Remembered {
+    /// The mount that it was seen on.
+    pub mount: Option<MountKey>,
+    /// The number of the mount that it hung on, if it was never seen.
+    pub hung_on: Option<u64>,
+}
+
+/// Where a probe is. Others go by it while it hangs.
+#[derive(Debug, Default)]
+pub struct Stage(AtomicBool);
+
+impl Stage {
+    /// Whether it is at the path of the workspace, rather than at what else tells of it.
+    #[must_use]
+    pub fn is_at_the_workspace(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn at_the_workspace() -> Self {
+        Self(AtomicBool::new(true))
+    }
+
+    fn set(&self, is_at_the_workspace: bool) {
+        self.0.store(is_at_the_workspace, Ordering::Relaxed);
+    }
 }
 
 /// Whose coordinators are judged.
@@ -120,11 +154,14 @@ pub fn without_probing(
     })
 }
 
-/// Evidence for a coordinator whose workspace gave no answer in time.
+/// Evidence for a coordinator whose workspace gave no answer: because it did not in time, or because it was not asked.
 #[must_use]
-pub fn timed_out(record: &ProcessRecord, coordinator: &Coordinator) -> Evidence {
-    let mut evidence =
-        Evidence::not_probed(Access::Judged, &coordinator.workspace, PathState::TimedOut);
+pub fn without_answer(
+    record: &ProcessRecord,
+    coordinator: &Coordinator,
+    path: PathState,
+) -> Evidence {
+    let mut evidence = Evidence::not_probed(Access::Judged, &coordinator.workspace, path);
     evidence.workspace = workspace_path(record, coordinator);
     evidence
 }
@@ -147,9 +184,14 @@ fn workspace_of(record: &ProcessRecord, argument: &Path) -> Option<PathBuf> {
 
 /// Looks at everything that may tell what became of the workspace of a pinned, judged process.
 ///
-/// Blocking, without a limit of its own. `remembered` is the mount the workspace was seen on.
+/// Blocking, without a limit of its own: `stage` tells where it is.
 #[must_use]
-pub fn gather(record: &ProcessRecord, workspace: &Path, remembered: Option<MountKey>) -> Evidence {
+pub fn gather(
+    record: &ProcessRecord,
+    workspace: &Path,
+    remembered: Remembered,
+    stage: &Stage,
+) -> Evidence {
     let mut evidence = Evidence {
         access: Access::Judged,
         workspace: None,
@@ -163,8 +205,9 @@ pub fn gather(record: &ProcessRecord, workspace: &Path, remembered: Option<Mount
         cwd_pid_file: PidFile::Absent,
         trashes: Vec::new(),
         process_started_ns: nanoseconds(record.started_at),
+        mount_by_name: None,
     };
-    match platform::look(record, workspace, remembered, &mut evidence) {
+    match platform::look(record, workspace, remembered, stage, &mut evidence) {
         Ok(()) => evidence,
         Err(error) => {
             evidence.access = Access::Unreadable(errno_name(&error));
@@ -314,7 +357,12 @@ mod tests {
         let mut record = fixtures::record(u32::MAX);
         record.cwd = Some("/home/me".into());
         for (argument, workspace) in [("/w/s", "/w/s"), ("s", "/home/me/s")] {
-            let evidence = gather(&record, Path::new(argument), None);
+            let evidence = gather(
+                &record,
+                Path::new(argument),
+                Remembered::default(),
+                &Stage::default(),
+            );
             assert!(matches!(evidence.access, Access::Unreadable(_)));
             assert_eq!(evidence.workspace.as_deref(), Some(Path::new(workspace)));
         }

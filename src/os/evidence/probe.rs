@@ -12,13 +12,12 @@ use super::fstab::fstab_points;
 use super::mounts::MountTable;
 use super::node::Node;
 use super::walk::{Walk, walk};
-use super::{MOUNT_AREAS, PID_FILE, parse_pid_file, trashes};
+use super::{MOUNT_AREAS, PID_FILE, Remembered, parse_pid_file, trashes};
 use crate::orphan::evidence::{
-    Dangling, Detachable, Evidence, Filesystem, Holding, MountKey, PathState, PidFile,
-    seen_from_outside,
+    Dangling, Detachable, Evidence, Filesystem, Holding, PathState, PidFile, seen_from_outside,
 };
 use crate::orphan::process::ProcessRecord;
-use crate::os::facts::is_shortage;
+use crate::os::facts::{argv, is_shortage};
 
 /// A relative workspace is meant from the cwd; both in the process's own view.
 pub(super) fn absolute(workspace: &Path, cwd: &Path, root: &Path) -> PathBuf {
@@ -47,7 +46,7 @@ pub(super) fn find_nothing(evidence: &mut Evidence) {
 pub(super) fn resolve(
     root: Node,
     absolute: &Path,
-    remembered: Option<MountKey>,
+    remembered: Remembered,
     record: &ProcessRecord,
     mounts: &MountTable,
     evidence: &mut Evidence,
@@ -63,7 +62,7 @@ pub(super) fn resolve(
                 mount: node.mount(),
             };
             evidence.pid_file = if is_directory {
-                read_pid_file(&node, mounts, record)?
+                read_pid_file(&node, mounts)?.of(record, || true)
             } else {
                 // What is no directory holds no files.
                 PidFile::Absent
@@ -76,10 +75,20 @@ pub(super) fn resolve(
         } => {
             let filesystem = ancestor.filesystem(mounts);
             // Deleted where it was seen, or is what it was seen on not there any more?
-            let remembered = remembered.filter(|mount| *mount != ancestor.mount());
+            let was_elsewhere = remembered
+                .mount
+                .is_some_and(|mount| mount != ancestor.mount());
+            let hung_elsewhere = remembered
+                .hung_on
+                .is_some_and(|number| number != ancestor.mount_number());
+            let gone = match (was_elsewhere, hung_elsewhere) {
+                (true, _) => Some(Detachable::RememberedMount),
+                (false, true) => Some(Detachable::HungMount),
+                (false, false) => None,
+            };
             evidence.path = PathState::Missing {
                 dangling,
-                detachable: detachable(&resolved, filesystem, remembered, mounts),
+                detachable: gone.or_else(|| detachable(&resolved, filesystem, mounts)),
             };
             evidence.resolved = Some(resolved);
             evidence.pid_file = PidFile::Absent;
@@ -89,15 +98,7 @@ pub(super) fn resolve(
     Ok(())
 }
 
-fn detachable(
-    missing: &Path,
-    ancestor: Filesystem,
-    remembered: Option<MountKey>,
-    mounts: &MountTable,
-) -> Option<Detachable> {
-    if remembered.is_some() {
-        return Some(Detachable::RememberedMount);
-    }
+fn detachable(missing: &Path, ancestor: Filesystem, mounts: &MountTable) -> Option<Detachable> {
     if ancestor.comes_and_goes() {
         return Some(Detachable::Ancestor(ancestor));
     }
@@ -139,7 +140,8 @@ pub(super) fn look_elsewhere(
         .is_some_and(|log| is_elsewhere(log, log.path.ancestors().nth(3).unwrap_or(&log.path)));
     if cwd_elsewhere {
         evidence.cwd_pid_file = match cwd {
-            Some(cwd) => read_pid_file(cwd, mounts, record)?,
+            // Another coordinator may have started this one in its workspace.
+            Some(cwd) => read_pid_file(cwd, mounts)?.of(record, || is_forked(record)),
             None => PidFile::Unclear,
         };
     }
@@ -166,15 +168,38 @@ fn may_be_in_a_trash(path: &Path) -> bool {
     })
 }
 
+/// What a pid file says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Named {
+    Pid(u32),
+    Absent,
+    Unclear,
+}
+
+impl Named {
+    /// What that means for this process. A worker that a coordinator forked has its argv: its parent's name is no denial.
+    fn of(self, record: &ProcessRecord, is_worker: impl FnOnce() -> bool) -> PidFile {
+        match self {
+            Self::Pid(pid) if pid == record.identity.pid => PidFile::NamesIt,
+            Self::Pid(pid) if pid == record.ppid && is_worker() => PidFile::Unclear,
+            Self::Pid(pid) => PidFile::NamesAnother(pid),
+            Self::Absent => PidFile::Absent,
+            Self::Unclear => PidFile::Unclear,
+        }
+    }
+}
+
+/// Whether its parent is the same program: it was forked, and has called no exec(2) since.
+fn is_forked(record: &ProcessRecord) -> bool {
+    // One that cannot be read may be.
+    argv(record.ppid).map_or(true, |parents| parents == record.argv)
+}
+
 /// Reads the pid file in `directory` without following links, without blocking, 32 bytes at most.
 ///
 /// # Errors
 /// Only if we are out of descriptors or memory, which says nothing of the file.
-fn read_pid_file(
-    directory: &Node,
-    mounts: &MountTable,
-    record: &ProcessRecord,
-) -> io::Result<PidFile> {
+fn read_pid_file(directory: &Node, mounts: &MountTable) -> io::Result<Named> {
     let [team, runtime, name] = PID_FILE.map(OsStr::new);
     let found = directory
         .lookup_below([team, runtime], mounts)
@@ -187,31 +212,26 @@ fn read_pid_file(
         Err(error) if is_shortage(&error) => return Err(error),
         Err(error) => {
             return Ok(match Errno::from_io_error(&error) {
-                Some(Errno::NOENT) => PidFile::Absent,
+                Some(Errno::NOENT) => Named::Absent,
                 // A link or a file where a directory should be: no statement either way.
-                _ => PidFile::Unclear,
+                _ => Named::Unclear,
             });
         }
     };
     if !place.is_regular_file() {
-        return Ok(PidFile::Unclear);
+        return Ok(Named::Unclear);
     }
-    Ok(match runtime.read_start(name) {
-        Ok(bytes) => match parse_pid_file(&bytes) {
-            Some(named) if named == record.identity.pid => PidFile::NamesIt,
-            // A worker that a coordinator forked has its argv: the parent's name is no denial.
-            Some(named) if named == record.ppid => PidFile::Unclear,
-            Some(named) => PidFile::NamesAnother(named),
-            None => PidFile::Unclear,
-        },
-        Err(error) if is_shortage(&error) => return Err(error),
-        Err(_) => PidFile::Unclear,
-    })
+    match runtime.read_start(name) {
+        Ok(bytes) => Ok(parse_pid_file(&bytes).map_or(Named::Unclear, Named::Pid)),
+        Err(error) if is_shortage(&error) => Err(error),
+        Err(_) => Ok(Named::Unclear),
+    }
 }
 
 #[cfg(target_os = "linux")]
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
     use std::fs;
     use std::os::unix::fs::symlink;
 
@@ -225,15 +245,12 @@ mod tests {
         let workspace = tempfile::tempdir().unwrap();
         make(workspace.path());
         let node = Node::open_magic(workspace.path().to_str().unwrap()).unwrap();
-        let record = fixtures::record(4242);
         // In one step, and one after the other.
         let own = super::super::platform::own_mounts().unwrap();
-        let said = read_pid_file(&node, &own, &record).unwrap();
-        assert_eq!(
-            read_pid_file(&node, &MountTable::default(), &record).unwrap(),
-            said
-        );
-        said
+        let said = read_pid_file(&node, &own).unwrap();
+        let strange = MountTable::default();
+        assert_eq!(read_pid_file(&node, &strange).unwrap(), said);
+        said.of(&fixtures::record(4242), || true)
     }
 
     fn with_text(text: &str) -> PidFile {
@@ -257,6 +274,23 @@ mod tests {
         ] {
             assert_eq!(with_text(nothing), PidFile::Unclear, "{nothing:?}");
         }
+    }
+
+    #[test]
+    fn the_name_of_its_parent_denies_it_unless_it_is_a_worker() {
+        let record = fixtures::record(4242);
+        let named = Named::Pid(record.ppid);
+        assert_eq!(named.of(&record, || true), PidFile::Unclear);
+        let another = PidFile::NamesAnother(record.ppid);
+        assert_eq!(named.of(&record, || false), another);
+        let own = crate::os::facts::pin(std::process::id()).unwrap().record;
+        let child = |argv: &[OsString]| ProcessRecord {
+            ppid: own.identity.pid,
+            argv: argv.to_vec(),
+            ..fixtures::record(4242)
+        };
+        assert!(is_forked(&child(&own.argv)));
+        assert!(!is_forked(&child(&["another".into()])));
     }
 
     #[test]
@@ -301,15 +335,12 @@ mod tests {
         // No volume is mounted there, and no fstab names it.
         let path = Path::new("/proc/nothing/ws");
         let nothing = MountTable::default();
-        let why = |ancestor, remembered| detachable(path, ancestor, remembered, &nothing);
+        let why = |ancestor| detachable(path, ancestor, &nothing);
         for ancestor in [Filesystem::Network, Filesystem::Fuse, Filesystem::Autofs] {
-            assert_eq!(why(ancestor, None), Some(Detachable::Ancestor(ancestor)));
+            assert_eq!(why(ancestor), Some(Detachable::Ancestor(ancestor)));
         }
         for ancestor in [Filesystem::Local, Filesystem::Unsteady, Filesystem::Other] {
-            assert_eq!(why(ancestor, None), None, "{ancestor:?}");
-            let mount = Some(MountKey { id: 1, device: 2 });
-            let remembered = why(ancestor, mount);
-            assert_eq!(remembered, Some(Detachable::RememberedMount));
+            assert_eq!(why(ancestor), None, "{ancestor:?}");
         }
     }
 
@@ -324,7 +355,7 @@ mod tests {
             ("/mntx/ws", None),
             ("/proc/mnt/ws", None),
         ] {
-            let why = detachable(Path::new(path), Filesystem::Local, None, &nothing);
+            let why = detachable(Path::new(path), Filesystem::Local, &nothing);
             let expected = area.map(|area| Detachable::MountArea(area.into()));
             assert_eq!(why, expected, "{path}");
         }

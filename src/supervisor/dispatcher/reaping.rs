@@ -32,14 +32,13 @@ impl Dispatcher {
         if let Some(own) = around.own {
             self.policy.set_own_lineage(own);
         }
-        if let Some(settings) = self.settings.protecting(around.leads.as_ref()) {
+        let followed = around.followed.unwrap_or_default();
+        if let Some(settings) = self.settings.protecting(&followed) {
             self.settings = Arc::new(settings);
             self.order(|orders| orders.settings = Arc::clone(&self.settings));
             effects.push(Effect::Protect(Arc::clone(&self.settings)));
         }
-        if let Some(leads) = &around.leads
-            && self.policy.keeps_mut().follow(leads)
-        {
+        if self.policy.keeps_mut().follow(&followed.leads) {
             self.order_steering();
         }
         // A process that has ended is not kept any more: another one may get its pid.

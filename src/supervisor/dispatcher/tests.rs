@@ -11,7 +11,7 @@ mod scanning;
 mod stopping;
 mod table;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use super::*;
 use crate::config::Config;
@@ -281,7 +281,7 @@ fn clear() -> Around {
         obstacles: Some(Vec::new()),
         ended: Vec::new(),
         own: None,
-        leads: Some(BTreeMap::new()),
+        followed: None,
     }
 }
 

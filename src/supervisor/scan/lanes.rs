@@ -10,21 +10,41 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::looks::LOOK_IS_WORK_FOR;
-use super::probes::{ProbeEntry, Probed, Probes, ThreadEntry, lock};
+use super::probes::{HeldUp, ProbeEntry, Probed, Probes, ThreadEntry, lock};
 
 /// How many probes of one scan run at the same time, when they take longer than that.
 pub(super) const PROBES_AT_ONCE: usize = 8;
 
-/// Runs a probe of `what` where it may block. No answer in time is `None`, and so it is if others hang that it had better
-/// not be begun beside, an earlier one of the same above all: that keeps its thread.
+/// What came of a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer<T> {
+    /// It came back.
+    Given(T),
+    /// It has not, in time, or an earlier one of the same has not yet, or it panicked.
+    Awaited,
+    /// It was not begun, for what others do.
+    NotBegun,
+}
+
+impl<T> Answer<T> {
+    pub(super) fn given(self) -> Option<T> {
+        match self {
+            Self::Given(answer) => Some(answer),
+            Self::Awaited | Self::NotBegun => None,
+        }
+    }
+}
+
+/// Runs a probe of `what` where it may block. It is not begun if others hang that it had better not be begun beside, an
+/// earlier one of the same above all: that keeps its thread.
 pub(super) async fn within<K: Probed, T: Send + 'static>(
     probes: &Arc<Mutex<Probes<K>>>,
     what: K,
     limit: Duration,
     work: impl FnOnce() -> T + Send + 'static,
-) -> Option<T> {
+) -> Answer<T> {
     let answers = each_within(probes, limit, vec![(what, work)]).await;
-    answers.into_iter().next().flatten()
+    answers.into_iter().next().unwrap_or(Answer::NotBegun)
 }
 
 /// Runs probes, each of what stands beside it, and each within the limit. One thread goes through them, as long as they
@@ -35,13 +55,13 @@ pub(super) async fn each_within<K, T, W>(
     probes: &Arc<Mutex<Probes<K>>>,
     limit: Duration,
     works: Vec<(K, W)>,
-) -> Vec<Option<T>>
+) -> Vec<Answer<T>>
 where
     K: Probed,
     T: Send + 'static,
     W: FnOnce() -> T + Send + 'static,
 {
-    let mut answers: Vec<Option<T>> = works.iter().map(|_| None).collect();
+    let mut answers: Vec<Answer<T>> = works.iter().map(|_| Answer::NotBegun).collect();
     let work = Shared {
         probes: Arc::clone(probes),
         queue: Arc::new(Mutex::new(works.into_iter().enumerate().collect())),
@@ -58,7 +78,7 @@ where
         }
     }
     for (index, answer) in std::mem::take(&mut *lock(&work.answers)) {
-        answers[index] = Some(answer);
+        answers[index] = answer.map_or(Answer::Awaited, Answer::Given);
     }
     answers
 }
@@ -91,11 +111,14 @@ async fn along<'a, K, T, W>(
 /// What is left to be done, each with its place among the answers.
 type Queue<K, W> = VecDeque<(usize, (K, W))>;
 
+/// For each place none when its probe is begun, and then what that gives.
+type Answers<T> = Vec<(usize, Option<T>)>;
+
 /// What the threads of one call share.
 struct Shared<K, T, W> {
     probes: Arc<Mutex<Probes<K>>>,
     queue: Arc<Mutex<Queue<K, W>>>,
-    answers: Arc<Mutex<Vec<(usize, T)>>>,
+    answers: Arc<Mutex<Answers<T>>>,
 }
 
 impl<K, T, W> Clone for Shared<K, T, W> {
@@ -224,9 +247,15 @@ where
             let Some((index, (what, probe))) = lock(&work.queue).pop_front() else {
                 return;
             };
-            let Some(entry) = ProbeEntry::begin(&work.probes, what) else {
-                continue;
+            let entry = match ProbeEntry::begin(&work.probes, what) {
+                Ok(entry) => entry,
+                Err(HeldUp::ByOthers) => continue,
+                Err(HeldUp::ByItself) => {
+                    lock(&work.answers).push((index, None));
+                    continue;
+                }
             };
+            lock(&work.answers).push((index, None));
             at.current = Some((entry.number(), Instant::now()));
             (index, entry, probe)
         };
@@ -234,7 +263,7 @@ where
         // Held for as long as the probe runs, however long nobody waits for it any more.
         drop(entry);
         if !lock(place).is_given_up {
-            lock(&work.answers).push((index, answer));
+            lock(&work.answers).push((index, Some(answer)));
         }
     }
 }

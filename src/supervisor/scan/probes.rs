@@ -8,6 +8,7 @@ use super::lanes::PROBES_AT_ONCE;
 use super::looks::LOOKS_AT_ONCE;
 use crate::orphan::evidence::MountKey;
 use crate::orphan::process::{Pid, ProcessIdentity};
+use crate::os::evidence::Stage;
 
 /// How many probes may hang before no further one is begun; the same holds for looks at a process by itself. Of one
 /// workspace …
@@ -23,25 +24,36 @@ pub(super) const PROBE_THREADS: usize = HUNG_PROBES_LIMIT + LOOKS_AT_ONCE + 2 * 
 
 /// What is probed: what hangs may hold up others, or only itself.
 pub(super) trait Probed: Clone + Send + 'static {
-    /// Whether it is better not begun with beside all these, which hang.
-    fn is_held_up_by<'a>(&self, hanging: impl Iterator<Item = &'a Self>) -> bool
+    /// By what it is held up, so that it is not begun with, beside all these, which hang.
+    fn held_up_by<'a>(&self, hanging: impl Iterator<Item = &'a Self>) -> Option<HeldUp>
     where
         Self: 'a;
 }
 
+/// What keeps a probe from being begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HeldUp {
+    /// An earlier one of the same hangs.
+    ByItself,
+    /// Others hang that may wait for the same, or too many.
+    ByOthers,
+}
+
 /// A process, whatever it is.
 impl Probed for Pid {
-    fn is_held_up_by<'a>(&self, mut hanging: impl Iterator<Item = &'a Self>) -> bool {
-        hanging.any(|one| one == self)
+    fn held_up_by<'a>(&self, mut hanging: impl Iterator<Item = &'a Self>) -> Option<HeldUp> {
+        hanging.any(|one| one == self).then_some(HeldUp::ByItself)
     }
 }
 
 /// A coordinator, and what stands in its way if it hangs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Coordinating {
     pub(super) process: ProcessIdentity,
     pub(super) workspace: Option<PathBuf>,
     pub(super) disk: Disk,
+    /// What hangs elsewhere than at its workspace says nothing of that.
+    pub(super) stage: Arc<Stage>,
 }
 
 /// What its workspace lies on.
@@ -49,16 +61,19 @@ pub(super) struct Coordinating {
 pub(super) enum Disk {
     /// The mount that it was seen on.
     Seen(MountKey),
-    /// It has never answered: what is mounted above it, by its name.
-    Named(Option<PathBuf>),
+    /// It has never answered: the number of the mount above it, by its name.
+    Named(Option<u64>),
 }
 
 impl Probed for Coordinating {
-    fn is_held_up_by<'a>(&self, hanging: impl Iterator<Item = &'a Self>) -> bool {
+    fn held_up_by<'a>(&self, hanging: impl Iterator<Item = &'a Self>) -> Option<HeldUp> {
         let (mut on_it, mut on_its_disk) = (0, 0);
         for one in hanging {
             if one.process == self.process {
-                return true;
+                return Some(HeldUp::ByItself);
+            }
+            if !one.stage.is_at_the_workspace() {
+                continue;
             }
             on_it += usize::from(self.workspace.is_some() && one.workspace == self.workspace);
             on_its_disk += usize::from(one.disk == self.disk);
@@ -67,7 +82,8 @@ impl Probed for Coordinating {
             Disk::Seen(_) => HUNG_ON_A_MOUNT,
             Disk::Named(_) => HUNG_BELOW_A_POINT,
         };
-        on_it >= HUNG_ON_A_WORKSPACE || on_its_disk >= most_on_its_disk
+        (on_it >= HUNG_ON_A_WORKSPACE || on_its_disk >= most_on_its_disk)
+            .then_some(HeldUp::ByOthers)
     }
 }
 
@@ -123,17 +139,20 @@ pub(super) struct ProbeEntry<K> {
 }
 
 impl<K: Probed> ProbeEntry<K> {
-    /// None if what hangs holds it up. What is only under way, for a scan while a kill checks again, say, stands in
+    /// Unless what hangs holds it up. What is only under way, for a scan while a kill checks again, say, stands in
     /// nobody's way.
-    pub(super) fn begin(probes: &Arc<Mutex<Probes<K>>>, what: K) -> Option<Self> {
+    pub(super) fn begin(probes: &Arc<Mutex<Probes<K>>>, what: K) -> Result<Self, HeldUp> {
         let mut all = lock(probes);
-        if what.is_held_up_by(all.hang()) || all.hang().count() >= HUNG_PROBES_LIMIT {
-            return None;
+        if let Some(held_up) = what.held_up_by(all.hang()) {
+            return Err(held_up);
+        }
+        if all.hang().count() >= HUNG_PROBES_LIMIT {
+            return Err(HeldUp::ByOthers);
         }
         all.last_number += 1;
         let number = all.last_number;
         all.running.insert(number, (what, Waiting::ForIt));
-        Some(Self {
+        Ok(Self {
             probes: Arc::clone(probes),
             number,
         })

@@ -1,15 +1,17 @@
 //! A coordinator, before it is probed and while it is.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use super::ScanError;
+use super::lanes::Answer;
 use super::probes::{Coordinating, Disk};
 use crate::orphan::coordinator::{Coordinator, WorkspaceArgument};
-use crate::orphan::evidence::{Access, Evidence, MountKey, PathState};
+use crate::orphan::evidence::{Access, Evidence, PathState};
 use crate::orphan::process::ProcessRecord;
 use crate::orphan::registry::Observation;
 use crate::os::evidence::{
-    gather, mount_point_by_name, timed_out, without_probing, workspace_path,
+    Remembered, Stage, gather, mount_by_name, without_answer, without_probing, workspace_path,
 };
 use crate::os::facts::{self, Pinned};
 use crate::os::handle::ProcessHandle;
@@ -19,8 +21,7 @@ use crate::supervisor::settings::Settings;
 pub(super) struct Subject {
     pub(super) pinned: Pinned,
     pub(super) coordinator: Coordinator,
-    /// The mount its workspace was seen on.
-    pub(super) remembered: Option<MountKey>,
+    pub(super) remembered: Remembered,
 }
 
 impl Subject {
@@ -40,21 +41,33 @@ impl Subject {
             WorkspaceArgument::Given(workspace) => Some(workspace.clone()),
             WorkspaceArgument::Unusable => None,
         };
+        let stage = Arc::new(Stage::default());
+        let walking = Arc::clone(&stage);
         let (process, already) = (record.clone(), known.clone());
         let work = move || {
             let evidence = match (already, workspace) {
                 (Some(known), _) => known,
-                (None, Some(workspace)) => gather(&process, &workspace, remembered),
+                (None, Some(workspace)) => gather(&process, &workspace, remembered, &walking),
                 (None, None) => return None,
             };
             Some((evidence, facts::argv(process.identity.pid)))
+        };
+        let workspace = workspace_path(&record, &coordinator);
+        let named = || workspace.as_deref().and_then(mount_by_name);
+        let what = Coordinating {
+            process: record.identity,
+            disk: remembered
+                .mount
+                .map_or_else(|| Disk::Named(named()), Disk::Seen),
+            workspace,
+            stage,
         };
         let probe = Probe {
             handle,
             record,
             coordinator,
             known,
-            mount: remembered,
+            what,
         };
         (probe, work)
     }
@@ -69,44 +82,49 @@ pub(super) struct Probe {
     record: ProcessRecord,
     coordinator: Coordinator,
     known: Option<Evidence>,
-    mount: Option<MountKey>,
+    what: Coordinating,
 }
 
 impl Probe {
     /// By what it is told from others while it is under way.
     pub(super) fn what(&self) -> Coordinating {
-        let workspace = workspace_path(&self.record, &self.coordinator);
-        let named = || workspace.as_deref().and_then(mount_point_by_name);
-        Coordinating {
-            process: self.record.identity,
-            disk: self.mount.map_or_else(|| Disk::Named(named()), Disk::Seen),
-            workspace,
-        }
+        self.what.clone()
     }
 
     /// What is concluded from the answer, or from there being none in time.
     pub(super) fn end(
         self,
-        answer: Option<Option<Found>>,
+        answer: Answer<Option<Found>>,
     ) -> (Result<Option<Observation>, ScanError>, ProcessHandle) {
         let Self {
             handle,
             record,
             coordinator,
             known,
-            mount: _,
+            what,
         } = self;
-        let (evidence, is_unchanged) = match answer.flatten() {
+        let path = match &answer {
+            Answer::NotBegun => PathState::NotProbed,
+            Answer::Given(_) | Answer::Awaited => PathState::TimedOut,
+        };
+        let (evidence, is_unchanged) = match answer.given().flatten() {
             Some((evidence, Ok(argv))) => (evidence, argv == record.argv),
             Some((_, Err(error))) if facts::is_shortage(&error) => {
                 return (Err(ScanError::Shortage(error.to_string())), handle);
             }
             Some((evidence, Err(_))) => (evidence, false),
             // Whatever it is by now: nothing is concluded from what gave no answer.
-            None => (
-                known.unwrap_or_else(|| timed_out(&record, &coordinator)),
-                true,
-            ),
+            None => {
+                let mount_by_name = match what.disk {
+                    Disk::Named(number) => number,
+                    Disk::Seen(_) => None,
+                };
+                let unanswered = || Evidence {
+                    mount_by_name,
+                    ..without_answer(&record, &coordinator, path)
+                };
+                (known.unwrap_or_else(unanswered), true)
+            }
         };
         // A verdict that rests on our own want of something would be about us.
         if let Some(errno) = shortage_in(&evidence) {

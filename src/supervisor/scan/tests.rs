@@ -2,12 +2,14 @@
 
 use std::ffi::OsString;
 
-use super::probes::{Disk, HUNG_PROBES_LIMIT, Probed};
+use super::lanes::Answer;
+use super::probes::{Disk, HUNG_PROBES_LIMIT, HeldUp, Probed};
 use super::*;
 use crate::config::Config;
 use crate::orphan::coordinator::WorkspaceArgument;
 use crate::orphan::evidence::MountKey;
 use crate::orphan::process::ProcessRecord;
+use crate::os::evidence::Stage;
 use crate::os::host::own_uid;
 
 fn coordinator() -> Coordinator {
@@ -25,7 +27,7 @@ async fn is_evidence(handle: ProcessHandle, record: ProcessRecord) -> bool {
     let subject = Subject {
         pinned: Pinned { handle, record },
         coordinator: coordinator(),
-        remembered: None,
+        remembered: Remembered::default(),
     };
     let (look, _) = Scanner::default().observe(subject, &settings).await;
     look.unwrap().is_some()
@@ -102,22 +104,22 @@ async fn one_that_hangs_keeps_one_thread_however_often_it_is_looked_at() {
         // Until the other end is dropped.
         may_go_on.recv().is_ok()
     };
-    assert_eq!(within(&probes, 7, SOON, hanging).await, None);
+    assert_eq!(within(&probes, 7, SOON, hanging).await, Answer::Awaited);
     for _ in 0..10 {
         let count = Arc::clone(&begun);
         let again = move || count.fetch_add(1, Ordering::SeqCst);
-        assert_eq!(within(&probes, 7, SOON, again).await, None);
+        assert_eq!(within(&probes, 7, SOON, again).await, Answer::Awaited);
     }
     assert_eq!(begun.load(Ordering::SeqCst), 1);
     let patience = Duration::from_secs(60);
     assert_eq!(
         within(&probes, 8, patience, || "another").await,
-        Some("another")
+        Answer::Given("another")
     );
     drop(go_on);
     // As soon as that thread is back it is looked at again.
     let give_up = std::time::Instant::now() + patience;
-    while within(&probes, 7, patience, || ()).await.is_none() {
+    while within(&probes, 7, patience, || ()).await == Answer::Awaited {
         assert!(
             std::time::Instant::now() < give_up,
             "it is never looked at again"
@@ -141,7 +143,7 @@ async fn of_one_that_nobody_waits_for_any_more_it_is_known_that_it_hangs() {
         _ = hanging => panic!("it hangs"),
         begun = tokio::task::spawn_blocking(move || begun.recv()) => begun.unwrap().unwrap(),
     }
-    assert_eq!(within(&probes, 7, patience, || ()).await, None);
+    assert_eq!(within(&probes, 7, patience, || ()).await, Answer::Awaited);
     drop(go_on);
 }
 
@@ -163,12 +165,26 @@ async fn of_several_on_one_thread_one_that_hangs_or_panics_holds_up_none_of_the_
     // Without its hook, which takes its time for a backtrace.
     works[4].1 = Box::new(|| std::panic::resume_unwind(Box::new("on purpose")));
     let answers = each_within(&probes, SOON, works).await;
-    let expected = [Some(0), Some(1), None, Some(3), None, Some(5)];
+    let expected = [
+        Answer::Given(0),
+        Answer::Given(1),
+        Answer::Awaited,
+        Answer::Given(3),
+        Answer::Awaited,
+        Answer::Given(5),
+    ];
     assert_eq!(answers, expected);
     // It is known which one hangs.
     let again = (0..6).map(|number| (number, move || number as usize));
     let answers = each_within(&probes, SOON, again.collect()).await;
-    let expected = [Some(0), Some(1), None, Some(3), Some(4), Some(5)];
+    let expected = [
+        Answer::Given(0),
+        Answer::Given(1),
+        Answer::Awaited,
+        Answer::Given(3),
+        Answer::Given(4),
+        Answer::Given(5),
+    ];
     assert_eq!(answers, expected);
     drop(go_on);
     // All together may take longer than one of them.
@@ -181,7 +197,7 @@ async fn of_several_on_one_thread_one_that_hangs_or_panics_holds_up_none_of_the_
         (number, work)
     });
     let answers = each_within(&probes, limit, slow.collect()).await;
-    assert_eq!(answers, [Some(10), Some(11), Some(12), Some(13)]);
+    assert_eq!(answers, [10, 11, 12, 13].map(Answer::Given));
 }
 
 #[test]
@@ -209,10 +225,15 @@ fn however_many_hang_threads_are_left_for_other_work() {
             (number, work)
         });
         let answers = each_within(&probes, SOON, works.collect()).await;
-        assert_eq!(answers, vec![None; 3 * THREADS]);
+        let awaited = answers.iter().filter(|answer| **answer == Answer::Awaited);
+        assert!(
+            (HUNG_PROBES_LIMIT..=HUNG_PROBES_LIMIT + PROBES_AT_ONCE).contains(&awaited.count())
+        );
+        let given = answers.into_iter().filter_map(Answer::given);
+        assert_eq!(given.count(), 0);
         // Nor is it tried any more.
         let answers = each_within(&probes, SOON, vec![(MANY, || ())]).await;
-        assert_eq!(answers, [None]);
+        assert_eq!(answers, [Answer::NotBegun]);
         let other_work = tokio::task::spawn_blocking(|| "done");
         let done = timeout(Duration::from_secs(60), other_work).await;
         assert_eq!(done.expect("a thread for it").unwrap(), "done");
@@ -247,11 +268,13 @@ async fn whoever_waits_leaves_the_rest_to_the_others_wherever_it_stands() {
         (u32::try_from(number).unwrap(), work)
     });
     let answers = each_within(&Arc::default(), patience, works.collect()).await;
-    assert_eq!(answers, vec![Some(true); 8 * WAITING]);
+    assert_eq!(answers, vec![Answer::Given(true); 8 * WAITING]);
 }
 
 #[test]
 fn one_disk_that_hangs_leaves_others_to_be_looked_at() {
+    // A probe hangs wherever it was begun with; this is where it is at the workspace.
+    let at_the_workspace = Arc::new(Stage::at_the_workspace());
     let on = |pid: Pid, workspace: &str, mount: Option<u64>| Coordinating {
         process: ProcessIdentity {
             pid,
@@ -261,8 +284,9 @@ fn one_disk_that_hangs_leaves_others_to_be_looked_at() {
         workspace: Some(workspace.into()),
         disk: match mount {
             Some(id) => Disk::Seen(MountKey { id, device: 0 }),
-            None => Disk::Named(Some("/".into())),
+            None => Disk::Named(Some(1)),
         },
+        stage: Arc::clone(&at_the_workspace),
     };
     let hang = |many: u32, mount: Option<u64>| -> Vec<Coordinating> {
         let each = (0..many).map(|pid| on(pid, &format!("/hangs/{pid}"), mount));
@@ -288,19 +312,28 @@ fn one_disk_that_hangs_leaves_others_to_be_looked_at() {
         (
             hang(60, None),
             Coordinating {
-                disk: Disk::Named(Some("/mnt".into())),
+                disk: Disk::Named(Some(2)),
                 ..other(None)
             },
             false,
         ),
     ] {
         assert_eq!(
-            probed.is_held_up_by(hanging.iter()),
+            probed.held_up_by(hanging.iter()).is_some(),
             is_held_up,
             "{probed:?} beside {}",
             hanging.len()
         );
     }
+    // What hangs at its cwd, say, says nothing of the disk of its workspace.
+    let mut elsewhere = hang(60, Some(1));
+    for one in &mut elsewhere {
+        one.stage = Arc::default();
+    }
+    assert_eq!(other(Some(1)).held_up_by(elsewhere.iter()), None);
+    let itself = on(0, "/hangs/0", Some(1));
+    let held_up = itself.held_up_by(elsewhere.iter());
+    assert_eq!(held_up, Some(HeldUp::ByItself));
 }
 
 #[tokio::test]
@@ -314,7 +347,7 @@ async fn those_that_are_mere_work_have_one_thread_and_those_that_wait_get_compan
     for _ in 0..100 {
         let works = (0..50).map(|number| (number, || std::thread::current().id()));
         let answers = each_within(&probes, patience, works.collect()).await;
-        let threads: HashSet<_> = answers.into_iter().map(Option::unwrap).collect();
+        let threads: HashSet<_> = answers.into_iter().filter_map(Answer::given).collect();
         least = least.min(threads.len());
     }
     assert_eq!(least, 1);
@@ -337,5 +370,5 @@ async fn those_that_are_mere_work_have_one_thread_and_those_that_wait_get_compan
         (number, work)
     });
     let answers = each_within(&probes, patience, works.collect()).await;
-    assert_eq!(answers, vec![Some(true); 17]);
+    assert_eq!(answers, vec![Answer::Given(true); 17]);
 }

@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::symlink;
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::orphan::fixtures::*;
 
@@ -30,29 +32,28 @@ fn leading(workspace: &str, resolved: Option<&str>) -> Evidence {
 
 #[test]
 fn where_a_protected_path_leads_by_now_is_protected_beside_where_it_led() {
-    let leads = |name: &str, real: &str| BTreeMap::from([(name.into(), real.into())]);
+    let leads = |name: &str, real: &str| Followed {
+        leads: BTreeMap::from([(name.into(), real.into())]),
+        ..Followed::default()
+    };
     let settings = protecting("/current");
     assert!(
         settings
-            .protecting(Some(&leads("/other", "/release/1")))
+            .protecting(&leads("/other", "/release/1"))
             .is_none()
     );
     let settings = settings
-        .protecting(Some(&leads("/current", "/release/1")))
+        .protecting(&leads("/current", "/release/1"))
         .unwrap();
     assert!(
         settings
-            .protecting(Some(&leads("/current", "/release/1")))
+            .protecting(&leads("/current", "/release/1"))
             .is_none()
     );
     // It is no name itself.
-    assert!(
-        settings
-            .protecting(Some(&leads("/release/1", "/x")))
-            .is_none()
-    );
+    assert!(settings.protecting(&leads("/release/1", "/x")).is_none());
     let settings = settings
-        .protecting(Some(&leads("/current", "/release/2")))
+        .protecting(&leads("/current", "/release/2"))
         .unwrap();
     for workspace in ["/current/ws", "/release/1/ws", "/release/2/ws"] {
         assert!(settings.protects(&leading(workspace, None)), "{workspace}");
@@ -61,9 +62,7 @@ fn where_a_protected_path_leads_by_now_is_protected_beside_where_it_led() {
     let mut settings = settings;
     for number in 3..=1_002 {
         let release = format!("/release/{number}");
-        settings = settings
-            .protecting(Some(&leads("/current", &release)))
-            .unwrap();
+        settings = settings.protecting(&leads("/current", &release)).unwrap();
     }
     assert_eq!(
         settings.reap.protect.len(),
@@ -80,20 +79,32 @@ fn as_long_as_it_is_not_known_where_protected_paths_lead_everything_is_protected
     unknown.is_protection_unknown = true;
     unknown.reap.protect.push("/".into());
     assert!(unknown.protects(&leading("/elsewhere/ws", None)));
-    assert!(
-        unknown.protecting(None).is_none(),
-        "no answer changes nothing"
-    );
-    let nowhere_else = unknown.protecting(Some(&BTreeMap::new())).unwrap();
-    let leads = BTreeMap::from([("/current".into(), "/release/1".into())]);
-    let elsewhere = unknown.protecting(Some(&leads)).unwrap();
-    for known in [&nowhere_else, &elsewhere] {
-        assert!(!known.protects(&leading("/elsewhere/ws", None)));
-        assert!(known.protects(&leading("/current/ws", None)));
-        assert!(known.protecting(None).is_none());
+    let names = unknown.protected_names().iter().cloned().collect();
+    let followed = |leads: &[(&str, &str)]| Followed {
+        names,
+        leads: leads
+            .iter()
+            .map(|(name, real)| (name.into(), real.into()))
+            .collect(),
+    };
+    // What is known of others, of an earlier configuration say, changes nothing.
+    for of_others in [
+        Followed::default(),
+        Followed {
+            names: ["/other".into()].into(),
+            leads: BTreeMap::from([("/other".into(), "/x".into())]),
+        },
+    ] {
+        assert!(unknown.protecting(&of_others).is_none());
     }
-    assert!(elsewhere.protects(&leading("/release/1/ws", None)));
-    assert!(nowhere_else.protecting(Some(&BTreeMap::new())).is_none());
+    let elsewhere = unknown
+        .protecting(&followed(&[("/current", "/release/1")]))
+        .unwrap();
+    assert!(!elsewhere.protects(&leading("/elsewhere/ws", None)));
+    for workspace in ["/current/ws", "/release/1/ws"] {
+        assert!(elsewhere.protects(&leading(workspace, None)));
+    }
+    assert!(elsewhere.protecting(&Followed::default()).is_none());
 }
 
 #[test]

@@ -265,6 +265,7 @@ fn a_volume_that_may_come_back_is_not_a_deletion() {
         Detachable::MountArea("/run/media".into()),
         Detachable::Fstab("/home".into()),
         Detachable::RememberedMount,
+        Detachable::HungMount,
     ];
     for why in reasons {
         let path = || detachable(why.clone());

@@ -80,6 +80,12 @@ impl MountTable {
         on_the_way.all(|mount| mount.filesystem.is_of_this_machine())
     }
 
+    /// Each mount by its number, with its point.
+    pub(super) fn numbered(&self) -> impl Iterator<Item = (u64, &Path)> {
+        let numbered = self.by_id.iter();
+        numbered.map(|(id, mount)| (*id, mount.point.as_path()))
+    }
+
     pub(super) fn points(&self) -> impl Iterator<Item = &Path> {
         self.by_id.values().map(|mount| mount.point.as_path())
     }

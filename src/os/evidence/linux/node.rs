@@ -168,6 +168,11 @@ impl Node {
         }
     }
 
+    /// The number of the mount it is on, as in the mount table; a later mount may have it again.
+    pub(super) fn mount_number(&self) -> u64 {
+        self.mount_id
+    }
+
     /// How mounts are told apart on this kernel, found out where this is.
     pub(super) fn mount_ids(&self) -> MountIds {
         let has_mount_id = self.stat.stx_mask & StatxFlags::MNT_ID.bits() != 0;

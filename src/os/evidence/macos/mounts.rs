@@ -49,6 +49,12 @@ impl MountTable {
         self.by_device.values().any(|mount| mount.point == path)
     }
 
+    /// Each mount by its device, with its point.
+    pub(super) fn numbered(&self) -> impl Iterator<Item = (u64, &Path)> {
+        let numbered = self.by_device.iter();
+        numbered.map(|(device, mount)| (*device, mount.point.as_path()))
+    }
+
     pub(super) fn points(&self) -> impl Iterator<Item = &Path> {
         self.by_device.values().map(|mount| mount.point.as_path())
     }

@@ -119,6 +119,11 @@ impl Node {
     }
 
     /// The first number of the file system's id, unsigned as libproc has it.
+    /// The number of the mount it is on, as in the mount table.
+    pub(super) fn mount_number(&self) -> u64 {
+        self.device()
+    }
+
     fn device(&self) -> u64 {
         // `dev_t` is 32 bits wide and signed; the standard library widens it with its sign.
         self.metadata.st_dev() & u64::from(u32::MAX)
