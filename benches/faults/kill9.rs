@@ -354,9 +354,21 @@ impl Round<'_> {
     /// Waits until all that is due has ended and is recorded.
     fn await_ends(&self) -> Result<()> {
         let due = || self.subjects.iter().filter(|subject| !subject.is_back);
-        wait_until("UNFINISHED: every orphan has ended", || {
+        let ended = wait_until("UNFINISHED: every orphan has ended", || {
             due().all(|subject| subject.coordinator.is_gone())
-        })?;
+        });
+        if let Err(unfinished) = ended {
+            let left = due().filter(|subject| !subject.coordinator.is_gone());
+            let why: Vec<String> = left
+                .map(|subject| {
+                    let pid = subject.coordinator.pid.as_raw_pid();
+                    let explained = self.daemon.call("explain", &json!({"pid": pid}));
+                    format!("{pid}: {explained:?}")
+                })
+                .collect();
+            let status = self.daemon.call("status", &json!({}));
+            return Err(format!("{unfinished}\n{why:#?}\n{status:?}").into());
+        }
         // Automatic reaping has had its time with those whose workspace is back.
         self.daemon.call("scan", &json!({}))?;
         let state_dir = self.ground.state_dir();
