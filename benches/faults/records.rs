@@ -1,7 +1,11 @@
 //! The whole event log as it lies on disk, archives included.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::DirEntryExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -20,7 +24,29 @@ pub(crate) struct Records {
 }
 
 impl Records {
+    /// As they are while nothing rotates: what moves from one name to the next in the middle would be missing.
     pub(crate) fn read(state_dir: &Path) -> Result<Self> {
+        let places = || -> Result<BTreeSet<(OsString, u64)>> {
+            let entries = fs::read_dir(state_dir)?;
+            let places = entries.map(|entry| {
+                let entry = entry?;
+                let name = entry.file_name();
+                let is_segment = name.as_bytes().starts_with(b"events.jsonl");
+                Ok(is_segment.then(|| (name, entry.ino())))
+            });
+            let places = places.collect::<std::io::Result<Vec<_>>>()?;
+            Ok(places.into_iter().flatten().collect())
+        };
+        loop {
+            let before = places()?;
+            let records = Self::read_once(state_dir)?;
+            if places()? == before {
+                return Ok(records);
+            }
+        }
+    }
+
+    fn read_once(state_dir: &Path) -> Result<Self> {
         let mut segments = Vec::new();
         for entry in fs::read_dir(state_dir)? {
             let name = entry?.file_name();
