@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
@@ -247,21 +248,27 @@ fn the_daemon_that_was_found_first_is_the_one_that_is_waited_for() {
     });
 }
 
+/// One that has printed its first line, and the end that reads on.
+fn begun(world: &World, errors: &Path) -> (Child, BufReader<ChildStdout>, String) {
+    let mut child = ctl_command(world, ["events", "--follow", "--limit", "1"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(File::create(errors).unwrap())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    lines.read_line(&mut line).unwrap();
+    (child, lines, line)
+}
+
 #[test]
 fn a_reader_that_goes_away_ends_it_without_a_word() {
     in_private_pid_namespace(|| {
         let world = World::new();
         let daemon = world.daemon();
         let errors = world.path("errors");
-        let mut child = ctl_command(&world, ["events", "--follow", "--limit", "1"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(File::create(&errors).unwrap())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        lines.read_line(&mut line).unwrap();
+        let (mut child, lines, line) = begun(&world, &errors);
         assert!(line.contains("daemon.started"), "{line}");
         // Nothing happens any more: it notices by itself.
         drop(lines);
@@ -280,15 +287,7 @@ fn a_reader_that_goes_away_ends_it_while_nobody_answers_too() {
         let world = World::new();
         let daemon = world.daemon();
         let errors = world.path("errors");
-        let mut child = ctl_command(&world, ["events", "--follow", "--limit", "1"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(File::create(&errors).unwrap())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        lines.read_line(&mut line).unwrap();
+        let (mut child, lines, _) = begun(&world, &errors);
         daemon.crash();
         // What listens there now takes the connection, and says nothing.
         std::fs::remove_file(world.socket()).unwrap();

@@ -75,7 +75,8 @@ impl Node {
     fn below(&self, path: &Path, more: ResolveFlags) -> rustix::io::Result<Self> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | more;
         let found = rustix::fs::openat2(&self.fd, path, A_PLACE, Mode::empty(), resolve)?;
-        Self::of(found).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+        // Whatever that says, it does not say that nothing is there.
+        Self::of(found).map_err(|_| Errno::IO)
     }
 
     fn of(fd: OwnedFd) -> io::Result<Self> {
@@ -207,7 +208,12 @@ impl Node {
 /// The mount id of an open file, for kernels before 5.8.
 fn mount_id_from_fdinfo(fd: &OwnedFd) -> io::Result<u64> {
     use std::os::fd::AsRawFd;
-    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd()))?;
+    let place = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
+    let text = std::fs::read_to_string(place).map_err(|error| match error.kind() {
+        // This is what is missing, and not what was opened.
+        io::ErrorKind::NotFound => Errno::OPNOTSUPP.into(),
+        _ => error,
+    })?;
     text.lines()
         .find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok())
         .ok_or_else(|| io::Error::from(Errno::OPNOTSUPP))
