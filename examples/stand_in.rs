@@ -33,6 +33,7 @@
 //! | `STAND_IN_GRANDCHILD_IGNORE_TERM` | on: SIGTERM changes nothing for those |
 //! | `STAND_IN_CHILD_ON_TERM` | on: start one more child when SIGTERM arrives; its ready file is `$STAND_IN_READY.late` |
 //! | `STAND_IN_EXEC` | at SIGUSR1 become this instead, one argument a line |
+//! | `STAND_IN_LOCK_MAP` | a file on a disk that writes nothing: at SIGUSR1 a thread locks the memory map with it (Linux) |
 //! | `STAND_IN_ASK` | a daemon's socket: at SIGUSR1 a child asks it for a fix and hangs up at once |
 //! | `STAND_IN_REAL` | on: keep files as a real coordinator does, see [`keep_files`] |
 //! | `STAND_IN_TICK_MS` | how often it writes them (200); 0: never again |
@@ -144,6 +145,10 @@ fn wait_for_signals(
                 return Ok(ExitCode::SUCCESS);
             }
             Signal::SIGUSR1 => {
+                if let Some(file) = env::var_os(name("LOCK_MAP")) {
+                    lock_map(Path::new(&file))?;
+                    continue;
+                }
                 if env::var_os(name("ASK")).is_some() {
                     let mut client = again(["client".into()])?;
                     client.env(name("ASKING"), "1").status()?;
@@ -196,6 +201,43 @@ fn leave_thread() -> io::Result<()> {
 
 #[cfg(not(target_os = "linux"))]
 fn leave_thread() -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Writes to a mapping of `file`, and has a thread put another one in its place. Before that goes away the kernel writes
+/// back what was written, and holds the lock on the memory map for as long as that takes.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "this is about the memory map")]
+fn lock_map(file: &Path) -> io::Result<()> {
+    use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous};
+    const LENGTH: usize = 4096;
+    let file = OpenOptions::new().read(true).write(true).open(file)?;
+    // The kernel asks for its length now, and believes that it has so much.
+    file.metadata()?;
+    let both = ProtFlags::READ | ProtFlags::WRITE;
+    // SAFETY: it lies where nothing is, and whoever knows of it is in this function.
+    let mapped = unsafe {
+        let shared = mmap(
+            std::ptr::null_mut(),
+            LENGTH,
+            both,
+            MapFlags::SHARED,
+            &file,
+            0,
+        )?;
+        shared.cast::<u8>().write_volatile(1);
+        shared as usize
+    };
+    thread::Builder::new().spawn(move || {
+        let flags = MapFlags::PRIVATE | MapFlags::FIXED;
+        // SAFETY: what lies there is this function's own, and is not looked at again.
+        let _ = unsafe { mmap_anonymous(mapped as *mut _, LENGTH, both, flags) };
+    })?;
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn lock_map(_: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use super::coordinator::Coordinator;
 use super::ephemeral::EphemeralRules;
-use super::evidence::{Evidence, FileId};
+use super::evidence::{Access, Evidence, FileId, PathState};
 use super::judge::judge;
 use super::memory::{Grounds, Memory};
 use super::process::{Pid, ProcessIdentity, ProcessRecord};
@@ -22,6 +22,15 @@ pub struct Observation {
     pub coordinator: Coordinator,
     /// What the disk and the kernel said.
     pub evidence: Evidence,
+}
+
+/// A process that is there and cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// Which.
+    pub identity: ProcessIdentity,
+    /// The name of the errno that says why.
+    pub errno: &'static str,
 }
 
 /// One coordinator with everything that is known of it.
@@ -136,6 +145,28 @@ impl Registry {
                 .filter_map(|known| cleared(known, Cleared::Exited)),
         );
         transitions
+    }
+
+    /// What is to be observed of those of these that are known: they are there, and could not be read.
+    #[must_use]
+    pub fn unread(&self, unread: &[Unread]) -> Vec<Observation> {
+        let look = |unread: &Unread| {
+            let before = &self.known.get(&unread.identity)?.observation;
+            let access = match before.evidence.access {
+                Access::Judged | Access::Unreadable(_) => Access::Unreadable(unread.errno),
+                foreign @ (Access::ForeignUid | Access::ForeignNamespace) => foreign,
+            };
+            let argument = &before.coordinator.workspace;
+            let evidence = Evidence {
+                workspace: before.evidence.workspace.clone(),
+                ..Evidence::not_probed(access, argument, PathState::NotProbed)
+            };
+            Some(Observation {
+                evidence,
+                ..before.clone()
+            })
+        };
+        unread.iter().filter_map(look).collect()
     }
 
     /// Takes in one look at a coordinator that is known, between two scans: which counts for no scan, and

@@ -63,6 +63,8 @@ pub enum Kind {
     Sshd,
     /// init, systemd, launchd, …
     ServiceManager,
+    /// It could not be looked into: it may be anything, and anybody's.
+    Unreadable,
 }
 
 /// One process of the snapshot.
@@ -167,7 +169,7 @@ pub enum Why {
     OutOfScope,
     /// When it was pinned it was another process, or did not belong any more.
     Changed,
-    /// It could not be looked into again.
+    /// It could not be looked into.
     Unreadable,
 }
 
@@ -333,7 +335,7 @@ fn why_not(
     if protected.lineage.may_hold(&row.identity) {
         return Some(Why::ProtectedAncestor);
     }
-    if row.uids.iter().any(|uid| *uid != leader.uids[0]) {
+    if row.kind != Kind::Unreadable && row.uids.iter().any(|uid| *uid != leader.uids[0]) {
         return Some(Why::OtherUid);
     }
     if protected.kept.contains(&pid) {
@@ -345,6 +347,7 @@ fn why_not(
         Kind::Multiplexer => return Some(Why::Multiplexer),
         Kind::Sshd => return Some(Why::Sshd),
         Kind::ServiceManager => return Some(Why::ServiceManager),
+        Kind::Unreadable => return Some(Why::Unreadable),
     }
     if barred.contains(&row.ppid) {
         return Some(Why::BelowProtected);

@@ -6,6 +6,7 @@
 pub mod allocator;
 pub mod checkup;
 pub mod clock;
+pub mod errno;
 pub mod evidence;
 pub mod facts;
 pub mod files;
@@ -15,6 +16,7 @@ pub mod host;
 mod libproc;
 pub mod panics;
 pub mod paths;
+pub mod patience;
 #[cfg(target_os = "linux")]
 mod proc_file;
 pub mod processes;

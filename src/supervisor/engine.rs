@@ -143,12 +143,17 @@ impl Engine {
                 let followed = scanner.follow(untouchable, settings.probe_timeout);
                 let look = async {
                     let scan = scanner.scan(sweep, &settings, &memories).await;
-                    let seen = scan.as_deref().unwrap_or_default().iter();
-                    let targets = seen.map(|seen| seen.record.identity.pid).collect();
-                    (scan, scanner.look_around(targets, kept).await)
+                    let (seen, unread) = match scan {
+                        Ok(scan) => (Ok(scan.observations), scan.unread),
+                        Err(error) => (Err(error), Vec::new()),
+                    };
+                    let targets = seen.as_deref().unwrap_or_default().iter();
+                    let targets = targets.map(|seen| seen.record.identity.pid).collect();
+                    let around = scanner.look_around(targets, kept).await;
+                    (seen, Around { unread, ..around })
                 };
-                let ((scan, around), followed) = tokio::join!(look, followed);
-                (scan, Around { followed, ..around })
+                let ((seen, around), followed) = tokio::join!(look, followed);
+                (seen, Around { followed, ..around })
             });
             let (observations, around) = match scan.await {
                 Ok((scan, around)) => (scan.map_err(|error| error.to_string()), around),

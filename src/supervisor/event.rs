@@ -20,7 +20,7 @@ use crate::orphan::memory::Memory;
 use crate::orphan::policy::Standing;
 use crate::orphan::policy::respawn::Respawn;
 use crate::orphan::process::{Pid, ProcessIdentity};
-use crate::orphan::registry::{Observation, Sighting};
+use crate::orphan::registry::{Observation, Sighting, Unread};
 use crate::orphan::steering::{Kept, Steering};
 use crate::orphan::termination::Termination;
 use crate::orphan::victims::Lineage;
@@ -279,6 +279,8 @@ pub struct Around {
     pub own: Option<Lineage>,
     /// Where paths lead below which nobody is touched, as far as that was found out.
     pub followed: Option<Followed>,
+    /// Which coordinators that were known are there and could not be read.
+    pub unread: Vec<Unread>,
 }
 
 /// Paths that were followed.

@@ -24,14 +24,16 @@ use self::probes::{Coordinating, PROBE_THREADS, Probes, lock};
 use self::subject::{Probe, Subject};
 use super::event::{Around, Followed};
 use super::settings::{Settings, real_path};
+use crate::orphan::checkup::Hanging;
 use crate::orphan::coordinator::{Coordinator, recognise};
 use crate::orphan::memory::Memory;
 use crate::orphan::process::{Pid, ProcessIdentity, ProcessRecord};
-use crate::orphan::registry::Observation;
+use crate::orphan::registry::{Observation, Unread};
 use crate::os::evidence::{Remembered, workspace_path};
 use crate::os::facts::{self, PinError, Pinned};
 use crate::os::handle::ProcessHandle;
 use crate::os::host::open_file_limit;
+use crate::os::patience::{self, LEFT_BEHIND_AT_MOST};
 use crate::os::processes::{Candidates, ListError, Seen, Sweep, candidates};
 use crate::os::view;
 
@@ -48,7 +50,7 @@ pub fn probing_limit(coordinators: usize, probe_timeout: Duration) -> Duration {
 
 /// How many threads may block at the same time: as many as can look and hang here, and the few of everybody else
 /// (`turns.rs`, the event log, the configuration). None is there before it is needed.
-pub const BLOCKING_THREADS: usize = 2 * PROBE_THREADS + 64;
+pub const BLOCKING_THREADS: usize = PROBE_THREADS + LEFT_BEHIND_AT_MOST + 128;
 
 /// How long listing and reading the process table may take.
 const LISTING_LIMIT: Duration = Duration::from_secs(30);
@@ -69,7 +71,7 @@ pub enum ScanError {
     #[error("the process table cannot be read: {0}")]
     Listing(#[from] ListError),
     /// There is not enough of something to look at every process.
-    #[error("the scan is incomplete: out of descriptors or memory ({0})")]
+    #[error("the scan is incomplete: {0}")]
     Shortage(String),
     /// The last listing still hangs.
     #[error("an earlier look at the process table still has no answer")]
@@ -77,6 +79,15 @@ pub enum ScanError {
     /// The scan itself failed.
     #[error("the scan stopped: {0}")]
     Stopped(#[source] tokio::task::JoinError),
+}
+
+/// What a look at every coordinator gave.
+#[derive(Debug, Default)]
+pub struct Scan {
+    /// Each that could be looked at.
+    pub observations: Vec<Observation>,
+    /// Known ones of which not even the arguments could be read.
+    pub unread: Vec<Unread>,
 }
 
 /// What looking at one process gave.
@@ -96,8 +107,6 @@ pub enum Look {
 #[derive(Clone, Debug, Default)]
 pub struct Scanner {
     probes: Arc<Mutex<Probes<Coordinating>>>,
-    /// Looks at one process that may hang on its memory map.
-    pins: Arc<Mutex<Probes<Pid>>>,
     listing: Arc<tokio::sync::Mutex<()>>,
     around: Arc<tokio::sync::Mutex<()>>,
     following: Arc<tokio::sync::Mutex<()>>,
@@ -122,7 +131,7 @@ impl Scanner {
         sweep: Sweep,
         settings: &Arc<Settings>,
         memories: &HashMap<ProcessIdentity, Memory>,
-    ) -> Result<Vec<Observation>, ScanError> {
+    ) -> Result<Scan, ScanError> {
         let known = memories.keys().map(|identity| identity.pid).collect();
         let before = self.seen_under(settings);
         let most = held_at_once();
@@ -133,8 +142,14 @@ impl Scanner {
         };
         let (mut pinned, seen) = self.at_the_table(list).await?;
         let mut observations = Vec::new();
+        let mut unread = Vec::new();
         loop {
-            let (found, rest) = pinned;
+            let Held {
+                found,
+                unread: more,
+                rest,
+            } = pinned;
+            unread.extend(more);
             let subjects = found.into_iter().map(|(pinned, coordinator)| {
                 let memory = memories.get(&pinned.record.identity);
                 Subject {
@@ -154,16 +169,23 @@ impl Scanner {
             pinned = self.at_the_table(pin).await?;
         }
         observations.sort_by_key(|observation| observation.record.identity);
+        unread.retain(|unread: &Unread| memories.contains_key(&unread.identity));
         // Only now: whoever was found by a scan that gave no result was not seen.
         let settings = Arc::clone(settings);
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Last { settings, seen });
-        Ok(observations)
+        Ok(Scan {
+            observations,
+            unread,
+        })
     }
 
-    /// How many looks hang.
+    /// What hangs.
     #[must_use]
-    pub fn hanging(&self) -> usize {
-        lock(&self.probes).hang().count() + lock(&self.pins).hang().count()
+    pub fn hanging(&self) -> Hanging {
+        Hanging {
+            workspaces: lock(&self.probes).hang().count(),
+            processes: patience::hanging(),
+        }
     }
 
     /// Reads the process table. One look that hangs keeps its thread: no second one is started beside it.
@@ -206,7 +228,7 @@ impl Scanner {
                 obstacles: Some(view::obstacles(&targets)),
                 ended: kept.into_iter().filter(has_ended).collect(),
                 own: Some(facts::lineage(std::process::id())),
-                followed: None,
+                ..Around::default()
             }
         });
         look.await.unwrap_or_default()
@@ -252,10 +274,8 @@ impl Scanner {
         memory: &Memory,
         settings: &Arc<Settings>,
     ) -> (Look, Option<ProcessHandle>) {
-        let pin = within(&self.pins, pid, settings.probe_timeout, move || {
-            facts::pin(pid)
-        });
-        let pinned = match pin.await.given() {
+        let pin = on_blocking_pool(settings.probe_timeout, move || facts::pin(pid));
+        let pinned = match pin.await {
             Some(Ok(pinned)) => pinned,
             Some(Err(PinError::Gone)) => return (Look::Gone, None),
             Some(Err(error)) => return (Look::Unreadable(error), None),
@@ -318,8 +338,8 @@ fn remembered(memory: &Memory) -> Remembered {
 
 /// Whether this very process is gone. One that cannot be looked at is not.
 fn has_ended(identity: &ProcessIdentity) -> bool {
-    match facts::pin(identity.pid) {
-        Ok(pinned) => pinned.record.identity != *identity,
+    match facts::identify(identity.pid) {
+        Ok((_, found)) => found != *identity,
         Err(PinError::Gone) => true,
         Err(_) => false,
     }
@@ -335,40 +355,68 @@ fn held_at_once() -> usize {
         .saturating_mul(PROBES_AT_ONCE)
 }
 
-/// Coordinators that are held, and the pids whose turn comes when they were looked at.
-type Held = (Vec<(Pinned, Coordinator)>, std::vec::IntoIter<Pid>);
+/// What a scan holds at a time.
+struct Held {
+    found: Vec<(Pinned, Coordinator)>,
+    unread: Vec<Unread>,
+    /// Whose turn comes when those were looked at.
+    rest: std::vec::IntoIter<Pid>,
+}
 
 /// Pins and recognises so many, without touching a workspace.
 fn pin_some(
-    mut pids: std::vec::IntoIter<Pid>,
+    mut rest: std::vec::IntoIter<Pid>,
     most: usize,
-    settings: &Settings,
+    settings: &Arc<Settings>,
 ) -> Result<Held, ScanError> {
-    let mut found = Vec::new();
-    while found.len() < most
-        && let Some(pid) = pids.next()
-    {
-        let pinned = match facts::pin(pid) {
-            Ok(pinned) => pinned,
-            Err(PinError::Gone) => continue,
+    let pids: Vec<Pid> = rest.by_ref().take(most).collect();
+    let under = Arc::clone(settings);
+    let looks = patience::at_each(pids.clone(), move |pid| pin_coordinator(pid, &under));
+    let (mut found, mut unread) = (Vec::new(), Vec::new());
+    for (pid, look) in pids.into_iter().zip(looks) {
+        let error = match look {
+            Ok(Ok(one)) => {
+                found.extend(one);
+                continue;
+            }
+            Ok(Err(PinError::Gone)) => continue,
+            Ok(Err(error)) => error,
+            Err(none) => PinError::Unreadable(none.into()),
+        };
+        tracing::debug!(pid, %error, "a process that may be a coordinator cannot be read");
+        let errno = error.errno_name();
+        let which = match error.is_shortage() {
+            true => Err(error),
+            false => facts::identify(pid),
+        };
+        match which {
+            Ok((_, identity)) => unread.push(Unread { identity, errno }),
             // What we did not see for want of descriptors is not gone.
             Err(error) if error.is_shortage() => {
                 return Err(ScanError::Shortage(error.to_string()));
             }
-            Err(error) => {
-                tracing::debug!(pid, %error, "a process that may be a coordinator cannot be read");
-                continue;
-            }
-        };
-        let Some(coordinator) = recognise(&pinned.record.argv, &settings.forms) else {
-            continue;
-        };
-        let workspace = workspace_path(&pinned.record, &coordinator);
-        if settings.covers(workspace.as_deref()) {
-            found.push((pinned, coordinator));
+            Err(_) => {}
         }
     }
-    Ok((found, pids))
+    Ok(Held {
+        found,
+        unread,
+        rest,
+    })
+}
+
+fn pin_coordinator(
+    pid: Pid,
+    settings: &Settings,
+) -> Result<Option<(Pinned, Coordinator)>, PinError> {
+    let pinned = facts::pin(pid)?;
+    let Some(coordinator) = recognise(&pinned.record.argv, &settings.forms) else {
+        return Ok(None);
+    };
+    let workspace = workspace_path(&pinned.record, &coordinator);
+    Ok(settings
+        .covers(workspace.as_deref())
+        .then_some((pinned, coordinator)))
 }
 
 #[cfg(test)]

@@ -156,8 +156,8 @@ enum Found {
 fn find(identity: ProcessIdentity) -> Found {
     // The kernel's own number says all, where there is one.
     let (handle, is_it) = if identity.unique == 0 {
-        match facts::pin(identity.pid) {
-            Ok(pinned) => (pinned.handle, pinned.record.identity == identity),
+        match facts::identify(identity.pid) {
+            Ok((handle, found)) => (handle, found == identity),
             Err(PinError::Gone) => return Found::Gone,
             Err(_) => return Found::Unclear,
         }

@@ -57,6 +57,8 @@ mod keeping;
 #[cfg(target_os = "linux")]
 mod limits;
 #[cfg(target_os = "linux")]
+mod locked_maps;
+#[cfg(target_os = "linux")]
 mod nested;
 #[cfg(target_os = "linux")]
 mod peers;

@@ -25,8 +25,8 @@ pub use places::{
     FileFacts, Found, LockState, SocketFacts, StateDirectory, socket, state_directory,
 };
 pub use running::{
-    Configuration, Pausing, Program, Reaping, Reread, Scans, configuration, reaping, scans,
-    service, version,
+    Configuration, Hanging, Pausing, Program, Reaping, Reread, Scans, configuration, reaping,
+    scans, service, version,
 };
 
 /// How a check came out, from the best to the worst.

@@ -1,9 +1,11 @@
 //! The configuration in force, the program that runs, its scans, and what it ends by itself.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Check, Span, Standpoint, quoted};
+use crate::orphan::process::Pid;
 
 /// What reading the configuration again gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,8 +174,17 @@ pub struct Scans {
     pub done: u64,
     /// And how many did not.
     pub failed: u64,
-    /// How many looks at one workspace or process hang.
-    pub hanging: usize,
+    /// What hangs.
+    pub hanging: Hanging,
+}
+
+/// Looks that have had no answer for too long.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hanging {
+    /// How many at single workspaces.
+    pub workspaces: usize,
+    /// The processes whose arguments cannot be read.
+    pub processes: BTreeSet<Pid>,
 }
 
 /// Whether somebody looks.
@@ -199,13 +210,25 @@ pub fn scans(scans: &Scans) -> Check {
             "something it looks at hangs: see the daemon's log, and restart it if it does not recover",
         );
     }
-    if scans.hanging > 0 {
+    let unread = &scans.hanging.processes;
+    if let Some(one) = unread.first() {
+        return Check::warning(
+            SCANS,
+            format!(
+                "{last}, but it is not known of {} processes whether they are coordinators, {one} for one: they wait for \
+                 a disk with their memory maps locked, and nobody can read their arguments",
+                unread.len()
+            ),
+            "see to the disk, or to the network mount, that they wait for",
+        );
+    }
+    if scans.hanging.workspaces > 0 {
         return Check::warning(
             SCANS,
             format!(
                 "{last}, but {} looks at single workspaces hang: while they do, those, and some of the others on the same \
                  disks, are not judged",
-                scans.hanging
+                scans.hanging.workspaces
             ),
             "team-agentctl scan names them (workspace_timeout): see to the disk, or to the network mount",
         );

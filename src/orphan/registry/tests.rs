@@ -105,6 +105,35 @@ fn first_seen_and_sightings_last_as_long_as_the_process() {
 }
 
 #[test]
+fn whoever_cannot_be_read_is_there_and_nothing_is_known_of_it() {
+    let mut world = World::default();
+    world.scan(vec![orphan(10), alive(11)]);
+    let unread = |identity| Unread {
+        identity,
+        errno: "ETIMEDOUT",
+    };
+    let [its, others] = [orphan(10), recycled(orphan(10))].map(|seen| seen.record.identity);
+    assert_eq!(world.registry.unread(&[unread(others)]).len(), 0);
+    let mut seen = world.registry.unread(&[unread(its)]);
+    assert_eq!(seen[0].record, orphan(10).record);
+    assert_eq!(seen[0].evidence.workspace, orphan(10).evidence.workspace);
+    seen.push(alive(11));
+    let words = "10 cleared workspace_path_missing VerdictChanged process_unreadable:ETIMEDOUT";
+    assert_eq!(world.scan(seen), [words]);
+    let sighting = world.registry.get(&its).unwrap();
+    assert_eq!((sighting.first_seen, sighting.sightings), (at(0), 2));
+    // It can be read again.
+    let again = world.scan(vec![orphan(10), alive(11)]);
+    assert_eq!(again, [format!("10 detected {GONE}")]);
+    // What is not judged for another reason stays so.
+    let foreign = healthy().access(Access::ForeignUid).observed(12);
+    let its = foreign.record.identity;
+    world.scan(vec![foreign]);
+    let seen = world.registry.unread(&[unread(its)]);
+    assert_eq!(seen[0].evidence.access, Access::ForeignUid);
+}
+
+#[test]
 fn orphan_since_runs_without_a_break_and_starts_anew_after_one() {
     let mut world = World::default();
     world.scan(vec![alive(10)]);

@@ -13,11 +13,12 @@ use rustix::io::Errno;
 use super::mounts::MountTable;
 use super::node::Node;
 use super::probe::{absolute, find_nothing, look_elsewhere, resolve};
-use super::{LOG_FILE, Remembered, Stage, errno_name};
+use super::{LOG_FILE, Remembered, Stage};
 use crate::orphan::evidence::{
     Evidence, FileId, Holding, MountState, PathState, seen_from_outside,
 };
 use crate::orphan::process::{Pid, ProcessRecord};
+use crate::os::errno::errno_name;
 use crate::os::libproc::{Vnode, pid_info, vnode_of_fd, vnode_outputs};
 
 /// Fails only where the process itself may not be looked into.

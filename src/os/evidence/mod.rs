@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use crate::orphan::coordinator::{Coordinator, WorkspaceArgument};
 use crate::orphan::evidence::{Access, Evidence, MountKey, PathState, PidFile};
 use crate::orphan::process::{PidNamespace, ProcessRecord};
+use crate::os::errno::errno_name;
 
 mod fstab;
 mod probe;
@@ -259,42 +260,6 @@ fn trashes(uid: u32, mount_points: &[PathBuf]) -> Vec<PathBuf> {
         on_linux.into_iter().chain(on_macos)
     });
     in_homes.chain(on_mounts).collect()
-}
-
-/// The stable name of an errno.
-fn errno_name(error: &std::io::Error) -> &'static str {
-    let Some(code) = error.raw_os_error() else {
-        return "EIO";
-    };
-    match nix::errno::Errno::from_raw(code) {
-        nix::errno::Errno::EACCES => "EACCES",
-        nix::errno::Errno::EPERM => "EPERM",
-        nix::errno::Errno::ENOENT => "ENOENT",
-        nix::errno::Errno::ENOTDIR => "ENOTDIR",
-        nix::errno::Errno::ESRCH => "ESRCH",
-        nix::errno::Errno::EBADF => "EBADF",
-        nix::errno::Errno::ELOOP => "ELOOP",
-        nix::errno::Errno::ENAMETOOLONG => "ENAMETOOLONG",
-        nix::errno::Errno::EIO => "EIO",
-        nix::errno::Errno::ENXIO => "ENXIO",
-        nix::errno::Errno::ENODEV => "ENODEV",
-        nix::errno::Errno::ENOTCONN => "ENOTCONN",
-        nix::errno::Errno::ESTALE => "ESTALE",
-        nix::errno::Errno::ETIMEDOUT => "ETIMEDOUT",
-        nix::errno::Errno::EHOSTDOWN => "EHOSTDOWN",
-        nix::errno::Errno::EHOSTUNREACH => "EHOSTUNREACH",
-        nix::errno::Errno::EMFILE => "EMFILE",
-        nix::errno::Errno::ENFILE => "ENFILE",
-        nix::errno::Errno::ENOMEM => "ENOMEM",
-        nix::errno::Errno::EOVERFLOW => "EOVERFLOW",
-        nix::errno::Errno::EXDEV => "EXDEV",
-        nix::errno::Errno::EAGAIN => "EAGAIN",
-        nix::errno::Errno::EINTR => "EINTR",
-        nix::errno::Errno::EINVAL => "EINVAL",
-        nix::errno::Errno::ENOSYS => "ENOSYS",
-        nix::errno::Errno::EOPNOTSUPP => "EOPNOTSUPP",
-        _ => "EUNKNOWN",
-    }
 }
 
 #[cfg(test)]

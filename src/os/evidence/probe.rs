@@ -17,7 +17,8 @@ use crate::orphan::evidence::{
     Dangling, Detachable, Evidence, Filesystem, Holding, PathState, PidFile, seen_from_outside,
 };
 use crate::orphan::process::ProcessRecord;
-use crate::os::facts::{argv, is_shortage};
+use crate::os::errno::is_shortage;
+use crate::os::facts::argv;
 
 /// A relative workspace is meant from the cwd; both in the process's own view.
 pub(super) fn absolute(workspace: &Path, cwd: &Path, root: &Path) -> PathBuf {

@@ -10,10 +10,10 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::io::Errno;
 
-use super::errno_name;
 use super::mounts::MountTable;
 use super::node::{Node, PATH_LIMIT_BYTES, SYMLINK_LIMIT};
 use crate::orphan::evidence::{Dangling, Filesystem};
+use crate::os::errno::errno_name;
 
 /// What resolving a path gave.
 pub(super) enum Walk {

@@ -7,11 +7,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use super::{command_line, is_shortage, kind};
+use super::{command_line, kind};
 use crate::orphan::coordinator::CustomForm;
 use crate::orphan::process::{Pid, PidNamespace, ProcessIdentity, ProcessRecord, RunState};
 use crate::orphan::victims::{Family, Kin, Row};
-use crate::os::proc_file;
+use crate::os::errno::is_shortage;
+use crate::os::{patience, proc_file};
 
 /// The largest argv that is read, in bytes: more than the kernel lets exec pass (6 MiB).
 const ARGV_LIMIT_BYTES: usize = 8 << 20;
@@ -170,7 +171,12 @@ fn wall_clock(ticks: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_nanos(u64::try_from(at).unwrap_or(0))
 }
 
+/// Where a thread waits that may not hang, its memory map may be locked for no longer than others have patience.
 pub(super) fn argv(pid: Pid) -> io::Result<Vec<OsString>> {
+    patience::at_one(pid, argv_now)?
+}
+
+fn argv_now(pid: Pid) -> io::Result<Vec<OsString>> {
     let argv = argv_below(&format!("/proc/{pid}"))?;
     if !argv.is_empty() {
         return Ok(argv);
@@ -193,7 +199,7 @@ fn argv_below(place: &str) -> io::Result<Vec<OsString>> {
 /// leader has exited before it.
 pub(super) fn place(pid: Pid, state: RunState) -> io::Result<String> {
     let live = match state {
-        RunState('Z') => place_of_live_thread(pid)?,
+        RunState('Z') => patience::at_one(pid, place_of_live_thread)??,
         _ => None,
     };
     Ok(live.unwrap_or_else(|| format!("/proc/{pid}")))

@@ -9,11 +9,13 @@ use libc::{proc_bsdinfo, proc_bsdshortinfo, proc_taskinfo, proc_vnodepathinfo};
 use nix::errno::Errno;
 use nix::unistd::getsid;
 
-use super::{command_line, is_shortage, kind, procargs};
+use super::{command_line, kind, procargs};
 use crate::orphan::coordinator::CustomForm;
 use crate::orphan::process::{Pid, PidNamespace, ProcessIdentity, ProcessRecord, RunState};
 use crate::orphan::victims::{Family, Kin, Row};
+use crate::os::errno::is_shortage;
 use crate::os::libproc::{Vnode, all_pids, argument_area, pid_info, start_of, start_us, text};
+use crate::os::patience;
 
 /// `PROC_FLAG_CONTROLT` of sys/proc_info.h: has a controlling terminal.
 const ON_TERMINAL: u32 = 0x80;
@@ -68,7 +70,12 @@ fn run_state(status: u32, task: Option<&proc_taskinfo>) -> RunState {
     })
 }
 
+/// Where a thread waits that may not hang, its memory map may be locked for no longer than others have patience.
 pub(super) fn argv(pid: Pid) -> io::Result<Vec<OsString>> {
+    patience::at_one(pid, argv_now)?
+}
+
+fn argv_now(pid: Pid) -> io::Result<Vec<OsString>> {
     let area = argument_area(pid).map_err(|error| match error.raw_os_error() {
         // Said of another user's process; also of one that is going, which its handle tells.
         Some(libc::EINVAL) => io::Error::from(Errno::EPERM),

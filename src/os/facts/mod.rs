@@ -13,6 +13,8 @@ use crate::orphan::process::RunState;
 use crate::orphan::process::{Pid, ProcessIdentity, ProcessRecord};
 use crate::orphan::termination::Starter;
 use crate::orphan::victims::{Family, Kin, Kind, Lineage, Row, Snapshot};
+use crate::os::errno::{errno_name, is_shortage};
+use crate::os::patience;
 
 mod kind;
 use kind::kind;
@@ -52,25 +54,25 @@ pub enum PinError {
 }
 
 impl PinError {
-    /// Whether this says something about us rather than about the process: out of descriptors or
-    /// memory. Then nothing that was not seen is gone.
+    /// Whether this says something about us rather than about the process, see [`is_shortage`]. Then
+    /// nothing that was not seen is gone.
     #[must_use]
     pub fn is_shortage(&self) -> bool {
-        let (Self::Unreadable(error) | Self::NoHandle(OpenError::Unavailable(error))) = self else {
-            return false;
-        };
-        is_shortage(error)
+        self.error().is_some_and(is_shortage)
     }
-}
 
-/// Whether an error says that we are out of descriptors or memory.
-#[must_use]
-pub fn is_shortage(error: &io::Error) -> bool {
-    use nix::errno::Errno;
-    let shortages = [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM];
-    error
-        .raw_os_error()
-        .is_some_and(|code| shortages.contains(&Errno::from_raw(code)))
+    /// See [`errno_name`].
+    #[must_use]
+    pub fn errno_name(&self) -> &'static str {
+        self.error().map_or("ESRCH", errno_name)
+    }
+
+    fn error(&self) -> Option<&io::Error> {
+        match self {
+            Self::Unreadable(error) | Self::NoHandle(OpenError::Unavailable(error)) => Some(error),
+            Self::Gone | Self::NoHandle(OpenError::Gone) => None,
+        }
+    }
 }
 
 /// A process, pinned, with facts that are certainly its own.
@@ -87,12 +89,31 @@ pub struct Pinned {
 /// # Errors
 /// See [`PinError`]: a process that exits meanwhile is gone, not an error to report.
 pub fn pin(pid: Pid) -> Result<Pinned, PinError> {
-    let handle = ProcessHandle::open(pid).map_err(|error| match error {
-        OpenError::Gone => PinError::Gone,
-        other @ OpenError::Unavailable(_) => PinError::NoHandle(other),
-    })?;
+    let handle = open(pid)?;
     let record = pinned_record(&handle, pid)?;
     Ok(Pinned { handle, record })
+}
+
+fn open(pid: Pid) -> Result<ProcessHandle, PinError> {
+    ProcessHandle::open(pid).map_err(|error| match error {
+        OpenError::Gone => PinError::Gone,
+        other @ OpenError::Unavailable(_) => PinError::NoHandle(other),
+    })
+}
+
+/// Pins the process that has `pid` now, and says only which one it is: for that nobody has to look into its memory.
+///
+/// # Errors
+/// See [`PinError`].
+pub fn identify(pid: Pid) -> Result<(ProcessHandle, ProcessIdentity), PinError> {
+    let handle = open(pid)?;
+    let found = platform::parent_and_start(pid);
+    if !handle.is_alive() {
+        return Err(PinError::Gone);
+    }
+    let (_, start) = found.map_err(PinError::Unreadable)?;
+    let unique = handle.unique();
+    Ok((handle, ProcessIdentity { pid, start, unique }))
 }
 
 /// Reads the facts of a pinned process afresh.
@@ -164,38 +185,35 @@ pub fn snapshot_around(
 ) -> Snapshot {
     let mut pids = family.relatives(orphan, leads);
     pids.insert(orphan);
-    pids.into_iter()
-        .filter_map(|pid| {
-            let handle = match ProcessHandle::open(pid) {
-                Ok(handle) => handle,
-                Err(OpenError::Gone) => return None,
-                Err(OpenError::Unavailable(_)) => {
-                    return Some((pid, opaque_row(pid, 0, family.get(pid)?)));
-                }
-            };
-            match pinned_row(&handle, pid, forms) {
-                Ok(row) => Some((pid, row)),
-                Err(PinError::Gone) => None,
-                Err(_) => Some((pid, opaque_row(pid, handle.unique(), family.get(pid)?))),
-            }
-        })
-        .collect()
+    let pids: Vec<Pid> = pids.into_iter().collect();
+    let forms = forms.to_vec();
+    // One that hangs must not keep the others waiting.
+    let rows = patience::at_each(pids.clone(), move |pid| {
+        pinned_row(&open(pid)?, pid, &forms)
+    });
+    let rows = pids.into_iter().zip(rows);
+    rows.filter_map(|(pid, row)| match row {
+        Ok(Ok(row)) => Some((pid, row)),
+        Ok(Err(PinError::Gone)) => None,
+        Ok(Err(_)) | Err(_) => Some((pid, opaque_row(pid, family.get(pid)?))),
+    })
+    .collect()
 }
 
 /// A process that cannot be looked into: nobody's uid, so that it and what is below it are left.
-fn opaque_row(pid: Pid, unique: u64, kin: Kin) -> Row {
+fn opaque_row(pid: Pid, kin: Kin) -> Row {
     Row {
         identity: ProcessIdentity {
             pid,
             start: 0,
-            unique,
+            unique: 0,
         },
         ppid: kin.ppid,
         pgid: kin.pgid,
         uids: vec![u32::MAX],
         on_terminal: true,
         unit: None,
-        kind: Kind::Ordinary,
+        kind: Kind::Unreadable,
         cmdline: String::new(),
     }
 }
@@ -308,13 +326,13 @@ mod tests {
         let row = |pid, ppid| Row {
             uids: vec![1000],
             on_terminal: false,
-            ..opaque_row(pid, 0, Kin { ppid, pgid: orphan })
+            kind: Kind::Ordinary,
+            ..opaque_row(pid, Kin { ppid, pgid: orphan })
         };
         let rows = [
             row(orphan, 1),
             opaque_row(
                 hidden,
-                0,
                 Kin {
                     ppid: orphan,
                     pgid: orphan,
@@ -332,7 +350,7 @@ mod tests {
             .collect();
         assert_eq!(
             left,
-            [(hidden, Why::OtherUid), (below, Why::BelowProtected)]
+            [(hidden, Why::Unreadable), (below, Why::BelowProtected)]
         );
     }
 }

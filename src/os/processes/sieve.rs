@@ -13,7 +13,6 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsStr;
-use std::fmt::Write as _;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ops::RangeInclusive;
@@ -22,10 +21,13 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC, RawDir, open, readlinkat, statfs};
 use rustix::io::Errno;
+use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::{Candidates, Sweep};
 use crate::orphan::coordinator::{CustomForm, may_be_coordinator};
 use crate::orphan::process::Pid;
+use crate::os::errno::is_shortage;
+use crate::os::patience::{self, NoAnswer};
 use crate::os::{facts, proc_file};
 
 /// How long after its start a process is looked at each time: whoever starts a coordinator forks first.
@@ -66,6 +68,16 @@ impl Given {
     fn few(self) -> Option<RangeInclusive<Pid>> {
         let many = self.up_to.checked_sub(self.after)?;
         (many <= FEW).then(|| self.after + 1..=self.up_to)
+    }
+
+    /// Those of them that processes have.
+    fn pids(self) -> io::Result<Vec<Pid>> {
+        if let Some(few) = self.few() {
+            return Ok(few.filter(|pid| may_be_process(*pid)).collect());
+        }
+        let mut pids = listed()?;
+        pids.retain(|pid| self.includes(*pid));
+        Ok(pids)
     }
 
     fn includes(self, pid: Pid) -> bool {
@@ -130,23 +142,21 @@ pub(super) fn candidates(
         Sweep::WhatChanged => seen.young_after(now),
         Sweep::Full => None,
     };
-    let mut reader = Reader::default();
-    let mut pids = known.clone();
-    let is_full = match (after, &before) {
-        (Some(after), Ok(up_to)) => {
-            let up_to = *up_to;
-            reader.sift_young(Given { after, up_to }, forms, &mut pids)?;
-            false
-        }
-        _ => {
-            for pid in listed()? {
-                if !pids.contains(&pid) && reader.may_be(pid, forms)? {
-                    pids.insert(pid);
-                }
-            }
-            true
-        }
+    let young = match (after, &before) {
+        (Some(after), Ok(up_to)) => Some(Given {
+            after,
+            up_to: *up_to,
+        }),
+        _ => None,
     };
+    let is_full = young.is_none();
+    let mut unknown = match young {
+        Some(young) => young.pids()?,
+        None => listed()?,
+    };
+    unknown.retain(|pid| !known.contains(pid));
+    let mut pids = known.clone();
+    pids.extend(sift(unknown, forms)?);
     let seen = match before {
         Ok(last_pid) => seen.after_look(now, last_pid, is_full),
         Err(_) => Seen::default(),
@@ -188,81 +198,62 @@ fn pid_of(name: &[u8]) -> Option<Pid> {
     std::str::from_utf8(name).ok()?.parse().ok()
 }
 
-/// Reads one argv after the other, into the same memory.
-#[derive(Default)]
-struct Reader {
-    path: String,
-    argv: Vec<u8>,
+/// Those of these that may be coordinators. Whoever hangs is passed over: it gives no answer to anybody else either.
+///
+/// # Errors
+/// Out of descriptors or memory, or too many hang.
+fn sift(pids: Vec<Pid>, forms: &[CustomForm]) -> io::Result<Vec<Pid>> {
+    let forms = forms.to_vec();
+    let answers = patience::at_each(pids.clone(), move |pid| may_be(pid, &forms));
+    let mut suspects = Vec::new();
+    for (pid, answer) in pids.into_iter().zip(answers) {
+        match answer {
+            Ok(may_be) => suspects.extend(may_be?.then_some(pid)),
+            Err(NoAnswer::TooManyHang) => return Err(NoAnswer::TooManyHang.into()),
+            Err(NoAnswer::Hangs | NoAnswer::Panicked) => {}
+        }
+    }
+    Ok(suspects)
 }
 
-impl Reader {
-    /// Adds those of the young ones that may be coordinators.
-    fn sift_young(
-        &mut self,
-        young: Given,
-        forms: &[CustomForm],
-        pids: &mut BTreeSet<Pid>,
-    ) -> io::Result<()> {
-        let Some(few) = young.few() else {
-            for pid in listed()?.into_iter().filter(|pid| young.includes(*pid)) {
-                if self.may_be(pid, forms)? {
-                    pids.insert(pid);
-                }
-            }
-            return Ok(());
-        };
-        for pid in few {
-            // A thread shows the argv of its process, and is no process.
-            if !pids.contains(&pid) && self.may_be(pid, forms)? && !is_thread(pid) {
-                pids.insert(pid);
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a process may be a coordinator. One whose argv cannot be read may be one; one that is gone
-    /// is none.
-    ///
-    /// # Errors
-    /// Out of descriptors or memory.
-    fn may_be(&mut self, pid: Pid, forms: &[CustomForm]) -> io::Result<bool> {
-        match self.sift(pid, forms) {
-            Err(error) if facts::is_shortage(&error) => Err(error),
-            Err(error) => Ok(!is_gone(&error)),
-            Ok(may_be) => Ok(may_be),
-        }
-    }
-
-    fn sift(&mut self, pid: Pid, forms: &[CustomForm]) -> io::Result<bool> {
-        self.read(pid)?;
-        match self.argv.as_slice() {
-            // A kernel thread; or a leader that has exited, whose threads may live on.
-            [] => facts::is_zombie(pid),
-            argv if argv.len() >= ARGV_LIMIT_BYTES => Ok(true),
-            argv => {
-                let elements = argv.strip_suffix(b"\0").unwrap_or(argv);
-                let elements = elements.split(|byte| *byte == 0).map(OsStr::from_bytes);
-                Ok(may_be_coordinator(elements, forms))
-            }
-        }
-    }
-
-    fn read(&mut self, pid: Pid) -> io::Result<()> {
-        self.path.clear();
-        // Writing to a string does not fail.
-        let _ = write!(self.path, "/proc/{pid}/cmdline");
-        proc_file::read_record_into(&mut self.argv, &self.path, ARGV_LIMIT_BYTES)
+/// Whether a process may be a coordinator. One whose argv cannot be read may be one; one that is gone
+/// is none.
+///
+/// # Errors
+/// Out of descriptors or memory.
+fn may_be(pid: Pid, forms: &[CustomForm]) -> io::Result<bool> {
+    match shows_one(pid, forms) {
+        Err(error) if is_shortage(&error) => Err(error),
+        Err(error) => Ok(!is_gone(&error)),
+        Ok(shows_one) => Ok(shows_one),
     }
 }
 
-/// Whether it is certainly only a thread of another process.
-fn is_thread(pid: Pid) -> bool {
-    // The name comes first and is escaped: no line can be forged.
-    let status = proc_file::read_record(format!("/proc/{pid}/status")).unwrap_or_default();
-    let mut lines = status.split(|byte| *byte == b'\n');
-    let process = lines.find_map(|line| line.strip_prefix(b"Tgid:"));
-    let process = process.and_then(|process| pid_of(process.trim_ascii()));
-    process.is_some_and(|process| process != pid)
+fn shows_one(pid: Pid, forms: &[CustomForm]) -> io::Result<bool> {
+    let mut argv = Vec::new();
+    let path = format!("/proc/{pid}/cmdline");
+    proc_file::read_record_into(&mut argv, path, ARGV_LIMIT_BYTES)?;
+    match argv.as_slice() {
+        // A kernel thread; or a leader that has exited, whose threads may live on.
+        [] => facts::is_zombie(pid),
+        argv if argv.len() >= ARGV_LIMIT_BYTES => Ok(true),
+        argv => {
+            let elements = argv.strip_suffix(b"\0").unwrap_or(argv);
+            let elements = elements.split(|byte| *byte == 0).map(OsStr::from_bytes);
+            Ok(may_be_coordinator(elements, forms))
+        }
+    }
+}
+
+/// Not if nobody has this number, or only a thread of a process, which would show the argv of that: pidfd_open(2).
+fn may_be_process(pid: Pid) -> bool {
+    let number = i32::try_from(pid)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw);
+    number.is_some_and(|number| {
+        let handle = pidfd_open(number, PidfdFlags::empty());
+        !matches!(handle, Err(Errno::SRCH | Errno::INVAL | Errno::NOENT))
+    })
 }
 
 fn is_gone(error: &io::Error) -> bool {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Dispatcher;
-use crate::orphan::checkup::{Pausing, Reaping, Scans};
+use crate::orphan::checkup::{Hanging, Pausing, Reaping, Scans};
 use crate::orphan::clock::Now;
 use crate::orphan::steering::Pause;
 use crate::supervisor::checkup::Running;
@@ -59,7 +59,7 @@ impl Dispatcher {
                 done: self.counters.scans,
                 failed: self.counters.failed_scans,
                 // The one who looks knows.
-                hanging: 0,
+                hanging: Hanging::default(),
             },
             reaping: Reaping {
                 confirm: self.settings.reap.confirm,

@@ -59,16 +59,18 @@ impl Dispatcher {
     pub(super) fn scanned(
         &mut self,
         observations: Result<Vec<Observation>, String>,
-        around: Around,
+        mut around: Around,
         took: Duration,
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
         self.is_scanning = false;
+        let unread = std::mem::take(&mut around.unread);
         self.look_around(around, effects);
         let ended = std::mem::take(&mut self.ended_meanwhile);
         match observations {
             Ok(mut observations) => {
+                observations.extend(self.registry.unread(&unread));
                 observations.retain(|seen| !ended.contains(&seen.record.identity));
                 // The scan may have begun under another configuration.
                 observations.retain(|seen| self.settings.covers_evidence(&seen.evidence));

@@ -279,9 +279,7 @@ impl Daemon {
 fn clear() -> Around {
     Around {
         obstacles: Some(Vec::new()),
-        ended: Vec::new(),
-        own: None,
-        followed: None,
+        ..Around::default()
     }
 }
 

@@ -305,8 +305,8 @@ fn stranger(pid: Pid, look: Option<Look>, settings: &Settings) -> Stranger {
 /// back, as the kernel does it.
 fn find(what: &Kept) -> Result<Found, Refusal> {
     match what {
-        Kept::Process(pid) => match facts::pin(*pid) {
-            Ok(pinned) => Ok(Found::Process(pinned.record.identity)),
+        Kept::Process(pid) => match facts::identify(*pid) {
+            Ok((_, identity)) => Ok(Found::Process(identity)),
             Err(facts::PinError::Gone) => Err(Refusal::NoSuchProcess(*pid)),
             Err(error) => Err(Refusal::Internal(error.to_string())),
         },

@@ -10,11 +10,13 @@ use crate::orphan::coordinator::{Coordinator, WorkspaceArgument};
 use crate::orphan::evidence::{Access, Evidence, PathState};
 use crate::orphan::process::ProcessRecord;
 use crate::orphan::registry::Observation;
+use crate::os::errno::is_shortage;
 use crate::os::evidence::{
     Remembered, Stage, gather, mount_by_name, without_answer, without_probing, workspace_path,
 };
 use crate::os::facts::{self, Pinned};
 use crate::os::handle::ProcessHandle;
+use crate::os::patience;
 use crate::supervisor::settings::Settings;
 
 /// A coordinator that is to be probed.
@@ -50,7 +52,9 @@ impl Subject {
                 (None, Some(workspace)) => gather(&process, &workspace, remembered, &walking),
                 (None, None) => return None,
             };
-            Some((evidence, facts::argv(process.identity.pid)))
+            let pid = process.identity.pid;
+            // Whoever waits for this thread leaves it behind if it hangs.
+            Some((evidence, patience::without_limit(|| facts::argv(pid))))
         };
         let workspace = workspace_path(&record, &coordinator);
         let named = || workspace.as_deref().and_then(mount_by_name);
@@ -109,7 +113,7 @@ impl Probe {
         };
         let (evidence, is_unchanged) = match answer.given().flatten() {
             Some((evidence, Ok(argv))) => (evidence, argv == record.argv),
-            Some((_, Err(error))) if facts::is_shortage(&error) => {
+            Some((_, Err(error))) if is_shortage(&error) => {
                 return (Err(ScanError::Shortage(error.to_string())), handle);
             }
             Some((evidence, Err(_))) => (evidence, false),

@@ -12,6 +12,13 @@ use crate::orphan::process::ProcessRecord;
 use crate::os::evidence::Stage;
 use crate::os::host::own_uid;
 
+/// Something that is held up only by itself.
+impl Probed for u32 {
+    fn held_up_by<'a>(&self, mut hanging: impl Iterator<Item = &'a Self>) -> Option<HeldUp> {
+        hanging.any(|one| one == self).then_some(HeldUp::ByItself)
+    }
+}
+
 fn coordinator() -> Coordinator {
     Coordinator {
         form: "team-agent".to_owned(),
@@ -85,7 +92,7 @@ async fn what_was_seen_under_another_configuration_is_looked_at_again() {
     drop(hangs);
     assert_eq!(scanner.seen_under(&settings), Seen::default());
     let found = scanner.scan(Sweep::WhatChanged, &settings, &nobody).await;
-    assert!(found.unwrap().is_empty());
+    assert!(found.unwrap().observations.is_empty());
     assert_ne!(scanner.seen_under(&settings), Seen::default());
     assert_eq!(scanner.seen_under(&other), Seen::default());
 }

@@ -258,9 +258,9 @@ impl Ground {
         let settings = Arc::new(self.settings.clone());
         let nothing = HashMap::new();
         let scan = self.scanner.scan(Sweep::Full, &settings, &nothing);
-        let observations = self.runtime.block_on(scan).expect("a scan");
+        let scan = self.runtime.block_on(scan).expect("a scan");
         let mut registry = Registry::default();
-        registry.observe(observations, &settings.ephemeral, SystemTime::now());
+        registry.observe(scan.observations, &settings.ephemeral, SystemTime::now());
         registry
     }
 

@@ -13,6 +13,7 @@ mod rpc;
 mod silence;
 mod stand_in;
 mod systemd;
+mod unwritten;
 mod wait;
 mod world;
 
@@ -33,6 +34,7 @@ pub(crate) use stand_in::{
     Recipe, StandIn, delete_workspace, lookalike, stand_in_program, wait_until_made_again,
 };
 pub(crate) use systemd::{SystemdBox, in_a_systemd_box, in_a_systemd_box_named};
+pub(crate) use unwritten::Unwritten;
 pub(crate) use wait::{wait_for, wait_until};
 pub(crate) use world::{Settings, World};
 

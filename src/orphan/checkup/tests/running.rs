@@ -163,14 +163,23 @@ fn scans_that_do_not_come_as_planned_are_said() {
     ] {
         assert_finds(&scans(&slow), Finding::Warning, &["6 s", "scan.interval"]);
     }
-    let held_up = Scans {
-        hanging: 3,
+    let hanging = |workspaces, processes: &[u32]| Scans {
+        hanging: Hanging {
+            workspaces,
+            processes: processes.iter().copied().collect(),
+        },
         ..regular()
     };
+    let held_up = hanging(3, &[]);
     assert_finds(
         &scans(&held_up),
         Finding::Warning,
         &["3 looks", "hang", "workspace_timeout"],
+    );
+    assert_finds(
+        &scans(&hanging(3, &[812, 811])),
+        Finding::Warning,
+        &["2 processes", "811", "memory maps locked"],
     );
     // A short interval is late by less than anybody would notice.
     let hasty = Scans {

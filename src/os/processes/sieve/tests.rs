@@ -245,22 +245,14 @@ fn a_thread_is_no_process_whether_pids_are_tried_or_listed() {
         let _ = told.recv();
     });
     let thread_pid = Pid::try_from(named.recv().unwrap()).unwrap();
-    assert!(
-        Reader::default().may_be(thread_pid, &[]).unwrap(),
-        "it shows the argv"
-    );
-    assert!(is_thread(thread_pid) && !is_thread(own));
+    assert!(may_be(thread_pid, &[]).unwrap(), "it shows the argv");
+    assert!(!may_be_process(thread_pid) && may_be_process(own));
+    assert!(!may_be_process(0) && !may_be_process(u32::MAX));
     for after in [thread_pid - 1, thread_pid.saturating_sub(FEW + 1)] {
         let young = given(after, thread_pid);
-        let mut pids = BTreeSet::new();
-        Reader::default().sift_young(young, &[], &mut pids).unwrap();
-        assert!(!pids.contains(&thread_pid), "{young:?}");
+        assert!(!young.pids().unwrap().contains(&thread_pid), "{young:?}");
     }
-    let mut pids = BTreeSet::new();
-    Reader::default()
-        .sift_young(given(own - 1, own), &[], &mut pids)
-        .unwrap();
-    assert!(pids.contains(&own));
+    assert_eq!(given(own - 1, own).pids().unwrap(), [own]);
     drop(tell);
     thread.join().unwrap();
 }

@@ -1,8 +1,9 @@
 //! Scans: one at a time, and each request gets one that began after it came.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
+use crate::orphan::registry::Unread;
 use crate::os::processes::Sweep;
 use crate::supervisor::request::Survey;
 
@@ -212,6 +213,40 @@ fn each_scan_is_given_what_the_earlier_ones_left_behind() {
     let given = memories(Event::Tick).unwrap();
     let memory = &given[&orphan(10).record.identity];
     assert!(memory.deletion.is_some());
+}
+
+#[test]
+fn a_coordinator_that_cannot_be_read_any_more_is_none_that_has_exited() {
+    let mut daemon = Daemon::ready(vec![alive(10), alive(11)]);
+    let unread = |pid| Around {
+        unread: vec![Unread {
+            identity: alive(pid).record.identity,
+            errno: "ETIMEDOUT",
+        }],
+        ..clear()
+    };
+    scan_for(&mut daemon, 1);
+    // Nobody knows of the third one that it is a coordinator.
+    for pid in [10, 12] {
+        daemon.take(Event::Scanned {
+            observations: Ok(vec![alive(11)]),
+            around: unread(pid),
+            took: TOOK,
+        });
+        scan_for(&mut daemon, u64::from(pid));
+    }
+    let entries = |ticket| -> Vec<(u64, String)> {
+        let entries = daemon.result(ticket)["coordinators"].as_array().unwrap();
+        let entry = |entry: &Value| {
+            let reason = entry["reason"].as_str().unwrap();
+            (entry["pid"].as_u64().unwrap(), reason.to_owned())
+        };
+        entries.iter().map(entry).collect()
+    };
+    let alive = |pid| (pid, "workspace_alive".to_owned());
+    let unread = (10, "process_unreadable:ETIMEDOUT".to_owned());
+    assert_eq!(entries(1), [unread, alive(11)]);
+    assert_eq!(entries(10), [alive(11)]);
 }
 
 #[test]

@@ -1,0 +1,128 @@
+//! Processes that wait for a disk with their memory map locked: nobody can read their arguments, not even `ps`.
+
+use std::fs;
+use std::path::PathBuf;
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::support::{
+    Recipe, Settings, Unwritten, World, delete_workspace, entry_of, has_exited,
+    in_private_pid_namespace, is_alive, pids, signal, skip, sorted_pids, wait_until,
+};
+
+/// The file with which this one locks its map.
+fn disk(world: &World, whose: &str) -> PathBuf {
+    world.path(format!("disk of {whose}"))
+}
+
+/// Has a process lock its memory map, until that is dropped. None where nothing can be mounted for it.
+fn lock_map(world: &World, whose: &str, pid: u32) -> Option<Unwritten> {
+    let disk = Unwritten::at(disk(world, whose))?;
+    signal(pid, Signal::USR1);
+    wait_until("one of its threads waits for the disk", || {
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        let mut states = threads.flat_map(|thread| fs::read_to_string(thread?.path().join("stat")));
+        states.any(|stat| stat.contains(") D "))
+    });
+    Some(disk)
+}
+
+#[test]
+fn whoever_cannot_be_read_is_passed_over_and_orphans_are_ended() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = world.daemon_with(&Settings::impatient());
+        let survivors = world.survivors();
+        let stranger = |name| {
+            let stranger = Recipe::new(&world, [name]);
+            let disk = disk(&world, name);
+            stranger.with("LOCK_MAP", disk.display()).start()
+        };
+        let names = ["cc1plus", "ld"];
+        let strangers = names.map(stranger);
+        let [Some(_one), Some(_other)] =
+            [0, 1].map(|index| lock_map(&world, names[index], strangers[index].pid))
+        else {
+            return skip("FUSE mounts");
+        };
+        let orphan = world.orphan("gone").start();
+        let scan = daemon.scan();
+        assert_eq!(pids(&scan["orphans"]), [orphan.pid], "{scan:#}");
+        let doctor = world.ctl(["doctor"]).stdout;
+        assert!(doctor.contains("of 2 processes"), "{doctor}");
+        let fix = daemon.fix();
+        assert_eq!(pids(&fix["killed"]), [orphan.pid], "{fix:#}");
+        assert!(strangers.iter().all(|one| one.is_alive()));
+        survivors.assert_alive();
+    });
+}
+
+#[test]
+fn a_coordinator_that_cannot_be_read_any_more_is_there_and_nothing_is_known_of_it() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = world.daemon_with(&Settings::impatient());
+        let survivors = world.survivors();
+        let coordinator = world.healthy("project");
+        let coordinator = coordinator.with("LOCK_MAP", disk(&world, "it").display());
+        let coordinator = coordinator.start();
+        assert_eq!(pids(&daemon.scan()["orphans"]), [0; 0]);
+        let Some(disk) = lock_map(&world, "it", coordinator.pid) else {
+            return skip("FUSE mounts");
+        };
+        delete_workspace(&world.path("project"));
+        for _ in 0..2 {
+            let scan = daemon.scan();
+            assert_eq!(pids(&scan["orphans"]), [0; 0], "{scan:#}");
+            let unread = entry_of(&scan["coordinators"], coordinator.pid);
+            assert_eq!(unread["verdict"], "unknown", "{unread:#}");
+            assert_eq!(
+                unread["reason"], "process_unreadable:ETIMEDOUT",
+                "{unread:#}"
+            );
+            assert_eq!(pids(&daemon.fix()["killed"]), [0; 0]);
+        }
+        assert!(coordinator.is_alive());
+        // It goes on: what became of its workspace meanwhile is seen.
+        drop(disk);
+        wait_until("it is an orphan", || {
+            pids(&daemon.scan()["orphans"]) == [coordinator.pid]
+        });
+        assert_eq!(pids(&daemon.fix()["killed"]), [coordinator.pid]);
+        let log = world.event_log();
+        let story = ["orphan.detected", "orphan.signal", "orphan.killed"];
+        assert_eq!(log.story_of(coordinator.pid), story);
+        survivors.assert_alive();
+    });
+}
+
+#[test]
+fn an_orphan_is_ended_and_its_child_that_cannot_be_read_is_left() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = world.daemon_with(&Settings::impatient());
+        let survivors = world.survivors();
+        let orphan = world.orphan("gone").with("CHILDREN", 2);
+        let orphan = orphan.with("LOCK_MAP", disk(&world, "its child").display());
+        let orphan = orphan.start();
+        let another = world.orphan("gone too").start();
+        let [stuck, free] = orphan.children[..] else {
+            panic!("two children: {:?}", orphan.children);
+        };
+        let Some(_disk) = lock_map(&world, "its child", stuck) else {
+            return skip("FUSE mounts");
+        };
+        let fix = daemon.fix();
+        let both = [orphan.pid, another.pid];
+        assert_eq!(sorted_pids(&fix["killed"]), both, "{fix:#}");
+        let left = &entry_of(&fix["killed"], orphan.pid)["left_behind"];
+        assert_eq!(
+            left,
+            &json!([{"pid": stuck, "cmdline": "", "why": "unreadable"}])
+        );
+        assert!(has_exited(free));
+        assert!(is_alive(stuck));
+        survivors.assert_alive();
+    });
+}
