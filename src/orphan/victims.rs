@@ -335,19 +335,21 @@ fn why_not(
     if protected.lineage.may_hold(&row.identity) {
         return Some(Why::ProtectedAncestor);
     }
-    if row.kind != Kind::Unreadable && row.uids.iter().any(|uid| *uid != leader.uids[0]) {
+    if row.kind == Kind::Unreadable {
+        return Some(Why::Unreadable);
+    }
+    if row.uids.iter().any(|uid| *uid != leader.uids[0]) {
         return Some(Why::OtherUid);
     }
     if protected.kept.contains(&pid) {
         return Some(Why::Kept);
     }
     match row.kind {
-        Kind::Ordinary => {}
+        Kind::Ordinary | Kind::Unreadable => {}
         Kind::Coordinator => return Some(Why::Coordinator),
         Kind::Multiplexer => return Some(Why::Multiplexer),
         Kind::Sshd => return Some(Why::Sshd),
         Kind::ServiceManager => return Some(Why::ServiceManager),
-        Kind::Unreadable => return Some(Why::Unreadable),
     }
     if barred.contains(&row.ppid) {
         return Some(Why::BelowProtected);
