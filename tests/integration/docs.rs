@@ -1,4 +1,4 @@
-//! What the documentation says is there: every test that docs/safety.md and docs/service.md name.
+//! What the documentation and the table of guards say is there: every test that they name, every guard.
 
 use std::fs;
 use std::path::Path;
@@ -36,10 +36,18 @@ fn every_test_that_a_page_names_is_there() {
     let mut text = String::new();
     sources(&root.join("src"), &mut text);
     sources(&root.join("tests"), &mut text);
-    for (page, at_least) in [("docs/safety.md", 100), ("docs/service.md", 9)] {
+    for (page, at_least) in [
+        ("docs/safety.md", 100),
+        ("docs/reliability.md", 60),
+        ("docs/service.md", 9),
+    ] {
         let document = fs::read_to_string(root.join(page)).unwrap();
         let mut found = 0;
         for name in names(&document) {
+            if text.contains(&format!("\"{name}\"")) {
+                // A word of the protocol.
+                continue;
+            }
             found += 1;
             let start = name.trim_end_matches('…');
             let end = if start == name { "(" } else { "" };
@@ -52,5 +60,40 @@ fn every_test_that_a_page_names_is_there() {
             found >= at_least,
             "only {found} names were found in {page}: has it another form now?"
         );
+    }
+}
+
+#[test]
+fn every_guard_stands_where_the_table_says_and_names_tests_that_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut text = String::new();
+    sources(&root.join("src"), &mut text);
+    sources(&root.join("tests"), &mut text);
+    let table = fs::read_to_string(root.join(".ci/guards.toml")).unwrap();
+    let table: toml::Table = table.parse().unwrap();
+    let guards = table["guard"].as_array().unwrap();
+    assert!(guards.len() > 200, "only {} guards", guards.len());
+    for guard in guards {
+        let name = &guard["name"];
+        for kind in ["unit", "integration"] {
+            let tests = guard.get(kind).and_then(toml::Value::as_array);
+            for test in tests.into_iter().flatten() {
+                let test = test.as_str().unwrap();
+                // A module of tests is as good.
+                let is_there = test.split("::").all(|part| {
+                    ["fn", "mod"]
+                        .iter()
+                        .any(|word| text.contains(&format!("{word} {part}")))
+                });
+                assert!(is_there, "{name} names {test}, and there is no such test");
+            }
+        }
+        let edits = guard.get("edit").and_then(toml::Value::as_array);
+        for edit in edits.map_or(std::slice::from_ref(guard), Vec::as_slice) {
+            let file = edit["file"].as_str().unwrap();
+            let source = fs::read_to_string(root.join(file)).unwrap();
+            let found = source.matches(edit["text"].as_str().unwrap()).count();
+            assert_eq!(found, 1, "so often the text of {name} stands in {file}");
+        }
     }
 }
