@@ -14,30 +14,40 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::host::open_file_limit;
 use crate::orphan::process::Pid;
 
-/// How long the look at a process may take.
-#[derive(Clone, Copy, Debug)]
-struct Limits {
-    /// At one; some microseconds are usual.
+/// How many threads may be left behind: what waits for a dead mount on a build host may be much …
+const LEFT_BEHIND_AT_MOST: usize = 256;
+/// … but for each so many files may be open: it holds a process and a file of `/proc`, and others need some.
+const DESCRIPTORS_FOR_EACH: u64 = 8;
+
+/// What a look has for its stack.
+const STACK_BYTES: usize = 256 * 1024;
+
+/// Waited is in slices: who was stopped meanwhile, with the whole program, has missed one of them.
+const SLICES: u32 = 4;
+
+static PATIENCE: Patience = Patience {
+    each: Duration::from_secs(1),
+    then: Duration::from_millis(50),
+    long: Duration::from_secs(5),
+    left_behind_at_most: LEFT_BEHIND_AT_MOST,
+    hang: Mutex::new(Vec::new()),
+};
+
+/// How long looks may take, and who has no answer within that.
+struct Patience {
+    /// At one process; some microseconds are usual.
     each: Duration,
     /// At one, when the looks at all of them have taken `long` already: who makes many processes that are slow must
     /// not keep the others from being looked at.
     then: Duration,
     long: Duration,
+    left_behind_at_most: usize,
+    /// Whom threads wait for that were left behind.
+    hang: Mutex<Vec<Pid>>,
 }
-
-const LIMITS: Limits = Limits {
-    each: Duration::from_secs(1),
-    then: Duration::from_millis(50),
-    long: Duration::from_secs(5),
-};
-
-/// How many threads may be left behind: what waits for a dead mount on a build host may be much.
-pub const LEFT_BEHIND_AT_MOST: usize = 256;
-
-/// Whom threads wait for that were left behind, each with the limit long past.
-static HANG: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
 thread_local! {
     /// Whether somebody else waits for this thread, and would leave it behind.
@@ -72,7 +82,7 @@ impl From<NoAnswer> for io::Error {
 /// At which processes looks hang.
 #[must_use]
 pub fn hanging() -> BTreeSet<Pid> {
-    lock(&HANG).iter().copied().collect()
+    lock(&PATIENCE.hang).iter().copied().collect()
 }
 
 /// Makes a look on this very thread, for which nobody waits who could not leave it behind.
@@ -107,42 +117,69 @@ pub fn at_each<T: Send + 'static>(
     pids: Vec<Pid>,
     look: impl Fn(Pid) -> T + Send + Sync + 'static,
 ) -> Vec<Result<T, NoAnswer>> {
-    at_each_within(LIMITS, pids, look)
-}
-
-fn at_each_within<T: Send + 'static>(
-    limits: Limits,
-    pids: Vec<Pid>,
-    look: impl Fn(Pid) -> T + Send + Sync + 'static,
-) -> Vec<Result<T, NoAnswer>> {
     if MAY_HANG.get() {
         return pids.into_iter().map(|pid| Ok(look(pid))).collect();
     }
-    if pids.is_empty() {
-        return Vec::new();
+    PATIENCE.at_each(pids, look)
+}
+
+impl Patience {
+    fn at_each<T: Send + 'static>(
+        &'static self,
+        pids: Vec<Pid>,
+        look: impl Fn(Pid) -> T + Send + Sync + 'static,
+    ) -> Vec<Result<T, NoAnswer>> {
+        if pids.is_empty() {
+            return Vec::new();
+        }
+        let state = State {
+            answers: Vec::with_capacity(pids.len()),
+            at: At::Start,
+            thread: 0,
+        };
+        let round = Arc::new(Round {
+            patience: self,
+            begun: Instant::now(),
+            state: Mutex::new(state),
+            has_ended: Condvar::new(),
+            pids,
+            look,
+        });
+        round.wait()
     }
-    let state = State {
-        answers: Vec::with_capacity(pids.len()),
-        at: At::Start(Instant::now()),
-        thread: 0,
-    };
-    let round = Arc::new(Round {
-        state: Mutex::new(state),
-        has_ended: Condvar::new(),
-        begun: Instant::now(),
-        limits,
-        pids,
-        look,
-    });
-    round.wait()
+
+    /// Why nobody is sent to look at a process.
+    fn held_up(&self, pid: Pid) -> Option<NoAnswer> {
+        let hang = lock(&self.hang);
+        if hang.contains(&pid) {
+            return Some(NoAnswer::Hangs);
+        }
+        let is_enough = !hang.is_empty() && hang.len() >= self.left_behind_at_most();
+        is_enough.then_some(NoAnswer::TooManyHang)
+    }
+
+    fn leave_behind(&self, pid: Pid) {
+        let mut hang = lock(&self.hang);
+        // Of many that are slow again and again only one is said.
+        if hang.is_empty() {
+            tracing::warn!(pid, "a process does not let its arguments be read");
+        }
+        hang.push(pid);
+    }
+
+    fn left_behind_at_most(&self) -> usize {
+        let room = open_file_limit().unwrap_or_default() / DESCRIPTORS_FOR_EACH;
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        room.min(self.left_behind_at_most)
+    }
 }
 
 /// Some processes to be looked at.
 struct Round<T, L> {
+    patience: &'static Patience,
+    begun: Instant,
     state: Mutex<State<T>>,
     has_ended: Condvar,
-    begun: Instant,
-    limits: Limits,
     pids: Vec<Pid>,
     look: L,
 }
@@ -155,53 +192,73 @@ struct State<T> {
     thread: usize,
 }
 
-/// Where the thread is, and since when.
-#[derive(Clone, Copy)]
+impl<T> State<T> {
+    fn place(&self) -> (usize, At) {
+        (self.answers.len(), self.at)
+    }
+}
+
+/// Where the thread is.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum At {
     /// It has not begun.
-    Start(Instant),
+    Start,
     /// At the first one that has no answer yet.
-    Process(Instant),
+    Process,
     End,
 }
 
 impl<T: Send + 'static, L: Fn(Pid) -> T + Send + Sync + 'static> Round<T, L> {
     fn go_on(self: &Arc<Self>, state: &mut State<T>) {
         state.thread += 1;
-        state.at = At::Start(Instant::now());
+        state.at = At::Start;
         let (round, thread) = (Arc::clone(self), state.thread);
-        on_another_thread(move || without_limit(|| round.go_through(thread)));
+        // Not one of the runtime's: all of those may be taken by whoever waits here.
+        let begun = thread::Builder::new()
+            .name("patience".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || without_limit(|| round.go_through(thread)));
+        if let Err(error) = begun {
+            tracing::warn!(%error, "there is no thread to look at processes");
+            state.at = At::End;
+        }
     }
 
     /// Waits until all have been looked at, and sends another thread when one hangs.
     fn wait(self: &Arc<Self>) -> Vec<Result<T, NoAnswer>> {
         let mut state = lock(&self.state);
         self.go_on(&mut state);
-        loop {
-            let (At::Start(since) | At::Process(since)) = state.at else {
-                return std::mem::take(&mut state.answers);
+        let mut place = state.place();
+        let mut waited = 0;
+        while state.at != At::End {
+            let (woken, slice) = self
+                .has_ended
+                .wait_timeout(state, self.limit() / SLICES)
+                .unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            waited = match place == state.place() {
+                true => waited + u32::from(slice.timed_out()),
+                false => 0,
             };
-            let limit = match self.begun.elapsed() < self.limits.long {
-                true => self.limits.each,
-                false => self.limits.then,
-            };
-            let left = limit.saturating_sub(since.elapsed());
-            if !left.is_zero() {
-                let woken = self.has_ended.wait_timeout(state, left);
-                (state, _) = woken.unwrap_or_else(PoisonError::into_inner);
-            } else if let At::Start(_) = state.at {
-                // There is no thread for it, and none would be there for another one.
-                state.thread += 1;
-                let mut answers = std::mem::take(&mut state.answers);
-                answers.resize_with(self.pids.len(), || Err(NoAnswer::TooManyHang));
-                return answers;
-            } else {
-                let pid = self.pids[state.answers.len()];
-                tracing::warn!(pid, "a process does not let its arguments be read");
-                lock(&HANG).push(pid);
+            place = state.place();
+            // One that has not begun yet only waits for its turn.
+            if state.at == At::Process && waited >= SLICES {
+                self.patience.leave_behind(self.pids[state.answers.len()]);
                 state.answers.push(Err(NoAnswer::Hangs));
                 self.go_on(&mut state);
+                (place, waited) = (state.place(), 0);
             }
+        }
+        let mut answers = std::mem::take(&mut state.answers);
+        answers.resize_with(self.pids.len(), || Err(NoAnswer::TooManyHang));
+        answers
+    }
+
+    /// How long the look at one process may take now.
+    fn limit(&self) -> Duration {
+        match self.begun.elapsed() < self.patience.long {
+            true => self.patience.each,
+            false => self.patience.then,
         }
     }
 
@@ -213,7 +270,7 @@ impl<T: Send + 'static, L: Fn(Pid) -> T + Send + Sync + 'static> Round<T, L> {
             if state.thread != thread {
                 // It was left behind, and has come back after all.
                 if let Some((pid, _)) = seen {
-                    let mut hang = lock(&HANG);
+                    let mut hang = lock(&self.patience.hang);
                     let at = hang.iter().position(|one| *one == pid);
                     at.map(|at| hang.swap_remove(at));
                 }
@@ -221,7 +278,7 @@ impl<T: Send + 'static, L: Fn(Pid) -> T + Send + Sync + 'static> Round<T, L> {
             }
             state.answers.extend(seen.take().map(|(_, answer)| answer));
             while let Some(pid) = self.pids.get(state.answers.len())
-                && let Some(none) = held_up(*pid)
+                && let Some(none) = self.patience.held_up(*pid)
             {
                 state.answers.push(Err(none));
             }
@@ -230,30 +287,11 @@ impl<T: Send + 'static, L: Fn(Pid) -> T + Send + Sync + 'static> Round<T, L> {
                 self.has_ended.notify_one();
                 return;
             };
-            state.at = At::Process(Instant::now());
+            state.at = At::Process;
             drop(state);
             let look = catch_unwind(AssertUnwindSafe(|| (self.look)(pid)));
             seen = Some((pid, look.map_err(|_| NoAnswer::Panicked)));
         }
-    }
-}
-
-/// Why nobody is sent to look at a process.
-fn held_up(pid: Pid) -> Option<NoAnswer> {
-    let hang = lock(&HANG);
-    if hang.contains(&pid) {
-        Some(NoAnswer::Hangs)
-    } else {
-        (hang.len() >= LEFT_BEHIND_AT_MOST).then_some(NoAnswer::TooManyHang)
-    }
-}
-
-/// On one of the runtime's threads, which are there for more than one look; where there is no runtime, on one of its own.
-fn on_another_thread(work: impl FnOnce() + Send + 'static) {
-    match tokio::runtime::Handle::try_current() {
-        Ok(runtime) => drop(runtime.spawn_blocking(work)),
-        // If there is none, the look is not begun.
-        Err(_) => drop(thread::Builder::new().spawn(work)),
     }
 }
 
@@ -267,14 +305,25 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc::{Sender, channel};
 
-    /// Beyond every pid that there can be: nobody else looks at these.
-    const BEYOND: Pid = 1 << 24;
+    const BRIEF: Duration = Duration::from_millis(20);
+    const LONG: Duration = Duration::from_secs(3600);
 
-    /// A look that hangs at `pid` until the other end is dropped; and how often it was there.
-    fn hanging_at(
-        pid: Pid,
+    /// One of the test's own: what hangs there is in nobody else's way.
+    fn patience(each: Duration, long: Duration) -> &'static Patience {
+        Box::leak(Box::new(Patience {
+            each,
+            then: BRIEF,
+            long,
+            left_behind_at_most: 2,
+            hang: Mutex::new(Vec::new()),
+        }))
+    }
+
+    /// Hangs from some pid on until the other end is dropped; and how often that was tried.
+    fn hanging_from(
+        first: Pid,
     ) -> (
-        impl Fn(Pid) -> Pid + Send + Sync,
+        Arc<impl Fn(Pid) -> Pid + Send + Sync>,
         Sender<()>,
         Arc<AtomicUsize>,
     ) {
@@ -282,86 +331,83 @@ mod tests {
         let may_go_on = Mutex::new(may_go_on);
         let count = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&count);
-        let look = move |at: Pid| {
-            if at == pid {
+        let look = move |pid: Pid| {
+            if pid >= first {
                 counted.fetch_add(1, Ordering::SeqCst);
+                // Each that waits holds the lock: the others wait for that.
                 let _ = lock(&may_go_on).recv();
             }
-            at * 2
+            pid * 2
         };
-        (look, go_on, count)
-    }
-
-    fn hangs(pid: Pid) -> bool {
-        lock(&HANG).contains(&pid)
+        (Arc::new(look), go_on, count)
     }
 
     #[test]
     fn whoever_hangs_is_passed_over_and_not_looked_at_again_until_it_goes_on() {
-        let [before, stuck, after] = [BEYOND, BEYOND + 1, BEYOND + 2];
-        let (look, go_on, count) = hanging_at(stuck);
-        let look = Arc::new(look);
-        let again = {
+        let patience = patience(Duration::from_secs(2), LONG);
+        let (look, go_on, count) = hanging_from(9);
+        let looks = || {
             let look = Arc::clone(&look);
-            move |pid| look(pid)
+            patience.at_each(vec![1, 9, 2], move |pid| look(pid))
         };
-        let all = vec![before, stuck, after];
-        let expected = [Ok(before * 2), Err(NoAnswer::Hangs), Ok(after * 2)];
-        let first = Arc::clone(&look);
-        assert_eq!(at_each(all.clone(), move |pid| first(pid)), expected);
-        assert!(hangs(stuck));
         for _ in 0..10 {
-            assert_eq!(at_each(all.clone(), again.clone()), expected);
-            assert_eq!(at_one(stuck, again.clone()), Err(NoAnswer::Hangs));
+            assert_eq!(looks(), [Ok(2), Err(NoAnswer::Hangs), Ok(4)]);
+            assert_eq!(*lock(&patience.hang), [9]);
         }
         assert_eq!(count.load(Ordering::SeqCst), 1, "one thread waits for it");
         drop(go_on);
-        while hangs(stuck) {
+        while !lock(&patience.hang).is_empty() {
             thread::yield_now();
         }
-        assert_eq!(at_one(stuck, again), Ok(stuck * 2));
+        assert_eq!(looks(), [Ok(2), Ok(18), Ok(4)]);
     }
 
     #[test]
     fn where_many_are_slow_there_is_less_patience_with_each() {
-        let limits = Limits {
-            each: Duration::MAX,
-            then: Duration::from_millis(10),
-            long: Duration::ZERO,
-        };
-        let (look, go_on, _) = hanging_at(BEYOND + 30);
+        let patience = patience(LONG, Duration::ZERO);
+        let (look, go_on, _) = hanging_from(9);
         let (tell, told) = channel();
-        thread::spawn(move || tell.send(at_each_within(limits, vec![BEYOND + 30], look)));
+        thread::spawn(move || tell.send(patience.at_each(vec![9], move |pid| look(pid))));
         let answers = told.recv_timeout(Duration::from_secs(60));
         assert_eq!(answers.unwrap(), [Err(NoAnswer::Hangs)]);
         drop(go_on);
     }
 
     #[test]
+    fn no_more_threads_are_left_behind_than_may_be() {
+        let patience = patience(BRIEF, LONG);
+        let (look, go_on, count) = hanging_from(9);
+        let again = Arc::clone(&look);
+        let hang = || Err(NoAnswer::Hangs);
+        let is_too_much = || Err(NoAnswer::TooManyHang);
+        let answers = patience.at_each(vec![9, 10, 11, 12], move |pid| look(pid));
+        assert_eq!(answers, [hang(), hang(), is_too_much(), is_too_much()]);
+        let answers = patience.at_each(vec![9, 1], move |pid| again(pid));
+        assert_eq!(answers, [hang(), is_too_much()]);
+        assert_eq!(count.load(Ordering::SeqCst), 2);
+        drop(go_on);
+    }
+
+    #[test]
     fn one_that_panics_says_so_and_the_others_are_looked_at() {
-        let [fine, broken] = [BEYOND + 10, BEYOND + 11];
-        let look = move |pid: Pid| {
-            assert_ne!(pid, broken);
+        let look = |pid: Pid| {
+            assert_ne!(pid, 2);
             pid
         };
-        assert_eq!(
-            at_each(vec![fine, broken, fine], look),
-            [Ok(fine), Err(NoAnswer::Panicked), Ok(fine)]
-        );
+        let expected = [Ok(1), Err(NoAnswer::Panicked), Ok(3)];
+        assert_eq!(at_each(vec![1, 2, 3], look), expected);
+        assert_eq!(at_each(Vec::new(), look), []);
     }
 
     #[test]
     fn who_may_hang_looks_itself() {
         let here = thread::current().id();
         let who = |_: Pid| thread::current().id();
-        assert_eq!(
-            without_limit(|| at_each(vec![BEYOND + 20], who)),
-            [Ok(here)]
-        );
-        assert_eq!(without_limit(|| at_one(BEYOND + 20, who)), Ok(here));
-        assert_ne!(at_one(BEYOND + 20, who), Ok(here));
+        assert_eq!(without_limit(|| at_each(vec![1], who)), [Ok(here)]);
+        assert_eq!(without_limit(|| at_one(1, who)), Ok(here));
+        assert_ne!(at_one(1, who), Ok(here));
         let nested = move |pid: Pid| (thread::current().id(), at_one(pid, who));
-        let (outer, inner) = at_one(BEYOND + 20, nested).unwrap();
+        let (outer, inner) = at_one(1, nested).unwrap();
         assert_eq!(inner, Ok(outer));
     }
 }

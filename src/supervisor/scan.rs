@@ -33,7 +33,7 @@ use crate::os::evidence::{Remembered, workspace_path};
 use crate::os::facts::{self, PinError, Pinned};
 use crate::os::handle::ProcessHandle;
 use crate::os::host::open_file_limit;
-use crate::os::patience::{self, LEFT_BEHIND_AT_MOST};
+use crate::os::patience;
 use crate::os::processes::{Candidates, ListError, Seen, Sweep, candidates};
 use crate::os::view;
 
@@ -50,7 +50,7 @@ pub fn probing_limit(coordinators: usize, probe_timeout: Duration) -> Duration {
 
 /// How many threads may block at the same time: as many as can look and hang here, and the few of everybody else
 /// (`turns.rs`, the event log, the configuration). None is there before it is needed.
-pub const BLOCKING_THREADS: usize = PROBE_THREADS + LEFT_BEHIND_AT_MOST + 128;
+pub const BLOCKING_THREADS: usize = PROBE_THREADS + 128;
 
 /// How long listing and reading the process table may take.
 const LISTING_LIMIT: Duration = Duration::from_secs(30);
