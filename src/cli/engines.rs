@@ -82,7 +82,10 @@ impl Engines for RealEngines {
                 .enable_all()
                 .build()
                 .map_err(|error| EmbeddedError::Failed(error.to_string()))?;
-            runtime.block_on(embedded::call(method, params, Some(&tell)))
+            let answer = runtime.block_on(embedded::call(method, params, Some(&tell)));
+            // What hangs is not waited for.
+            runtime.shutdown_background();
+            answer
         });
         engine
             .await

@@ -274,7 +274,7 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
         let result = self.ask(request, SCANNING).await?;
         let text = |view: &View| render::scan(&result, view, asked);
         self.print(&result, text)?;
-        self.tell_of_unfollowed(&result);
+        self.tell_of_the_unknown(&result);
         Ok(ExitStatus::of_scan(&result))
     }
 
@@ -289,9 +289,22 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
         Ok(ExitStatus::Done)
     }
 
-    /// Says of which paths it could not be found out where they lead. In JSON it is there.
-    fn tell_of_unfollowed(&mut self, result: &Value) {
-        for path in list(result, "unfollowed").iter().filter(|_| !self.json) {
+    /// Says of which paths it could not be found out where they lead, and of how many processes what they are. In JSON
+    /// it is there.
+    fn tell_of_the_unknown(&mut self, result: &Value) {
+        if self.json {
+            return;
+        }
+        if let Some(unread) = result["unread"].as_u64() {
+            let processes = match unread {
+                1 => "1 process".to_owned(),
+                many => format!("{many} processes"),
+            };
+            self.output.note(&format!(
+                "nobody can read the arguments of {processes}: coordinators or not (`team-agentctl doctor` says more)"
+            ));
+        }
+        for path in list(result, "unfollowed") {
             self.output.note(&format!(
                 "{} gave no answer in time: only a coordinator that was given exactly this path is meant",
                 render::shown(path)

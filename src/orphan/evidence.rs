@@ -275,6 +275,12 @@ impl Evidence {
         }
     }
 
+    /// Whether the process could not be read.
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
+        matches!(self.access, Access::Unreadable(_))
+    }
+
     /// Whether this directory was there when the process was started, by a clock that nobody has set since. A start
     /// is known to a clock tick, and rounded to one.
     #[must_use]

@@ -166,6 +166,8 @@ impl Policy {
                 is_first_scan,
                 looked_at,
             },
+            // Nobody could look: it has not ceased to be an orphan, to become one again.
+            None if sighting.observation.evidence.is_unread() => Input::Unwatched,
             None => Input::NoOrphan,
         };
         tracked.take(input, rules, now.moment);

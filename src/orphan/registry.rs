@@ -66,6 +66,27 @@ impl Sighting {
         self.observation.record.identity
     }
 
+    /// A look at it that could not be: it is what it was, and nothing is known of its workspace.
+    #[must_use]
+    pub fn unread(&self, errno: &'static str) -> Observation {
+        let before = &self.observation;
+        let access = match before.evidence.access {
+            Access::Judged | Access::Unreadable(_) => Access::Unreadable(errno),
+            foreign @ (Access::ForeignUid | Access::ForeignNamespace) => foreign,
+        };
+        let argument = &before.coordinator.workspace;
+        let evidence = Evidence {
+            workspace: before.evidence.workspace.clone(),
+            resolved: before.evidence.resolved.clone(),
+            root: before.evidence.root.clone(),
+            ..Evidence::not_probed(access, argument, PathState::NotProbed)
+        };
+        Observation {
+            evidence,
+            ..before.clone()
+        }
+    }
+
     /// Whether it is an orphan only by the name of its directory, and too young to be ended for that.
     #[must_use]
     pub fn is_young_ephemeral(&self, min_age: Duration, now: SystemTime) -> bool {
@@ -150,22 +171,7 @@ impl Registry {
     /// What is to be observed of those of these that are known: they are there, and could not be read.
     #[must_use]
     pub fn unread(&self, unread: &[Unread]) -> Vec<Observation> {
-        let look = |unread: &Unread| {
-            let before = &self.known.get(&unread.identity)?.observation;
-            let access = match before.evidence.access {
-                Access::Judged | Access::Unreadable(_) => Access::Unreadable(unread.errno),
-                foreign @ (Access::ForeignUid | Access::ForeignNamespace) => foreign,
-            };
-            let argument = &before.coordinator.workspace;
-            let evidence = Evidence {
-                workspace: before.evidence.workspace.clone(),
-                ..Evidence::not_probed(access, argument, PathState::NotProbed)
-            };
-            Some(Observation {
-                evidence,
-                ..before.clone()
-            })
-        };
+        let look = |unread: &Unread| Some(self.known.get(&unread.identity)?.unread(unread.errno));
         unread.iter().filter_map(look).collect()
     }
 

@@ -22,6 +22,8 @@ pub fn errno_name(error: &io::Error) -> &'static str {
     let Some(code) = error.raw_os_error() else {
         return match no_answer(error) {
             Some(NoAnswer::Hangs) => "ETIMEDOUT",
+            // A shortage of ours, like any other.
+            Some(NoAnswer::TooManyHang) => "ENOMEM",
             _ => "EIO",
         };
     };
@@ -72,7 +74,7 @@ mod tests {
             (of_system(Errno::EACCES), "EACCES", false),
             (of_system(Errno::ETIMEDOUT), "ETIMEDOUT", false),
             (NoAnswer::Hangs.into(), "ETIMEDOUT", false),
-            (NoAnswer::TooManyHang.into(), "EIO", true),
+            (NoAnswer::TooManyHang.into(), "ENOMEM", true),
             (NoAnswer::Panicked.into(), "EIO", false),
             (io::Error::other("malformed"), "EIO", false),
         ] {

@@ -60,7 +60,7 @@ pub enum NoAnswer {
     /// It hangs, or an earlier one at the same process still does.
     #[error("its memory map is locked: it gives no answer")]
     Hangs,
-    /// It was not made: too many hang, or there was no thread for it.
+    /// It was not made: too many hang.
     #[error("too many processes give no answer")]
     TooManyHang,
     /// It panicked.
@@ -85,7 +85,8 @@ pub fn hanging() -> BTreeSet<Pid> {
     lock(&PATIENCE.hang).iter().copied().collect()
 }
 
-/// Makes a look on this very thread, for which nobody waits who could not leave it behind.
+/// Makes looks on this very thread: whoever waits for it would leave it behind. Who hangs by now is passed over all
+/// the same; [`at_each`] finds them before.
 pub fn without_limit<T>(look: impl FnOnce() -> T) -> T {
     struct Before(bool);
     impl Drop for Before {
@@ -106,7 +107,7 @@ pub fn at_one<T: Send + 'static>(
     look: impl Fn(Pid) -> T + Send + Sync + 'static,
 ) -> Result<T, NoAnswer> {
     if MAY_HANG.get() {
-        return Ok(look(pid));
+        return PATIENCE.look_here(pid, &look);
     }
     let answer = at_each(vec![pid], look).pop();
     answer.unwrap_or(Err(NoAnswer::TooManyHang))
@@ -118,7 +119,8 @@ pub fn at_each<T: Send + 'static>(
     look: impl Fn(Pid) -> T + Send + Sync + 'static,
 ) -> Vec<Result<T, NoAnswer>> {
     if MAY_HANG.get() {
-        return pids.into_iter().map(|pid| Ok(look(pid))).collect();
+        let looks = pids.into_iter().map(|pid| PATIENCE.look_here(pid, &look));
+        return looks.collect();
     }
     PATIENCE.at_each(pids, look)
 }
@@ -146,6 +148,13 @@ impl Patience {
             look,
         });
         round.wait()
+    }
+
+    fn look_here<T>(&self, pid: Pid, look: &impl Fn(Pid) -> T) -> Result<T, NoAnswer> {
+        match self.held_up(pid) {
+            Some(none) => Err(none),
+            None => Ok(look(pid)),
+        }
     }
 
     /// Why nobody is sent to look at a process.
@@ -209,28 +218,38 @@ enum At {
 }
 
 impl<T: Send + 'static, L: Fn(Pid) -> T + Send + Sync + 'static> Round<T, L> {
-    fn go_on(self: &Arc<Self>, state: &mut State<T>) {
+    /// Sends another thread.
+    ///
+    /// # Errors
+    /// If there is none.
+    fn go_on(self: &Arc<Self>, state: &mut State<T>) -> io::Result<()> {
         state.thread += 1;
         state.at = At::Start;
         let (round, thread) = (Arc::clone(self), state.thread);
         // Not one of the runtime's: all of those may be taken by whoever waits here.
-        let begun = thread::Builder::new()
+        thread::Builder::new()
             .name("patience".to_owned())
             .stack_size(STACK_BYTES)
-            .spawn(move || without_limit(|| round.go_through(thread)));
-        if let Err(error) = begun {
-            tracing::warn!(%error, "there is no thread to look at processes");
-            state.at = At::End;
-        }
+            .spawn(move || without_limit(|| round.go_through(thread)))
+            .map(drop)
     }
 
-    /// Waits until all have been looked at, and sends another thread when one hangs.
+    /// Waits until all have been looked at, and sends another thread when one hangs. Where there is no other thread, this
+    /// one looks, and hangs perhaps.
     fn wait(self: &Arc<Self>) -> Vec<Result<T, NoAnswer>> {
         let mut state = lock(&self.state);
-        self.go_on(&mut state);
+        let mut is_under_way = self.go_on(&mut state);
         let mut place = state.place();
         let mut waited = 0;
         while state.at != At::End {
+            if let Err(error) = is_under_way {
+                tracing::debug!(%error, "no other thread to look at processes");
+                let thread = state.thread;
+                drop(state);
+                without_limit(|| self.go_through(thread));
+                state = lock(&self.state);
+                break;
+            }
             let (woken, slice) = self
                 .has_ended
                 .wait_timeout(state, self.limit() / SLICES)
@@ -245,13 +264,11 @@ impl<T: Send + 'static, L: Fn(Pid) -> T + Send + Sync + 'static> Round<T, L> {
             if state.at == At::Process && waited >= SLICES {
                 self.patience.leave_behind(self.pids[state.answers.len()]);
                 state.answers.push(Err(NoAnswer::Hangs));
-                self.go_on(&mut state);
+                is_under_way = self.go_on(&mut state);
                 (place, waited) = (state.place(), 0);
             }
         }
-        let mut answers = std::mem::take(&mut state.answers);
-        answers.resize_with(self.pids.len(), || Err(NoAnswer::TooManyHang));
-        answers
+        std::mem::take(&mut state.answers)
     }
 
     /// How long the look at one process may take now.

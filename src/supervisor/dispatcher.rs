@@ -324,13 +324,12 @@ impl Dispatcher {
     }
 
     fn scan_facts(&self, now: Now) -> results::ScanFacts {
+        let last = self.last_scan.as_ref();
         results::ScanFacts {
             source: self.identity.source,
             now: now.wall,
-            took: self
-                .last_scan
-                .as_ref()
-                .map_or(Duration::ZERO, |scan| scan.took),
+            took: last.map_or(Duration::ZERO, |scan| scan.took),
+            unread: last.map_or(0, |scan| scan.unread),
         }
     }
 

@@ -21,7 +21,7 @@ use super::event::{Around, Effect, Event, Ticket};
 use super::journal::Journal;
 use super::request::{Answer, Replied, Reply};
 use super::run::LoadConfig;
-use super::scan::{Look, Scanner, on_blocking_pool};
+use super::scan::{Look, Scan, Scanner, on_blocking_pool};
 use super::settings::Settings;
 use super::turns::Turns;
 use super::watching::Watch;
@@ -143,14 +143,24 @@ impl Engine {
                 let followed = scanner.follow(untouchable, settings.probe_timeout);
                 let look = async {
                     let scan = scanner.scan(sweep, &settings, &memories).await;
-                    let (seen, unread) = match scan {
-                        Ok(scan) => (Ok(scan.observations), scan.unread),
-                        Err(error) => (Err(error), Vec::new()),
-                    };
-                    let targets = seen.as_deref().unwrap_or_default().iter();
-                    let targets = targets.map(|seen| seen.record.identity.pid).collect();
-                    let around = scanner.look_around(targets, kept).await;
-                    (seen, Around { unread, ..around })
+                    let seen = scan.as_ref().map_or(&[][..], |scan| &scan.observations);
+                    let targets = seen.iter().map(|seen| seen.record.identity.pid);
+                    let around = scanner.look_around(targets.collect(), kept).await;
+                    match scan {
+                        Err(error) => (Err(error), around),
+                        Ok(Scan {
+                            observations,
+                            unread,
+                            hanging,
+                        }) => {
+                            let around = Around {
+                                unread,
+                                hanging,
+                                ..around
+                            };
+                            (Ok(observations), around)
+                        }
+                    }
                 };
                 let ((seen, around), followed) = tokio::join!(look, followed);
                 (seen, Around { followed, ..around })

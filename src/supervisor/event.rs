@@ -281,6 +281,8 @@ pub struct Around {
     pub followed: Option<Followed>,
     /// Which coordinators that were known are there and could not be read.
     pub unread: Vec<Unread>,
+    /// Which processes hang when they are read, whatever they are.
+    pub hanging: BTreeSet<Pid>,
 }
 
 /// Paths that were followed.

@@ -10,7 +10,7 @@ mod looks;
 mod probes;
 mod subject;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -33,7 +33,7 @@ use crate::os::evidence::{Remembered, workspace_path};
 use crate::os::facts::{self, PinError, Pinned};
 use crate::os::handle::ProcessHandle;
 use crate::os::host::open_file_limit;
-use crate::os::patience;
+use crate::os::patience::{self, NoAnswer};
 use crate::os::processes::{Candidates, ListError, Seen, Sweep, candidates};
 use crate::os::view;
 
@@ -50,7 +50,7 @@ pub fn probing_limit(coordinators: usize, probe_timeout: Duration) -> Duration {
 
 /// How many threads may block at the same time: as many as can look and hang here, and the few of everybody else
 /// (`turns.rs`, the event log, the configuration). None is there before it is needed.
-pub const BLOCKING_THREADS: usize = PROBE_THREADS + 128;
+pub const BLOCKING_THREADS: usize = 2 * PROBE_THREADS + 64;
 
 /// How long listing and reading the process table may take.
 const LISTING_LIMIT: Duration = Duration::from_secs(30);
@@ -88,6 +88,8 @@ pub struct Scan {
     pub observations: Vec<Observation>,
     /// Known ones of which not even the arguments could be read.
     pub unread: Vec<Unread>,
+    /// Who hangs when its arguments are read, whatever it is.
+    pub hanging: BTreeSet<Pid>,
 }
 
 /// What looking at one process gave.
@@ -107,6 +109,8 @@ pub enum Look {
 #[derive(Clone, Debug, Default)]
 pub struct Scanner {
     probes: Arc<Mutex<Probes<Coordinating>>>,
+    /// Looks at one process by itself.
+    pins: Arc<Mutex<Probes<Pid>>>,
     listing: Arc<tokio::sync::Mutex<()>>,
     around: Arc<tokio::sync::Mutex<()>>,
     following: Arc<tokio::sync::Mutex<()>>,
@@ -176,15 +180,18 @@ impl Scanner {
         Ok(Scan {
             observations,
             unread,
+            hanging: patience::hanging(),
         })
     }
 
     /// What hangs.
     #[must_use]
     pub fn hanging(&self) -> Hanging {
+        let mut processes = patience::hanging();
+        processes.extend(lock(&self.pins).hang());
         Hanging {
             workspaces: lock(&self.probes).hang().count(),
-            processes: patience::hanging(),
+            processes,
         }
     }
 
@@ -274,14 +281,16 @@ impl Scanner {
         memory: &Memory,
         settings: &Arc<Settings>,
     ) -> (Look, Option<ProcessHandle>) {
-        let pin = on_blocking_pool(settings.probe_timeout, move || facts::pin(pid));
-        let pinned = match pin.await {
+        let pin = within(&self.pins, pid, settings.probe_timeout, move || {
+            patience::without_limit(|| facts::pin(pid))
+        });
+        let pinned = match pin.await.given() {
             Some(Ok(pinned)) => pinned,
             Some(Err(PinError::Gone)) => return (Look::Gone, None),
             Some(Err(error)) => return (Look::Unreadable(error), None),
             None => {
-                let slow = std::io::Error::from(std::io::ErrorKind::TimedOut);
-                return (Look::Unreadable(PinError::Unreadable(slow)), None);
+                let hangs = NoAnswer::Hangs.into();
+                return (Look::Unreadable(PinError::Unreadable(hangs)), None);
             }
         };
         let Some(coordinator) = recognise(&pinned.record.argv, &settings.forms) else {

@@ -47,9 +47,11 @@ pub struct ScanFacts {
     pub now: SystemTime,
     /// How long it took.
     pub took: Duration,
+    /// Of how many processes nobody could find out whether they are coordinators.
+    pub unread: usize,
 }
 
-/// A scan's result.
+/// A scan's result. Of who could not be read it says so, if there are any.
 #[must_use]
 pub fn scan<'a>(coordinators: impl Iterator<Item = &'a Sighting>, facts: ScanFacts) -> Value {
     let entries: Vec<Value> = coordinators
@@ -69,6 +71,9 @@ pub fn scan<'a>(coordinators: impl Iterator<Item = &'a Sighting>, facts: ScanFac
     // Moved, where json! would copy all of them.
     result["orphans"] = Value::Array(orphans);
     result["coordinators"] = Value::Array(entries);
+    if facts.unread > 0 {
+        result["unread"] = facts.unread.into();
+    }
     result
 }
 

@@ -47,6 +47,8 @@ pub struct LastScan {
     pub scanned: usize,
     /// How many of them were orphans.
     pub orphans: usize,
+    /// Of how many processes nobody could find out whether they are coordinators.
+    pub unread: usize,
 }
 
 /// What has been counted since the daemon started.

@@ -241,6 +241,8 @@ fn what_cannot_be_opened_for_want_of_descriptors_is_not_taken_for_missing() {
         });
         let survivors = world.survivors();
         let mut connection = daemon.connect();
+        // When that is answered the connection has its descriptor.
+        connection.reply("version", &json!({}));
         let in_use = fs::read_dir(format!("/proc/{}/fd", daemon.pid()))
             .unwrap()
             .count() as u64;

@@ -49,8 +49,13 @@ fn whoever_cannot_be_read_is_passed_over_and_orphans_are_ended() {
         let orphan = world.orphan("gone").start();
         let scan = daemon.scan();
         assert_eq!(pids(&scan["orphans"]), [orphan.pid], "{scan:#}");
+        assert_eq!(scan["unread"], 2);
+        for arguments in [&["scan"][..], &["doctor", "--gate", "orphans"]] {
+            let told = world.ctl(arguments).stderr;
+            assert!(told.contains("the arguments of 2 processes"), "{told}");
+        }
         let doctor = world.ctl(["doctor"]).stdout;
-        assert!(doctor.contains("of 2 processes"), "{doctor}");
+        assert!(doctor.contains("(and of 1 more)"), "{doctor}");
         let fix = daemon.fix();
         assert_eq!(pids(&fix["killed"]), [orphan.pid], "{fix:#}");
         assert!(strangers.iter().all(|one| one.is_alive()));
@@ -80,6 +85,11 @@ fn a_coordinator_that_cannot_be_read_any_more_is_there_and_nothing_is_known_of_i
             assert_eq!(
                 unread["reason"], "process_unreadable:ETIMEDOUT",
                 "{unread:#}"
+            );
+            let explained = daemon.call("explain", &json!({"pid": coordinator.pid}));
+            assert_eq!(
+                explained["entry"]["reason"], unread["reason"],
+                "{explained:#}"
             );
             assert_eq!(pids(&daemon.fix()["killed"]), [0; 0]);
         }
@@ -123,6 +133,33 @@ fn an_orphan_is_ended_and_its_child_that_cannot_be_read_is_left() {
         );
         assert!(has_exited(free));
         assert!(is_alive(stuck));
+        survivors.assert_alive();
+    });
+}
+
+#[test]
+fn without_a_daemon_the_client_ends_orphans_and_does_not_wait_for_who_hangs() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        world.configure(&Settings::impatient());
+        let survivors = world.survivors();
+        let stranger = Recipe::new(&world, ["ld"]).with("LOCK_MAP", disk(&world, "it").display());
+        let stranger = stranger.start();
+        let Some(_disk) = lock_map(&world, "it", stranger.pid) else {
+            return skip("FUSE mounts");
+        };
+        for arguments in [
+            &["fix", "--confirm"][..],
+            &["doctor", "--gate", "orphans", "--fix", "--confirm"],
+            &["--json", "fix", "--confirm"],
+        ] {
+            let orphan = world.orphan("gone").start();
+            let answer = world.ctl(arguments);
+            assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+            assert!(answer.stdout.contains(&orphan.pid.to_string()));
+            assert!(orphan.has_exited());
+        }
+        assert!(stranger.is_alive());
         survivors.assert_alive();
     });
 }

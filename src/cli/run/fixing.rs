@@ -37,7 +37,7 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
         let result = self.ask_for_end(&Request::fix(selection), &about).await?;
         self.print(&result, |view| render::fix(&result, view))?;
         self.remark(&result, &selection.pids);
-        self.tell_of_unfollowed(&result);
+        self.tell_of_the_unknown(&result);
         Ok(ExitStatus::of_fix(&result, &selection.pids))
     }
 
@@ -68,6 +68,7 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
             false => self.ask(&request, SCANNING).await?,
         };
         self.print(&result, |view| render::gate(&result, view))?;
+        self.tell_of_the_unknown(&result);
         if args.fix {
             self.remark(&result, &[]);
         }
@@ -96,7 +97,7 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
         self.print(refusal, |view| {
             render::refusal(refusal, preview.as_ref(), view, command)
         })?;
-        self.tell_of_unfollowed(scan.as_ref().unwrap_or(&Value::Null));
+        self.tell_of_the_unknown(scan.as_ref().unwrap_or(&Value::Null));
         Ok(ExitStatus::Refused)
     }
 

@@ -212,14 +212,17 @@ pub fn scans(scans: &Scans) -> Check {
     }
     let unread = &scans.hanging.processes;
     if let Some(one) = unread.first() {
+        let others = match unread.len() {
+            1 => String::new(),
+            many => format!(" (and of {} more)", many - 1),
+        };
         return Check::warning(
             SCANS,
             format!(
-                "{last}, but it is not known of {} processes whether they are coordinators, {one} for one: they wait for \
-                 a disk with their memory maps locked, and nobody can read their arguments",
-                unread.len()
+                "{last}, but nobody can read the arguments of process {one}{others}, which waits for a disk with its \
+                 memory map locked: nothing is known of it, coordinator or not"
             ),
-            "see to the disk, or to the network mount, that they wait for",
+            "see to the disk, or to the network mount, that it waits for",
         );
     }
     if scans.hanging.workspaces > 0 {

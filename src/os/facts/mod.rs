@@ -3,6 +3,7 @@
 //! What is read here belongs to a process only if its handle was opened before and is still alive
 //! after: [`pinned_record`] keeps that order.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
 
@@ -185,19 +186,21 @@ pub fn snapshot_around(
 ) -> Snapshot {
     let mut pids = family.relatives(orphan, leads);
     pids.insert(orphan);
-    let pids: Vec<Pid> = pids.into_iter().collect();
-    let forms = forms.to_vec();
-    // One that hangs must not keep the others waiting.
-    let rows = patience::at_each(pids.clone(), move |pid| {
-        pinned_row(&open(pid)?, pid, &forms)
-    });
-    let rows = pids.into_iter().zip(rows);
-    rows.filter_map(|(pid, row)| match row {
-        Ok(Ok(row)) => Some((pid, row)),
-        Ok(Err(PinError::Gone)) => None,
-        Ok(Err(_)) | Err(_) => Some((pid, opaque_row(pid, family.get(pid)?))),
-    })
-    .collect()
+    let row = |pid| pinned_row(&open(pid)?, pid, forms);
+    pids.into_iter()
+        .filter_map(|pid| match row(pid) {
+            Ok(row) => Some((pid, row)),
+            Err(PinError::Gone) => None,
+            Err(_) => Some((pid, opaque_row(pid, family.get(pid)?))),
+        })
+        .collect()
+}
+
+/// Looks who of these does not let its arguments be read, all within one time limit. After that nothing is read of
+/// those, and whoever reads of the others need not send another thread for each ([`patience::without_limit`]).
+pub fn find_hanging(pids: BTreeSet<Pid>) {
+    // What they are is read when it is wanted.
+    let _ = patience::at_each(pids.into_iter().collect(), |pid| argv(pid).map(drop));
 }
 
 /// A process that cannot be looked into: nobody's uid, so that it and what is below it are left.

@@ -39,8 +39,8 @@ impl ProcessHandle {
             .and_then(RawPid::from_raw)
             .ok_or(OpenError::Gone)?;
         let pidfd = pidfd_open(raw, PidfdFlags::empty()).map_err(|errno| match errno {
-            // EINVAL also means a dying process, or the id of a thread.
-            Errno::SRCH | Errno::INVAL => OpenError::Gone,
+            // EINVAL also means a dying process, or the id of a thread, which is ENOENT on newer kernels.
+            Errno::SRCH | Errno::INVAL | Errno::NOENT => OpenError::Gone,
             other => OpenError::Unavailable(other.into()),
         })?;
         let unique = unique_number(&pidfd);

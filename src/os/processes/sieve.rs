@@ -210,7 +210,8 @@ fn sift(pids: Vec<Pid>, forms: &[CustomForm]) -> io::Result<Vec<Pid>> {
         match answer {
             Ok(may_be) => suspects.extend(may_be?.then_some(pid)),
             Err(NoAnswer::TooManyHang) => return Err(NoAnswer::TooManyHang.into()),
-            Err(NoAnswer::Hangs | NoAnswer::Panicked) => {}
+            Err(NoAnswer::Panicked) => suspects.push(pid),
+            Err(NoAnswer::Hangs) => {}
         }
     }
     Ok(suspects)

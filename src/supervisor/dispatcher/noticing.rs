@@ -18,19 +18,21 @@ impl Dispatcher {
         self.registry.coordinators().map(Sighting::identity)
     }
 
-    /// The workspaces that are there, by where they lead, which directories they are, and whose.
+    /// The workspaces that are there, by where they lead, which directories they are, and whose. Of who cannot be read
+    /// now the one that it was started on: what becomes of that meanwhile proves something afterwards.
     pub(in crate::supervisor) fn workspaces(
         &self,
     ) -> impl Iterator<Item = (ProcessIdentity, &Path, FileId)> {
         self.registry.coordinators().filter_map(|sighting| {
             let evidence = &sighting.observation.evidence;
+            let home = sighting.memory.home.as_ref();
             // Only where the kernel knows of everything that happens.
-            let PathState::Exists {
-                directory: Some(directory),
-                ..
-            } = evidence.path
-            else {
-                return None;
+            let directory = match evidence.path {
+                PathState::Exists { directory, .. } => directory?,
+                PathState::NotProbed if evidence.is_unread() => {
+                    home.filter(|home| !home.is_deleted)?.directory
+                }
+                _ => return None,
             };
             let path = evidence.resolved.as_deref()?;
             let is_in_our_root = evidence.root == Path::new("/");

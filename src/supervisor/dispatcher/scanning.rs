@@ -66,6 +66,7 @@ impl Dispatcher {
     ) {
         self.is_scanning = false;
         let unread = std::mem::take(&mut around.unread);
+        let hanging = std::mem::take(&mut around.hanging);
         self.look_around(around, effects);
         let ended = std::mem::take(&mut self.ended_meanwhile);
         match observations {
@@ -87,6 +88,10 @@ impl Dispatcher {
                     lag: self.scan_lag,
                     scanned: self.registry.coordinators().count(),
                     orphans: self.registry.orphans().count(),
+                    unread: hanging
+                        .iter()
+                        .filter(|pid| self.registry.by_pid(**pid).is_none())
+                        .count(),
                 });
                 self.be_patient(now, effects);
                 self.due.extend(self.scanned_for.drain(..));

@@ -101,6 +101,19 @@ impl Engine {
                 .map(|known| known.memory.clone())
                 .unwrap_or_default();
             let (look, _handle) = scanner.look(pid, &memory, &settings).await;
+            let look = match (look, &known) {
+                (Look::Unreadable(error), Some(known)) => {
+                    let which = move || facts::identify(pid).map(|(_, identity)| identity);
+                    match on_blocking_pool(settings.probe_timeout, which).await {
+                        // It is the coordinator that it was.
+                        Some(Ok(identity)) if identity == known.identity() => {
+                            Look::Coordinator(Box::new(known.unread(error.errno_name())))
+                        }
+                        _ => Look::Unreadable(error),
+                    }
+                }
+                (look, _) => look,
+            };
             let result = match look {
                 Look::Gone => Err(Refusal::NoSuchProcess(pid)),
                 Look::NotOne(record) => Ok(explain::stranger(&record)),

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::lanes::PROBES_AT_ONCE;
 use super::looks::LOOKS_AT_ONCE;
 use crate::orphan::evidence::MountKey;
-use crate::orphan::process::ProcessIdentity;
+use crate::orphan::process::{Pid, ProcessIdentity};
 use crate::os::evidence::Stage;
 
-/// How many probes may hang before no further one is begun. Of one
+/// How many probes may hang before no further one is begun; the same holds for looks at a process by itself. Of one
 /// workspace …
 const HUNG_ON_A_WORKSPACE: usize = 2;
 /// … on the mount that they were seen on before …
@@ -37,6 +37,13 @@ pub(super) enum HeldUp {
     ByItself,
     /// Others hang that may wait for the same, or too many.
     ByOthers,
+}
+
+/// A process, whatever it is.
+impl Probed for Pid {
+    fn held_up_by<'a>(&self, mut hanging: impl Iterator<Item = &'a Self>) -> Option<HeldUp> {
+        hanging.any(|one| one == self).then_some(HeldUp::ByItself)
+    }
 }
 
 /// A coordinator, and what stands in its way if it hangs.

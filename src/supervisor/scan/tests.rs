@@ -12,13 +12,6 @@ use crate::orphan::process::ProcessRecord;
 use crate::os::evidence::Stage;
 use crate::os::host::own_uid;
 
-/// Something that is held up only by itself.
-impl Probed for u32 {
-    fn held_up_by<'a>(&self, mut hanging: impl Iterator<Item = &'a Self>) -> Option<HeldUp> {
-        hanging.any(|one| one == self).then_some(HeldUp::ByItself)
-    }
-}
-
 fn coordinator() -> Coordinator {
     Coordinator {
         form: "team-agent".to_owned(),

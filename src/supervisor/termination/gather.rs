@@ -14,6 +14,7 @@ use crate::orphan::victims::{
 };
 use crate::os::facts;
 use crate::os::handle::{OpenError, ProcessHandle};
+use crate::os::patience;
 use crate::supervisor::settings::Settings;
 
 /// Who may be taken in that was not pinned before.
@@ -84,6 +85,34 @@ pub(super) fn gather_all(
         }
         return cases;
     };
+    facts::find_hanging(around(&cases, &family));
+    // Who begins to hang only now keeps this thread, and is known the next time.
+    patience::without_limit(|| gather(cases, &family, lineage, keeps, newcomers, settings))
+}
+
+/// Whoever is read for these cases.
+fn around(cases: &[GatheringCase], family: &Family) -> BTreeSet<Pid> {
+    let mut pids = BTreeSet::new();
+    for case in cases {
+        let orphan = case.identity.pid;
+        pids.insert(orphan);
+        pids.extend(case.victims.iter().map(|victim| victim.pid));
+        // Its group has its number, whether it lives or not.
+        pids.extend(family.relatives(orphan, true));
+        // Who started it, for the report.
+        pids.extend(family.get(orphan).map(|kin| kin.ppid));
+    }
+    pids
+}
+
+fn gather(
+    mut cases: Vec<GatheringCase>,
+    family: &Family,
+    lineage: Lineage,
+    keeps: &Keeps,
+    newcomers: Newcomers,
+    settings: &Settings,
+) -> Vec<GatheringCase> {
     for case in &mut cases {
         if lineage.may_hold(&case.identity) {
             case.spare = Some(protected_by(&lineage, &case.identity));
@@ -101,7 +130,7 @@ pub(super) fn gather_all(
         .collect();
     for case in cases.iter_mut().filter(|case| case.spare.is_none()) {
         recheck_members(case, keeps, &protected.lineage, settings);
-        take_in(case, newcomers, &family, &protected, settings, &mut claimed);
+        take_in(case, newcomers, family, &protected, settings, &mut claimed);
         if case.starter.is_none() {
             case.starter = case.leader_row.as_ref().map(facts::starter);
         }

@@ -8,8 +8,9 @@ use super::owner::{forbidden, protected_by};
 use crate::orphan::process::Pid;
 use crate::orphan::registry::Sighting;
 use crate::orphan::steering::Steering;
-use crate::orphan::victims::{Company, Lineage, Surroundings, companies};
+use crate::orphan::victims::{Company, Family, Lineage, Surroundings, companies};
 use crate::os::facts;
+use crate::os::patience;
 use crate::supervisor::settings::Settings;
 
 /// The company of each of these orphans, in the same order, by the rules and the selection that a wave of
@@ -25,6 +26,19 @@ pub fn survey(
     let Ok(family) = facts::family_table() else {
         return vec![None; orphans.len()];
     };
+    let pids = orphans.iter().map(|orphan| orphan.identity().pid);
+    let around = pids.flat_map(|pid| family.relatives(pid, true).into_iter().chain([pid]));
+    facts::find_hanging(around.collect());
+    patience::without_limit(|| companies_of(orphans, &family, lineage, steering, settings))
+}
+
+fn companies_of(
+    orphans: &[Sighting],
+    family: &Family,
+    lineage: Lineage,
+    steering: &Steering,
+    settings: &Settings,
+) -> Vec<Option<Company>> {
     let spared: Vec<Option<&str>> = orphans
         .iter()
         .map(|orphan| {
@@ -52,7 +66,7 @@ pub fn survey(
         let snapshot = facts::snapshot_around(
             identity.pid,
             family.leads(identity.pid),
-            &family,
+            family,
             &settings.forms,
         );
         match snapshot.get(&identity.pid) {

@@ -49,6 +49,7 @@ fn facts() -> ScanFacts {
         source: Source::Daemon,
         now: now(),
         took: Duration::from_micros(1_500),
+        unread: 0,
     }
 }
 
@@ -175,6 +176,7 @@ fn status_has_the_contracts_keys_with_and_without_a_scan() {
         lag: Duration::ZERO,
         scanned: 3,
         orphans: 2,
+        unread: 0,
     };
     let counters = Counters {
         scans: 7,

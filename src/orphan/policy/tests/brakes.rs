@@ -60,6 +60,35 @@ fn only_what_turned_within_the_window_counts() {
     }
 }
 
+/// The same one, of which not even the arguments could be read.
+fn unread(seen: Observation) -> Observation {
+    let mut registry = Registry::default();
+    let identity = seen.record.identity;
+    registry.observe(vec![seen], &healthy().rules, fixtures::clock().wall);
+    registry.get(&identity).unwrap().unread("ETIMEDOUT")
+}
+
+#[test]
+fn orphans_that_could_not_be_read_for_a_while_have_not_turned_again_and_get_all_patience() {
+    let mut world = World::new();
+    world.rules.breaker_share = 0.1;
+    for pid in 10..16 {
+        // One after the other: the breaker does not mind.
+        world.pass(61);
+        world.scan(both(named(10..pid + 1, orphan), named(pid + 1..16, alive)));
+    }
+    world.scans(&named(10..16, orphan), 60);
+    assert_eq!(world.due().len(), 6);
+    world.pass(10);
+    let trip = world.scan(named(10..16, |pid| unread(orphan(pid))));
+    assert_eq!((trip, world.due()), (None, vec![]));
+    world.pass(10);
+    assert_eq!(world.scan(named(10..16, orphan)), None);
+    assert_eq!(world.due(), NOBODY);
+    world.scans(&named(10..16, orphan), 60);
+    assert_eq!(world.due().len(), 6);
+}
+
 #[test]
 fn those_that_were_there_at_the_start_have_not_turned() {
     let mut world = World::at_start();

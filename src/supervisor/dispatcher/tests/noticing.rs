@@ -1,6 +1,10 @@
 //! Looks between two scans.
 
+use std::path::PathBuf;
+
 use super::*;
+use crate::orphan::evidence::FileId;
+use crate::orphan::registry::Unread;
 
 /// One with a healthy coordinator 10, and 11 and 12.
 fn watching() -> Daemon {
@@ -31,6 +35,39 @@ fn a_workspace_that_may_have_gone_is_looked_at_at_once_and_it_alone() {
     assert_eq!(touched(&mut daemon, &[11]), ["look at [11]"]);
     let effects = looked(&mut daemon, vec![alive(11)]);
     assert_eq!(effects, ["record orphan.cleared 11"]);
+}
+
+#[test]
+fn the_workspace_of_who_cannot_be_read_is_watched_on() {
+    let mut daemon = watching();
+    let watched = |daemon: &Daemon| -> Vec<(Pid, PathBuf, FileId)> {
+        let workspaces = daemon.dispatcher.workspaces();
+        workspaces
+            .map(|(identity, path, directory)| (identity.pid, path.to_path_buf(), directory))
+            .collect()
+    };
+    let before = watched(&daemon);
+    assert_eq!(before.len(), 3);
+    for _ in 0..2 {
+        daemon.take(Event::Tick);
+        let unread = Unread {
+            identity: alive(11).record.identity,
+            errno: "ETIMEDOUT",
+        };
+        daemon.take(Event::Scanned {
+            observations: Ok(vec![alive(10), alive(12)]),
+            around: Around {
+                unread: vec![unread],
+                ..clear()
+            },
+            took: TOOK,
+        });
+        assert_eq!(watched(&daemon), before);
+    }
+    // It was deleted meanwhile; there is nothing more to be seen of it.
+    daemon.take(Event::Deleted(ORIGINAL));
+    daemon.take(Event::Tick);
+    assert_eq!(watched(&daemon).len(), before.len() - 1);
 }
 
 /// One without a witness, whose workspace is another directory by now.
