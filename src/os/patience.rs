@@ -22,9 +22,6 @@ const LEFT_BEHIND_AT_MOST: usize = 256;
 /// … but for each so many files may be open: it holds a process and a file of `/proc`, and others need some.
 const DESCRIPTORS_FOR_EACH: u64 = 8;
 
-/// What a look has for its stack.
-const STACK_BYTES: usize = 256 * 1024;
-
 /// Waited is in slices: who was stopped meanwhile, with the whole program, has missed one of them.
 const SLICES: u32 = 4;
 
@@ -33,6 +30,7 @@ static PATIENCE: Patience = Patience {
     then: Duration::from_millis(50),
     long: Duration::from_secs(5),
     left_behind_at_most: LEFT_BEHIND_AT_MOST,
+    stack_bytes: 256 * 1024,
     hang: Mutex::new(Vec::new()),
 };
 
@@ -45,6 +43,8 @@ struct Patience {
     then: Duration,
     long: Duration,
     left_behind_at_most: usize,
+    /// What a look has for its stack.
+    stack_bytes: usize,
     /// Whom threads wait for that were left behind.
     hang: Mutex<Vec<Pid>>,
 }
@@ -229,7 +229,7 @@ impl<T: Send + 'static, L: Fn(Pid) -> T + Send + Sync + 'static> Round<T, L> {
         // Not one of the runtime's: all of those may be taken by whoever waits here.
         thread::Builder::new()
             .name("patience".to_owned())
-            .stack_size(STACK_BYTES)
+            .stack_size(self.patience.stack_bytes)
             .spawn(move || without_limit(|| round.go_through(thread)))
             .map(drop)
     }
@@ -327,13 +327,18 @@ mod tests {
 
     /// One of the test's own: what hangs there is in nobody else's way.
     fn patience(each: Duration, long: Duration) -> &'static Patience {
-        Box::leak(Box::new(Patience {
+        leaked(Patience {
             each,
             then: BRIEF,
             long,
             left_behind_at_most: 2,
+            stack_bytes: PATIENCE.stack_bytes,
             hang: Mutex::new(Vec::new()),
-        }))
+        })
+    }
+
+    fn leaked(patience: Patience) -> &'static Patience {
+        Box::leak(Box::new(patience))
     }
 
     /// Hangs from some pid on until the other end is dropped; and how often that was tried.
@@ -403,6 +408,23 @@ mod tests {
         assert_eq!(answers, [hang(), is_too_much()]);
         assert_eq!(count.load(Ordering::SeqCst), 2);
         drop(go_on);
+    }
+
+    #[test]
+    fn where_there_is_no_other_thread_this_one_looks() {
+        // No machine has so much.
+        let patience = leaked(Patience {
+            each: LONG,
+            then: LONG,
+            long: LONG,
+            left_behind_at_most: 2,
+            stack_bytes: 1 << 60,
+            hang: Mutex::new(vec![2]),
+        });
+        let here = thread::current().id();
+        let answers = patience.at_each(vec![1, 2, 3], |_| thread::current().id());
+        assert_eq!(answers, [Ok(here), Err(NoAnswer::Hangs), Ok(here)]);
+        assert!(!MAY_HANG.get());
     }
 
     #[test]
