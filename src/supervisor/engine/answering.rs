@@ -101,33 +101,16 @@ impl Engine {
                 .map(|known| known.memory.clone())
                 .unwrap_or_default();
             let (look, _handle) = scanner.look(pid, &memory, &settings).await;
-            let look = match (look, &known) {
-                (Look::Unreadable(error), Some(known)) => {
-                    let which = move || facts::identify(pid).map(|(_, identity)| identity);
-                    match on_blocking_pool(settings.probe_timeout, which).await {
-                        // It is the coordinator that it was.
-                        Some(Ok(identity)) if identity == known.identity() => {
-                            Look::Coordinator(Box::new(known.unread(error.errno_name())))
-                        }
-                        _ => Look::Unreadable(error),
-                    }
-                }
-                (look, _) => look,
-            };
+            let known = known.as_deref();
+            let in_words = |seen| explained(seen, known, standing.as_ref(), &steering, &settings);
             let result = match look {
                 Look::Gone => Err(Refusal::NoSuchProcess(pid)),
                 Look::NotOne(record) => Ok(explain::stranger(&record)),
-                Look::Unreadable(error) => Ok(explain::unreadable(pid, &error.to_string())),
-                Look::Coordinator(observation) => {
-                    let standing = standing.as_ref();
-                    Ok(explained(
-                        *observation,
-                        known,
-                        standing,
-                        &steering,
-                        &settings,
-                    ))
-                }
+                Look::Coordinator(observation) => Ok(in_words(*observation)),
+                Look::Unreadable(error) => match unread(pid, known, &error, &settings).await {
+                    Some(observation) => Ok(in_words(observation)),
+                    None => Ok(explain::unreadable(pid, &error.to_string())),
+                },
             };
             let _ = answer.send(result.map(Reply::Value));
         });
@@ -314,6 +297,21 @@ fn stranger(pid: Pid, look: Option<Look>, settings: &Settings) -> Stranger {
     }
 }
 
+/// What is to be observed of a known coordinator that cannot be read, if it still has this pid.
+async fn unread(
+    pid: Pid,
+    known: Option<&Sighting>,
+    error: &facts::PinError,
+    settings: &Settings,
+) -> Option<Observation> {
+    let identify = move || facts::identify(pid);
+    let (_, identity) = on_blocking_pool(settings.probe_timeout, identify)
+        .await?
+        .ok()?;
+    let known = known.filter(|known| known.identity() == identity)?;
+    Some(known.unread(error.errno_name()))
+}
+
 /// What is kept, as it is compared later. A path of which links were followed before `..` is taken
 /// back, as the kernel does it.
 fn find(what: &Kept) -> Result<Found, Refusal> {
@@ -339,7 +337,7 @@ fn find(what: &Kept) -> Result<Found, Refusal> {
 
 fn explained(
     observation: Observation,
-    known: Option<Box<Sighting>>,
+    known: Option<&Sighting>,
     standing: Option<&Standing>,
     steering: &Steering,
     settings: &Settings,
@@ -347,13 +345,10 @@ fn explained(
     let now = clock::now();
     // The same process only: another one may have the pid by now.
     let known = known.filter(|known| known.identity() == observation.record.identity);
-    let memory = known
-        .as_ref()
-        .map(|known| known.memory.clone())
-        .unwrap_or_default();
+    let memory = known.map(|known| known.memory.clone()).unwrap_or_default();
     let evidence = observation.evidence.clone();
     let identity = observation.record.identity;
-    let sighting = Registry::glance(known.as_deref(), observation, &settings.ephemeral, now.wall);
+    let sighting = Registry::glance(known, observation, &settings.ephemeral, now.wall);
     let held_back = match () {
         () if settings.protects(&evidence) => Some("its workspace is below a protected path"),
         () if steering.is_unknown => Some("what was kept is not known any more (`resume` goes on)"),
