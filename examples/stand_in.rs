@@ -29,11 +29,13 @@
 //! | `STAND_IN_CHILD_IGNORE_TERM` | on: SIGTERM changes nothing for them |
 //! | `STAND_IN_CHILD_FORK` | on: the children are left to init |
 //! | `STAND_IN_CHILD_EXEC` | `STAND_IN_EXEC` for them |
+//! | `STAND_IN_CHILD_LOCK_MAP_ON_TERM` | `STAND_IN_LOCK_MAP_ON_TERM` for them |
 //! | `STAND_IN_GRANDCHILDREN` | each child starts so many of its own |
 //! | `STAND_IN_GRANDCHILD_IGNORE_TERM` | on: SIGTERM changes nothing for those |
 //! | `STAND_IN_CHILD_ON_TERM` | on: start one more child when SIGTERM arrives; its ready file is `$STAND_IN_READY.late` |
 //! | `STAND_IN_EXEC` | at SIGUSR1 become this instead, one argument a line |
 //! | `STAND_IN_LOCK_MAP` | a file on a disk that writes nothing: at SIGUSR1 a thread locks the memory map with it (Linux) |
+//! | `STAND_IN_LOCK_MAP_ON_TERM` | on: at SIGTERM, too |
 //! | `STAND_IN_ASK` | a daemon's socket: at SIGUSR1 a child asks it for a fix and hangs up at once |
 //! | `STAND_IN_REAL` | on: keep files as a real coordinator does, see [`keep_files`] |
 //! | `STAND_IN_TICK_MS` | how often it writes them (200); 0: never again |
@@ -123,6 +125,10 @@ fn wait_for_signals(
     loop {
         match signals.wait()? {
             Signal::SIGTERM => {
+                if let Some(file) = env::var_os(name("LOCK_MAP")).filter(|_| on("LOCK_MAP_ON_TERM"))
+                {
+                    lock_map(Path::new(&file))?;
+                }
                 if let Some(ready) = ready.filter(|_| on("TELL_TERM")) {
                     let mut told = OpenOptions::new();
                     told.create(true).append(true);
@@ -324,6 +330,7 @@ fn child(id: u32, ready: Option<&Path>, workspace: &Path) -> io::Result<Command>
         "GRANDCHILD_IGNORE_TERM",
         "IGNORE_TERM",
         "LEAVE_THREAD",
+        "LOCK_MAP_ON_TERM",
         "READY",
         "REAL",
         "SETSID",
@@ -335,6 +342,7 @@ fn child(id: u32, ready: Option<&Path>, workspace: &Path) -> io::Result<Command>
         ("CHILD_IGNORE_TERM", "IGNORE_TERM"),
         ("CHILD_FORK", "FORK"),
         ("CHILD_EXEC", "EXEC"),
+        ("CHILD_LOCK_MAP_ON_TERM", "LOCK_MAP_ON_TERM"),
         ("GRANDCHILDREN", "CHILDREN"),
         ("GRANDCHILD_IGNORE_TERM", "CHILD_IGNORE_TERM"),
     ] {

@@ -167,7 +167,7 @@ impl Policy {
                 looked_at,
             },
             // Nobody could look: it has not ceased to be an orphan, to become one again.
-            None if sighting.observation.evidence.is_unread() => Input::Unwatched,
+            None if sighting.observation.evidence.is_unread() => Input::Unread,
             None => Input::NoOrphan,
         };
         tracked.take(input, rules, now.moment);

@@ -58,7 +58,9 @@ pub fn errno_name(error: &io::Error) -> &'static str {
     }
 }
 
-fn no_answer(error: &io::Error) -> Option<NoAnswer> {
+/// Why a look has no result, if that is what the error says.
+#[must_use]
+pub fn no_answer(error: &io::Error) -> Option<NoAnswer> {
     error.get_ref()?.downcast_ref().copied()
 }
 

@@ -6,7 +6,7 @@
 //! ends such a wait. So a thread looks that can be left behind, and which processes those wait for is remembered:
 //! nobody else is sent after them.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -52,6 +52,8 @@ struct Patience {
 thread_local! {
     /// Whether somebody else waits for this thread, and would leave it behind.
     static MAY_HANG: Cell<bool> = const { Cell::new(false) };
+    /// Whom this thread passes over besides.
+    static PASSED_OVER: RefCell<BTreeSet<Pid>> = const { RefCell::new(BTreeSet::new()) };
 }
 
 /// Why a look has no result.
@@ -85,8 +87,37 @@ pub fn hanging() -> BTreeSet<Pid> {
     lock(&PATIENCE.hang).iter().copied().collect()
 }
 
+/// The same after [`slow_ones`] said who is not to be looked at: they may go on, and hang again, at any moment.
+pub fn without_limit_but<T>(passed_over: &BTreeSet<Pid>, looks: impl FnOnce() -> T) -> T {
+    PASSED_OVER.with_borrow_mut(|all| all.clone_from(passed_over));
+    let result = without_limit(looks);
+    PASSED_OVER.with_borrow_mut(BTreeSet::clear);
+    result
+}
+
+/// Who of these does not let itself be looked at: who hangs, or takes its time when all of them together take long.
+#[must_use]
+pub fn slow_ones<T>(
+    pids: Vec<Pid>,
+    look: impl Fn(Pid) -> T + Send + Sync + 'static,
+) -> BTreeSet<Pid> {
+    let begun = Instant::now();
+    let times = at_each(pids.clone(), move |pid| {
+        let begun = Instant::now();
+        look(pid);
+        begun.elapsed()
+    });
+    let is_long = begun.elapsed() >= PATIENCE.each;
+    let times = pids.into_iter().zip(times);
+    let is_slow = |time: &Result<Duration, NoAnswer>| {
+        time.is_err() || (is_long && time.is_ok_and(|time| time >= PATIENCE.then))
+    };
+    let slow = times.filter(|(_, time)| is_slow(time));
+    slow.map(|(pid, _)| pid).collect()
+}
+
 /// Makes looks on this very thread: whoever waits for it would leave it behind. Who hangs by now is passed over all
-/// the same; [`at_each`] finds them before.
+/// the same.
 pub fn without_limit<T>(look: impl FnOnce() -> T) -> T {
     struct Before(bool);
     impl Drop for Before {
@@ -151,6 +182,9 @@ impl Patience {
     }
 
     fn look_here<T>(&self, pid: Pid, look: &impl Fn(Pid) -> T) -> Result<T, NoAnswer> {
+        if PASSED_OVER.with_borrow(|all| all.contains(&pid)) {
+            return Err(NoAnswer::Hangs);
+        }
         match self.held_up(pid) {
             Some(none) => Err(none),
             None => Ok(look(pid)),
@@ -167,13 +201,11 @@ impl Patience {
         is_enough.then_some(NoAnswer::TooManyHang)
     }
 
-    fn leave_behind(&self, pid: Pid) {
+    /// Whether it is the only one.
+    fn leave_behind(&self, pid: Pid) -> bool {
         let mut hang = lock(&self.hang);
-        // Of many that are slow again and again only one is said.
-        if hang.is_empty() {
-            tracing::warn!(pid, "a process does not let its arguments be read");
-        }
         hang.push(pid);
+        hang.len() == 1
     }
 
     fn left_behind_at_most(&self) -> usize {
@@ -239,6 +271,7 @@ impl<T: Send + 'static, L: Fn(Pid) -> T + Send + Sync + 'static> Round<T, L> {
     fn wait(self: &Arc<Self>) -> Vec<Result<T, NoAnswer>> {
         let mut state = lock(&self.state);
         let mut is_under_way = self.go_on(&mut state);
+        let mut said = None;
         let mut place = state.place();
         let mut waited = 0;
         while state.at != At::End {
@@ -262,13 +295,20 @@ impl<T: Send + 'static, L: Fn(Pid) -> T + Send + Sync + 'static> Round<T, L> {
             place = state.place();
             // One that has not begun yet only waits for its turn.
             if state.at == At::Process && waited >= SLICES {
-                self.patience.leave_behind(self.pids[state.answers.len()]);
+                let pid = self.pids[state.answers.len()];
+                // Of many that are slow again and again only one is said.
+                said = said.or(self.patience.leave_behind(pid).then_some(pid));
                 state.answers.push(Err(NoAnswer::Hangs));
                 is_under_way = self.go_on(&mut state);
                 (place, waited) = (state.place(), 0);
             }
         }
-        std::mem::take(&mut state.answers)
+        let answers = std::mem::take(&mut state.answers);
+        drop(state);
+        if let Some(pid) = said {
+            tracing::warn!(pid, "a process does not let its arguments be read");
+        }
+        answers
     }
 
     /// How long the look at one process may take now.
@@ -425,6 +465,26 @@ mod tests {
         let answers = patience.at_each(vec![1, 2, 3], |_| thread::current().id());
         assert_eq!(answers, [Ok(here), Err(NoAnswer::Hangs), Ok(here)]);
         assert!(!MAY_HANG.get());
+    }
+
+    #[test]
+    fn who_was_slow_is_passed_over_where_nobody_waits_with_a_limit() {
+        let (look, go_on, _) = hanging_from(9);
+        let slow = slow_ones(vec![1, 9], move |pid| look(pid));
+        assert_eq!(slow, [9].into());
+        drop(go_on);
+        let looks = || at_each(vec![1, 9, 2], |pid| pid);
+        let passed_over = [Ok(1), Err(NoAnswer::Hangs), Ok(2)];
+        assert_eq!(without_limit_but(&slow, looks), passed_over);
+        while hanging().contains(&9) {
+            thread::yield_now();
+        }
+        assert_eq!(without_limit(looks), [Ok(1), Ok(9), Ok(2)]);
+        // Where not all together are slow nobody is.
+        let nap = |_| thread::sleep(PATIENCE.then * 2);
+        assert_eq!(slow_ones(vec![1], nap), [].into());
+        let naps: Vec<Pid> = (1..=11).collect();
+        assert_eq!(slow_ones(naps.clone(), nap), naps.into_iter().collect());
     }
 
     #[test]

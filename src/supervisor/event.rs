@@ -281,7 +281,7 @@ pub struct Around {
     pub followed: Option<Followed>,
     /// Which coordinators that were known are there and could not be read.
     pub unread: Vec<Unread>,
-    /// Which processes hang when they are read, whatever they are.
+    /// Whose arguments could not be read, whatever it is.
     pub hanging: BTreeSet<Pid>,
 }
 

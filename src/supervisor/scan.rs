@@ -17,10 +17,11 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use self::lanes::{PROBES_AT_ONCE, each_within, within};
+use self::lanes::{Answer, PROBES_AT_ONCE, each_within, within};
 pub(super) use self::looks::on_blocking_pool;
 use self::looks::{LOOK_IS_WORK_FOR, Looks};
-use self::probes::{Coordinating, PROBE_THREADS, Probes, lock};
+pub(super) use self::probes::lock;
+use self::probes::{Coordinating, PROBE_THREADS, Probes};
 use self::subject::{Probe, Subject};
 use super::event::{Around, Followed};
 use super::settings::{Settings, real_path};
@@ -88,7 +89,7 @@ pub struct Scan {
     pub observations: Vec<Observation>,
     /// Known ones of which not even the arguments could be read.
     pub unread: Vec<Unread>,
-    /// Who hangs when its arguments are read, whatever it is.
+    /// Whose arguments could not be read, whatever it is.
     pub hanging: BTreeSet<Pid>,
 }
 
@@ -145,6 +146,7 @@ impl Scanner {
             Ok((pin_some(pids.into_iter(), most, &under)?, seen))
         };
         let (mut pinned, seen) = self.at_the_table(list).await?;
+        let mut hanging = seen.passed_over().clone();
         let mut observations = Vec::new();
         let mut unread = Vec::new();
         loop {
@@ -153,6 +155,7 @@ impl Scanner {
                 unread: more,
                 rest,
             } = pinned;
+            hanging.extend(more.iter().map(|unread| unread.identity.pid));
             unread.extend(more);
             let subjects = found.into_iter().map(|(pinned, coordinator)| {
                 let memory = memories.get(&pinned.record.identity);
@@ -180,7 +183,7 @@ impl Scanner {
         Ok(Scan {
             observations,
             unread,
-            hanging: patience::hanging(),
+            hanging,
         })
     }
 
@@ -284,14 +287,14 @@ impl Scanner {
         let pin = within(&self.pins, pid, settings.probe_timeout, move || {
             patience::without_limit(|| facts::pin(pid))
         });
-        let pinned = match pin.await.given() {
-            Some(Ok(pinned)) => pinned,
-            Some(Err(PinError::Gone)) => return (Look::Gone, None),
-            Some(Err(error)) => return (Look::Unreadable(error), None),
-            None => {
-                let hangs = NoAnswer::Hangs.into();
-                return (Look::Unreadable(PinError::Unreadable(hangs)), None);
-            }
+        let no_answer =
+            |none: NoAnswer| (Look::Unreadable(PinError::Unreadable(none.into())), None);
+        let pinned = match pin.await {
+            Answer::Given(Ok(pinned)) => pinned,
+            Answer::Given(Err(PinError::Gone)) => return (Look::Gone, None),
+            Answer::Given(Err(error)) => return (Look::Unreadable(error), None),
+            Answer::Awaited => return no_answer(NoAnswer::Hangs),
+            Answer::NotBegun => return no_answer(NoAnswer::TooManyHang),
         };
         let Some(coordinator) = recognise(&pinned.record.argv, &settings.forms) else {
             let Pinned { handle, record } = pinned;

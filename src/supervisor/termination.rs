@@ -12,7 +12,8 @@ mod owner;
 mod portions;
 mod survey;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -26,7 +27,7 @@ pub use self::orders::{Orders, Wave};
 use self::portions::portions;
 pub use self::survey::survey;
 use super::journal::Journal;
-use super::scan::{Look, Scanner, on_blocking_pool};
+use super::scan::{Look, Scanner, lock, on_blocking_pool};
 use super::settings::Settings;
 use crate::orphan::escalation::{Audit, Escalation, Failure, Input, Outcome, Step};
 use crate::orphan::event::{Actor, Event, Signal};
@@ -76,6 +77,7 @@ pub async fn run(
         journal,
         ended,
         turns: Semaphore::new(PORTIONS_AT_ONCE),
+        slow: Mutex::default(),
     };
     let portions = portions(wave.targets).await;
     join_all(portions.into_iter().map(|targets| runner.end(targets))).await;
@@ -110,6 +112,8 @@ struct Runner {
     ended: mpsc::UnboundedSender<Termination>,
     /// For the portions of the wave: at checking and signalling.
     turns: Semaphore,
+    /// Who has kept the wave waiting, and is not read again.
+    slow: Mutex<BTreeSet<Pid>>,
 }
 
 impl Runner {
@@ -313,14 +317,17 @@ impl Runner {
         let (own_pid, orders) = (self.own_pid, self.orders());
         // The handles go to the blocking pool and come back; if they do not, nobody is signalled.
         let sent: Vec<GatheringCase> = cases.iter_mut().map(GatheringCase::take).collect();
+        let mut slow = lock(&self.slow).clone();
         let gathered = on_blocking_pool(SNAPSHOT_LIMIT, move || {
             let own = facts::lineage(own_pid);
             let peers = orders.demands.iter().map(|demand| &demand.peer.lineage);
             let lineage = peers.fold(own, |all, peer| all.with(peer));
-            gather_all(sent, lineage, &orders.steering.keeps, newcomers, &settings)
+            let keeps = &orders.steering.keeps;
+            let gathered = gather_all(sent, &mut slow, lineage, keeps, newcomers, &settings);
+            (gathered, slow)
         })
         .await;
-        let Some(gathered) = gathered else {
+        let Some((gathered, slow)) = gathered else {
             return cases
                 .into_iter()
                 .map(|mut case| {
@@ -330,6 +337,7 @@ impl Runner {
                 })
                 .collect();
         };
+        lock(&self.slow).extend(slow);
         for (case, found) in cases.iter_mut().zip(gathered) {
             found.give_back(case);
         }

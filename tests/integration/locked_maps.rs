@@ -138,6 +138,35 @@ fn an_orphan_is_ended_and_its_child_that_cannot_be_read_is_left() {
 }
 
 #[test]
+fn children_that_cannot_be_read_any_more_after_sigterm_keep_no_other_orphan_alive() {
+    in_private_pid_namespace(|| {
+        let world = World::new();
+        let daemon = world.daemon_with(&Settings {
+            // They have locked their maps by then.
+            sigterm_wait: "3s",
+            ..Settings::default()
+        });
+        let survivors = world.survivors();
+        let orphan = world.orphan("gone").stubborn().with("CHILDREN", 1);
+        let orphan = orphan
+            .with("LOCK_MAP", disk(&world, "one").display())
+            .with("CHILD_LOCK_MAP_ON_TERM", 1)
+            .with("CHILD_IGNORE_TERM", 1)
+            .start();
+        let another = world.orphan("gone too").stubborn().start();
+        let Some(_disk) = Unwritten::at(disk(&world, "one")) else {
+            return skip("FUSE mounts");
+        };
+        let fix = daemon.fix();
+        let both = [orphan.pid, another.pid];
+        assert_eq!(sorted_pids(&fix["killed"]), both, "{fix:#}");
+        assert_eq!(fix["failed"], json!([]));
+        assert!(is_alive(orphan.children[0]));
+        survivors.assert_alive();
+    });
+}
+
+#[test]
 fn without_a_daemon_the_client_ends_orphans_and_does_not_wait_for_who_hangs() {
     in_private_pid_namespace(|| {
         let world = World::new();

@@ -51,6 +51,8 @@ pub struct Patience {
     pub sightings: u32,
     /// Whether it was an orphan when the daemon started.
     pub since_start: bool,
+    /// Nobody could look at it since: patience begins with the next sighting.
+    pub is_unread: bool,
     /// What was seen last.
     pub look: Look,
 }
@@ -109,6 +111,7 @@ impl Patience {
             since: now,
             sightings: 1,
             since_start,
+            is_unread: false,
             look,
         }
     }
@@ -119,6 +122,11 @@ impl Patience {
             return Self::begin(look, self.since_start, now);
         }
         Self {
+            since: match self.is_unread {
+                true => now,
+                false => self.since,
+            },
+            is_unread: false,
             sightings: self.sightings.saturating_add(1),
             look: Look {
                 directory: look.directory.or(self.look.directory),
@@ -134,6 +142,14 @@ impl Patience {
             since: now,
             sightings: 0,
             ..self
+        }
+    }
+
+    /// The same, and the beginning is not even now.
+    fn unread(self, now: Moment) -> Self {
+        Self {
+            is_unread: true,
+            ..self.anew(now)
         }
     }
 
@@ -179,6 +195,8 @@ pub enum Input {
     },
     /// Nobody looked for too long: the machine slept, or the daemon stood still.
     Unwatched,
+    /// Nobody could look: it could not be read.
+    Unread,
     /// Somebody began to end it.
     Began,
     /// That ended.
@@ -205,11 +223,12 @@ impl State {
             (Self::Terminating(patience), Input::NoOrphan | Input::Unwatched) => {
                 Self::Terminating(patience.anew(now))
             }
+            (Self::Terminating(patience), Input::Unread) => Self::Terminating(patience.unread(now)),
             (Self::Terminating(patience), Input::Orphan { look, .. }) => {
                 Self::Terminating(patience.seen(look, now))
             }
             (state @ Self::Terminating(_), Input::Began)
-            | (state @ Self::Seen, Input::Unwatched) => state,
+            | (state @ Self::Seen, Input::Unwatched | Input::Unread) => state,
             (_, Input::NoOrphan) => Self::Seen,
             (
                 Self::Seen,
@@ -225,7 +244,8 @@ impl State {
                     look, looked_at, ..
                 },
             ) => state.orphan_again(look, rules, looked_at, now),
-            (state, Input::Unwatched) => state.begin_patience_anew(now),
+            (state, Input::Unwatched) => state.begin_patience_anew(|patience| patience.anew(now)),
+            (state, Input::Unread) => state.begin_patience_anew(|patience| patience.unread(now)),
             (state, Input::Began) => match state.patience() {
                 Some(patience) => Self::Terminating(patience),
                 None => state,
@@ -270,17 +290,17 @@ impl State {
         }
     }
 
-    fn begin_patience_anew(self, now: Moment) -> Self {
+    fn begin_patience_anew(self, anew: impl FnOnce(Patience) -> Patience) -> Self {
         match self {
             Self::Suspected(patience) | Self::Confirmed(patience) => {
-                Self::Suspected(patience.anew(now))
+                Self::Suspected(anew(patience))
             }
             Self::Failed {
                 error, patience, ..
-            } if !is_final(error) => failed(error, patience.anew(now)),
+            } if !is_final(error) => failed(error, anew(patience)),
             Self::Spared { why, patience } => Self::Spared {
                 why,
-                patience: patience.anew(now),
+                patience: anew(patience),
             },
             state => state,
         }

@@ -14,8 +14,8 @@ use crate::orphan::process::RunState;
 use crate::orphan::process::{Pid, ProcessIdentity, ProcessRecord};
 use crate::orphan::termination::Starter;
 use crate::orphan::victims::{Family, Kin, Kind, Lineage, Row, Snapshot};
-use crate::os::errno::{errno_name, is_shortage};
-use crate::os::patience;
+use crate::os::errno::{errno_name, is_shortage, no_answer};
+use crate::os::patience::{self, NoAnswer};
 
 mod kind;
 use kind::kind;
@@ -60,6 +60,12 @@ impl PinError {
     #[must_use]
     pub fn is_shortage(&self) -> bool {
         self.error().is_some_and(is_shortage)
+    }
+
+    /// Whether it gave no answer.
+    #[must_use]
+    pub fn hangs(&self) -> bool {
+        self.error().and_then(no_answer) == Some(NoAnswer::Hangs)
     }
 
     /// See [`errno_name`].
@@ -196,11 +202,11 @@ pub fn snapshot_around(
         .collect()
 }
 
-/// Looks who of these does not let its arguments be read, all within one time limit. After that nothing is read of
-/// those, and whoever reads of the others need not send another thread for each ([`patience::without_limit`]).
-pub fn find_hanging(pids: BTreeSet<Pid>) {
-    // What they are is read when it is wanted.
-    let _ = patience::at_each(pids.into_iter().collect(), |pid| argv(pid).map(drop));
+/// Who of these does not let its arguments be read, all of them asked within one time limit: whoever passes over those
+/// ([`patience::without_limit_but`]) need not send another thread for each of the others.
+#[must_use]
+pub fn slow_ones(pids: BTreeSet<Pid>) -> BTreeSet<Pid> {
+    patience::slow_ones(pids.into_iter().collect(), argv)
 }
 
 /// A process that cannot be looked into: nobody's uid, so that it and what is below it are left.

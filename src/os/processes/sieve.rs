@@ -48,6 +48,8 @@ pub struct Seen {
     marks: VecDeque<Mark>,
     looked: Option<Instant>,
     swept: Option<Instant>,
+    /// Who did not let its arguments be read: they are looked at again each time.
+    passed_over: BTreeSet<Pid>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +93,12 @@ impl Given {
 }
 
 impl Seen {
+    /// Who did not let its arguments be read: nobody knows whether they are coordinators.
+    #[must_use]
+    pub fn passed_over(&self) -> &BTreeSet<Pid> {
+        &self.passed_over
+    }
+
     /// After which pid the young ones begin, if not everybody has to be looked at now.
     fn young_after(&self, now: Instant) -> Option<Pid> {
         let since = |then: Option<Instant>| then.map(|then| now.saturating_duration_since(then));
@@ -150,17 +158,26 @@ pub(super) fn candidates(
         _ => None,
     };
     let is_full = young.is_none();
-    let mut unknown = match young {
+    let unknown = match young {
         Some(young) => young.pids()?,
         None => listed()?,
     };
-    unknown.retain(|pid| !known.contains(pid));
-    let mut pids = known.clone();
-    pids.extend(sift(unknown, forms)?);
+    let again = seen.passed_over.iter().copied();
+    let unknown: BTreeSet<Pid> = unknown.into_iter().chain(again).collect();
+    let (suspects, passed_over) = sift(unknown.difference(known).copied().collect(), forms)?;
     let seen = match before {
         Ok(last_pid) => seen.after_look(now, last_pid, is_full),
         Err(_) => Seen::default(),
     };
+    let seen = Seen {
+        passed_over,
+        ..seen
+    };
+    let pids = known
+        .iter()
+        .copied()
+        .chain(suspects)
+        .collect::<BTreeSet<Pid>>();
     let pids = pids.into_iter().collect();
     Ok(Candidates { pids, seen })
 }
@@ -198,23 +215,25 @@ fn pid_of(name: &[u8]) -> Option<Pid> {
     std::str::from_utf8(name).ok()?.parse().ok()
 }
 
-/// Those of these that may be coordinators. Whoever hangs is passed over: it gives no answer to anybody else either.
+/// Those of these that may be coordinators; and those that hang, which give no answer to anybody else either.
 ///
 /// # Errors
 /// Out of descriptors or memory, or too many hang.
-fn sift(pids: Vec<Pid>, forms: &[CustomForm]) -> io::Result<Vec<Pid>> {
+fn sift(pids: Vec<Pid>, forms: &[CustomForm]) -> io::Result<(Vec<Pid>, BTreeSet<Pid>)> {
     let forms = forms.to_vec();
     let answers = patience::at_each(pids.clone(), move |pid| may_be(pid, &forms));
-    let mut suspects = Vec::new();
+    let (mut suspects, mut passed_over) = (Vec::new(), BTreeSet::new());
     for (pid, answer) in pids.into_iter().zip(answers) {
         match answer {
             Ok(may_be) => suspects.extend(may_be?.then_some(pid)),
             Err(NoAnswer::TooManyHang) => return Err(NoAnswer::TooManyHang.into()),
             Err(NoAnswer::Panicked) => suspects.push(pid),
-            Err(NoAnswer::Hangs) => {}
+            Err(NoAnswer::Hangs) => {
+                passed_over.insert(pid);
+            }
         }
     }
-    Ok(suspects)
+    Ok((suspects, passed_over))
 }
 
 /// Whether a process may be a coordinator. One whose argv cannot be read may be one; one that is gone

@@ -304,6 +304,10 @@ async fn unread(
     error: &facts::PinError,
     settings: &Settings,
 ) -> Option<Observation> {
+    // Whatever is short is ours, and says nothing of it.
+    if !error.hangs() {
+        return None;
+    }
     let identify = move || facts::identify(pid);
     let (_, identity) = on_blocking_pool(settings.probe_timeout, identify)
         .await?

@@ -71,9 +71,11 @@ impl GatheringCase {
     }
 }
 
-/// Finds and pins the victims of all cases on one look at the process table. Blocking.
+/// Finds and pins the victims of all cases on one look at the process table. Blocking. Whoever does not let itself be
+/// read soon is `slow` from now on, and not read again.
 pub(super) fn gather_all(
     mut cases: Vec<GatheringCase>,
+    slow: &mut BTreeSet<Pid>,
     lineage: Lineage,
     keeps: &Keeps,
     newcomers: Newcomers,
@@ -85,9 +87,13 @@ pub(super) fn gather_all(
         }
         return cases;
     };
-    facts::find_hanging(around(&cases, &family));
+    let mut around = around(&cases, &family);
+    around.retain(|pid| !slow.contains(pid));
+    slow.extend(facts::slow_ones(around));
     // Who begins to hang only now keeps this thread, and is known the next time.
-    patience::without_limit(|| gather(cases, &family, lineage, keeps, newcomers, settings))
+    patience::without_limit_but(slow, || {
+        gather(cases, &family, lineage, keeps, newcomers, settings)
+    })
 }
 
 /// Whoever is read for these cases.

@@ -28,8 +28,10 @@ pub fn survey(
     };
     let pids = orphans.iter().map(|orphan| orphan.identity().pid);
     let around = pids.flat_map(|pid| family.relatives(pid, true).into_iter().chain([pid]));
-    facts::find_hanging(around.collect());
-    patience::without_limit(|| companies_of(orphans, &family, lineage, steering, settings))
+    let slow = facts::slow_ones(around.collect());
+    patience::without_limit_but(&slow, || {
+        companies_of(orphans, &family, lineage, steering, settings)
+    })
 }
 
 fn companies_of(

@@ -32,6 +32,7 @@ fn shown(looked_at: Moment, look: Look) -> Input {
 
 fn patience(sightings: u32) -> Patience {
     Patience {
+        is_unread: false,
         sightings,
         ..Patience::begin(look(), false, AT_ONCE)
     }
@@ -96,6 +97,7 @@ fn every_state_has_an_answer_to_every_input() {
         Input::NoOrphan,
         shown(later(60), look()),
         Input::Unwatched,
+        Input::Unread,
         Input::Began,
         Input::Ended(killed),
         Input::Ended(failure(Failure::AliveAfterSigkill)),
@@ -110,6 +112,7 @@ fn every_state_has_an_answer_to_every_input() {
                 "suspected",
                 "seen",
                 "seen",
+                "seen",
                 "gone",
                 "seen",
                 "seen",
@@ -120,6 +123,7 @@ fn every_state_has_an_answer_to_every_input() {
             "suspected",
             [
                 "seen",
+                "suspected",
                 "suspected",
                 "suspected",
                 "terminating",
@@ -135,6 +139,7 @@ fn every_state_has_an_answer_to_every_input() {
                 "seen",
                 "confirmed",
                 "suspected",
+                "suspected",
                 "terminating",
                 "gone",
                 "failed",
@@ -145,6 +150,7 @@ fn every_state_has_an_answer_to_every_input() {
         (
             "terminating",
             [
+                "terminating",
                 "terminating",
                 "terminating",
                 "terminating",
@@ -161,6 +167,7 @@ fn every_state_has_an_answer_to_every_input() {
                 "seen",
                 "failed",
                 "failed",
+                "failed",
                 "terminating",
                 "gone",
                 "failed",
@@ -172,6 +179,7 @@ fn every_state_has_an_answer_to_every_input() {
             "failed unchecked",
             [
                 "seen",
+                "failed",
                 "failed",
                 "failed",
                 "terminating",
@@ -187,6 +195,7 @@ fn every_state_has_an_answer_to_every_input() {
                 "seen",
                 "confirmed",
                 "failed",
+                "failed",
                 "terminating",
                 "gone",
                 "failed",
@@ -200,6 +209,7 @@ fn every_state_has_an_answer_to_every_input() {
                 "seen",
                 "spared",
                 "spared",
+                "spared",
                 "terminating",
                 "gone",
                 "failed",
@@ -210,7 +220,7 @@ fn every_state_has_an_answer_to_every_input() {
         (
             "gone",
             [
-                "gone", "gone", "gone", "gone", "gone", "gone", "gone", "gone",
+                "gone", "gone", "gone", "gone", "gone", "gone", "gone", "gone", "gone",
             ],
         ),
     ];

@@ -398,6 +398,7 @@ fn a_lineage_spares_who_belongs_to_it_or_may() {
         let cases = vec![case(row.identity, Vec::new(), None)];
         gather_all(
             cases,
+            &mut BTreeSet::new(),
             lineage,
             &Keeps::default(),
             Newcomers::Children,
