@@ -1,6 +1,5 @@
 //! Processes that wait for a disk with their memory map locked: nobody can read their arguments, not even `ps`.
 
-use std::fs;
 use std::path::PathBuf;
 
 use rustix::process::Signal;
@@ -20,11 +19,7 @@ fn disk(world: &World, whose: &str) -> PathBuf {
 fn lock_map(world: &World, whose: &str, pid: u32) -> Option<Unwritten> {
     let disk = Unwritten::at(disk(world, whose))?;
     signal(pid, Signal::USR1);
-    wait_until("one of its threads waits for the disk", || {
-        let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-        let mut states = threads.flat_map(|thread| fs::read_to_string(thread?.path().join("stat")));
-        states.any(|stat| stat.contains(") D "))
-    });
+    wait_until("it waits for the disk", || disk.is_waited_for());
     Some(disk)
 }
 

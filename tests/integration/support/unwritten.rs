@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
@@ -22,6 +23,7 @@ const INIT: u32 = 26;
 /// A file that is a mount of its own.
 pub(crate) struct Unwritten {
     point: PathBuf,
+    is_waited_for: Arc<AtomicBool>,
 }
 
 impl Unwritten {
@@ -36,9 +38,18 @@ impl Unwritten {
         );
         let data = std::ffi::CString::new(data).ok()?;
         mount("tad", &point, "fuse", MountFlags::empty(), Some(&*data)).ok()?;
-        let server = Arc::new(server);
-        thread::spawn(move || serve(&server));
-        Some(Self { point })
+        let is_waited_for = Arc::<AtomicBool>::default();
+        let waits = Arc::clone(&is_waited_for);
+        thread::spawn(move || serve(&server, &waits));
+        Some(Self {
+            point,
+            is_waited_for,
+        })
+    }
+
+    /// Whether something is to be written to it.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.is_waited_for.load(Ordering::SeqCst)
     }
 }
 
@@ -50,7 +61,7 @@ impl Drop for Unwritten {
 }
 
 /// Until the mount is gone.
-fn serve(mut server: &File) {
+fn serve(mut server: &File, is_waited_for: &AtomicBool) {
     let mut request = vec![0; 1 << 17];
     while let Ok(length) = server.read(&mut request) {
         let word = |at: usize| u32::from_ne_bytes(request[at..at + 4].try_into().unwrap());
@@ -60,7 +71,10 @@ fn serve(mut server: &File) {
             GETATTR => Ok(attributes()),
             OPEN => Ok(words(&[1, 0, 0, 0])),
             READ => Ok(vec![0; usize::try_from(LENGTH).unwrap()]),
-            WRITE => continue,
+            WRITE => {
+                is_waited_for.store(true, Ordering::SeqCst);
+                continue;
+            }
             _ => Err(rustix::io::Errno::NOSYS),
         };
         let (error, body) = match answer {
