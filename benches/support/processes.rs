@@ -1,12 +1,13 @@
 //! What is known of processes from the outside: whether they live, what they cost.
 
-use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::time::{ClockId, clock_getcpuclockid};
+
 use nix::sys::time::TimeValLike;
 use rustix::process::Pid;
 
@@ -56,41 +57,25 @@ pub(crate) fn memory(pid: u32, field: &str) -> Result<f64> {
     Ok(value.ok_or_else(|| format!("no {field}"))? * 1024.0 / 1e6)
 }
 
-/// What a process spends of a CPU from a moment on. The kernel's sum for the whole process (`/proc/PID/stat`)
-/// comes in steps of 10 ms, too coarse for what a daemon does.
+/// What a process spends of a CPU from a moment on, with all the threads it had meanwhile, by its CPU clock
+/// (clock_getcpuclockid(3)): what `/proc/PID/stat` says comes in steps of 10 ms, too coarse for what a daemon does.
 pub(crate) struct Spending {
-    pid: u32,
-    before: HashMap<OsString, Duration>,
+    clock: ClockId,
+    before: Duration,
 }
 
 impl Spending {
     pub(crate) fn of(pid: u32) -> Result<Self> {
-        let before = cpu_of_threads(pid)?;
-        Ok(Self { pid, before })
+        let clock = clock_getcpuclockid(nix::unistd::Pid::from_raw(i32::try_from(pid)?))?;
+        let before = clock.now()?.into();
+        Ok(Self { clock, before })
     }
 
-    /// What it was since then. A thread that has ended meanwhile, for want of work, has no part in it.
+    /// What it was since then.
     pub(crate) fn so_far(&self) -> Result<Duration> {
-        let now = cpu_of_threads(self.pid)?.into_iter();
-        let spent = now.map(|(thread, time)| {
-            let before = self.before.get(&thread).copied().unwrap_or_default();
-            time.saturating_sub(before)
-        });
-        Ok(spent.sum())
+        let now: Duration = self.clock.now()?.into();
+        Ok(now.saturating_sub(self.before))
     }
-}
-
-fn cpu_of_threads(pid: u32) -> Result<HashMap<OsString, Duration>> {
-    let mut threads = HashMap::new();
-    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let thread = thread?;
-        let Ok(schedstat) = fs::read_to_string(thread.path().join("schedstat")) else {
-            continue;
-        };
-        let nanoseconds = schedstat.split(' ').next().unwrap_or_default().parse()?;
-        threads.insert(thread.file_name(), Duration::from_nanos(nanoseconds));
-    }
-    Ok(threads)
 }
 
 /// The CPU time of a process and all the threads it ever had, in steps of 10 ms.
