@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::time::{ClockId, clock_getcpuclockid};
+use nix::time::ClockId;
 
 use nix::sys::time::TimeValLike;
 use rustix::process::Pid;
@@ -66,7 +66,7 @@ pub(crate) struct Spending {
 
 impl Spending {
     pub(crate) fn of(pid: u32) -> Result<Self> {
-        let clock = clock_getcpuclockid(nix::unistd::Pid::from_raw(i32::try_from(pid)?))?;
+        let clock = clock_of(pid)?;
         let before = clock.now()?.into();
         Ok(Self { clock, before })
     }
@@ -76,6 +76,17 @@ impl Spending {
         let now: Duration = self.clock.now()?.into();
         Ok(now.saturating_sub(self.before))
     }
+}
+
+#[cfg(target_os = "linux")]
+fn clock_of(pid: u32) -> Result<ClockId> {
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(pid)?);
+    Ok(nix::time::clock_getcpuclockid(pid)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn clock_of(_: u32) -> Result<ClockId> {
+    Err("other processes have no CPU clock here".into())
 }
 
 /// The CPU time of a process and all the threads it ever had, in steps of 10 ms.
