@@ -296,12 +296,8 @@ impl<N: Engines, O: Write, E: Write> Session<'_, N, O, E> {
             return;
         }
         if let Some(unread) = result["unread"].as_u64() {
-            let processes = match unread {
-                1 => "1 process".to_owned(),
-                many => format!("{many} processes"),
-            };
             self.output.note(&format!(
-                "nobody can read the arguments of {processes}: coordinators or not (`team-agentctl doctor` says more)"
+                "processes of which nobody can read the arguments, coordinators or not: {unread} (`team-agentctl doctor` says more)"
             ));
         }
         for path in list(result, "unfollowed") {

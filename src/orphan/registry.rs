@@ -24,13 +24,23 @@ pub struct Observation {
     pub evidence: Evidence,
 }
 
-/// A process that is there and cannot be read.
+/// A process that is there and could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unread {
-    /// Which.
-    pub identity: ProcessIdentity,
+    /// Its pid.
+    pub pid: Pid,
+    /// Which one it is, unless not even that could be found out.
+    pub identity: Option<ProcessIdentity>,
     /// The name of the errno that says why.
     pub errno: &'static str,
+}
+
+impl Unread {
+    /// Whether it is this one, or may be.
+    #[must_use]
+    pub fn may_be(&self, known: &ProcessIdentity) -> bool {
+        self.pid == known.pid && self.identity.is_none_or(|identity| identity == *known)
+    }
 }
 
 /// One coordinator with everything that is known of it.
@@ -171,7 +181,11 @@ impl Registry {
     /// What is to be observed of those of these that are known: they are there, and could not be read.
     #[must_use]
     pub fn unread(&self, unread: &[Unread]) -> Vec<Observation> {
-        let look = |unread: &Unread| Some(self.known.get(&unread.identity)?.unread(unread.errno));
+        let look = |unread: &Unread| {
+            let mut all = self.coordinators();
+            let known = all.find(|known| unread.may_be(&known.identity()))?;
+            Some(known.unread(unread.errno))
+        };
         unread.iter().filter_map(look).collect()
     }
 

@@ -6,7 +6,7 @@
 //! ends such a wait. So a thread looks that can be left behind, and which processes those wait for is remembered:
 //! nobody else is sent after them.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -50,10 +50,8 @@ struct Patience {
 }
 
 thread_local! {
-    /// Whether somebody else waits for this thread, and would leave it behind.
-    static MAY_HANG: Cell<bool> = const { Cell::new(false) };
-    /// Whom this thread passes over besides.
-    static PASSED_OVER: RefCell<BTreeSet<Pid>> = const { RefCell::new(BTreeSet::new()) };
+    /// Whom this thread passes over, if it looks itself: somebody else waits for it, and would leave it behind.
+    static LOOKS_ITSELF: RefCell<Option<BTreeSet<Pid>>> = const { RefCell::new(None) };
 }
 
 /// Why a look has no result.
@@ -87,14 +85,6 @@ pub fn hanging() -> BTreeSet<Pid> {
     lock(&PATIENCE.hang).iter().copied().collect()
 }
 
-/// The same after [`slow_ones`] said who is not to be looked at: they may go on, and hang again, at any moment.
-pub fn without_limit_but<T>(passed_over: &BTreeSet<Pid>, looks: impl FnOnce() -> T) -> T {
-    PASSED_OVER.with_borrow_mut(|all| all.clone_from(passed_over));
-    let result = without_limit(looks);
-    PASSED_OVER.with_borrow_mut(BTreeSet::clear);
-    result
-}
-
 /// Who of these does not let itself be looked at: who hangs, or takes its time when all of them together take long.
 #[must_use]
 pub fn slow_ones<T>(
@@ -118,15 +108,35 @@ pub fn slow_ones<T>(
 
 /// Makes looks on this very thread: whoever waits for it would leave it behind. Who hangs by now is passed over all
 /// the same.
-pub fn without_limit<T>(look: impl FnOnce() -> T) -> T {
-    struct Before(bool);
+pub fn without_limit<T>(looks: impl FnOnce() -> T) -> T {
+    without_limit_but(&BTreeSet::new(), looks)
+}
+
+/// The same, and never at these, of whom [`slow_ones`] has said that they are slow: they may go on, and hang again, at
+/// any moment.
+pub fn without_limit_but<T>(passed_over: &BTreeSet<Pid>, looks: impl FnOnce() -> T) -> T {
+    struct Before(Option<BTreeSet<Pid>>);
     impl Drop for Before {
         fn drop(&mut self) {
-            MAY_HANG.set(self.0);
+            LOOKS_ITSELF.set(self.0.take());
         }
     }
-    let _before = Before(MAY_HANG.replace(true));
-    look()
+    let before = Before(LOOKS_ITSELF.take());
+    let mut all = passed_over.clone();
+    all.extend(before.0.iter().flatten());
+    LOOKS_ITSELF.set(Some(all));
+    looks()
+}
+
+/// The answer of a look on this very thread, if it looks itself.
+fn look_here<T>(pid: Pid, look: &impl Fn(Pid) -> T) -> Option<Result<T, NoAnswer>> {
+    let is_passed_over = LOOKS_ITSELF
+        .with_borrow(|passed_over| passed_over.as_ref().map(|all| all.contains(&pid)))?;
+    let held_up = match is_passed_over {
+        true => Some(NoAnswer::Hangs),
+        false => PATIENCE.held_up(pid),
+    };
+    Some(held_up.map_or_else(|| Ok(look(pid)), Err))
 }
 
 /// Looks at one process.
@@ -137,11 +147,9 @@ pub fn at_one<T: Send + 'static>(
     pid: Pid,
     look: impl Fn(Pid) -> T + Send + Sync + 'static,
 ) -> Result<T, NoAnswer> {
-    if MAY_HANG.get() {
-        return PATIENCE.look_here(pid, &look);
-    }
-    let answer = at_each(vec![pid], look).pop();
-    answer.unwrap_or(Err(NoAnswer::TooManyHang))
+    look_here(pid, &look)
+        .or_else(|| PATIENCE.at_each(vec![pid], look).pop())
+        .unwrap_or(Err(NoAnswer::TooManyHang))
 }
 
 /// Looks at these processes, one after the other, and passes over those that hang. Answers in their order.
@@ -149,11 +157,8 @@ pub fn at_each<T: Send + 'static>(
     pids: Vec<Pid>,
     look: impl Fn(Pid) -> T + Send + Sync + 'static,
 ) -> Vec<Result<T, NoAnswer>> {
-    if MAY_HANG.get() {
-        let looks = pids.into_iter().map(|pid| PATIENCE.look_here(pid, &look));
-        return looks.collect();
-    }
-    PATIENCE.at_each(pids, look)
+    let here = pids.iter().map(|pid| look_here(*pid, &look)).collect();
+    Option::unwrap_or_else(here, || PATIENCE.at_each(pids, look))
 }
 
 impl Patience {
@@ -179,16 +184,6 @@ impl Patience {
             look,
         });
         round.wait()
-    }
-
-    fn look_here<T>(&self, pid: Pid, look: &impl Fn(Pid) -> T) -> Result<T, NoAnswer> {
-        if PASSED_OVER.with_borrow(|all| all.contains(&pid)) {
-            return Err(NoAnswer::Hangs);
-        }
-        match self.held_up(pid) {
-            Some(none) => Err(none),
-            None => Ok(look(pid)),
-        }
     }
 
     /// Why nobody is sent to look at a process.
@@ -357,156 +352,4 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::mpsc::{Sender, channel};
-
-    const BRIEF: Duration = Duration::from_millis(20);
-    const LONG: Duration = Duration::from_secs(3600);
-
-    /// One of the test's own: what hangs there is in nobody else's way.
-    fn patience(each: Duration, long: Duration) -> &'static Patience {
-        leaked(Patience {
-            each,
-            then: BRIEF,
-            long,
-            left_behind_at_most: 2,
-            stack_bytes: PATIENCE.stack_bytes,
-            hang: Mutex::new(Vec::new()),
-        })
-    }
-
-    fn leaked(patience: Patience) -> &'static Patience {
-        Box::leak(Box::new(patience))
-    }
-
-    /// Hangs from some pid on until the other end is dropped; and how often that was tried.
-    fn hanging_from(
-        first: Pid,
-    ) -> (
-        Arc<impl Fn(Pid) -> Pid + Send + Sync>,
-        Sender<()>,
-        Arc<AtomicUsize>,
-    ) {
-        let (go_on, may_go_on) = channel::<()>();
-        let may_go_on = Mutex::new(may_go_on);
-        let count = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&count);
-        let look = move |pid: Pid| {
-            if pid >= first {
-                counted.fetch_add(1, Ordering::SeqCst);
-                // Each that waits holds the lock: the others wait for that.
-                let _ = lock(&may_go_on).recv();
-            }
-            pid * 2
-        };
-        (Arc::new(look), go_on, count)
-    }
-
-    #[test]
-    fn whoever_hangs_is_passed_over_and_not_looked_at_again_until_it_goes_on() {
-        let patience = patience(Duration::from_secs(2), LONG);
-        let (look, go_on, count) = hanging_from(9);
-        let looks = || {
-            let look = Arc::clone(&look);
-            patience.at_each(vec![1, 9, 2], move |pid| look(pid))
-        };
-        for _ in 0..10 {
-            assert_eq!(looks(), [Ok(2), Err(NoAnswer::Hangs), Ok(4)]);
-            assert_eq!(*lock(&patience.hang), [9]);
-        }
-        assert_eq!(count.load(Ordering::SeqCst), 1, "one thread waits for it");
-        drop(go_on);
-        while !lock(&patience.hang).is_empty() {
-            thread::yield_now();
-        }
-        assert_eq!(looks(), [Ok(2), Ok(18), Ok(4)]);
-    }
-
-    #[test]
-    fn where_many_are_slow_there_is_less_patience_with_each() {
-        let patience = patience(LONG, Duration::ZERO);
-        let (look, go_on, _) = hanging_from(9);
-        let (tell, told) = channel();
-        thread::spawn(move || tell.send(patience.at_each(vec![9], move |pid| look(pid))));
-        let answers = told.recv_timeout(Duration::from_secs(60));
-        assert_eq!(answers.unwrap(), [Err(NoAnswer::Hangs)]);
-        drop(go_on);
-    }
-
-    #[test]
-    fn no_more_threads_are_left_behind_than_may_be() {
-        let patience = patience(BRIEF, LONG);
-        let (look, go_on, count) = hanging_from(9);
-        let again = Arc::clone(&look);
-        let hang = || Err(NoAnswer::Hangs);
-        let is_too_much = || Err(NoAnswer::TooManyHang);
-        let answers = patience.at_each(vec![9, 10, 11, 12], move |pid| look(pid));
-        assert_eq!(answers, [hang(), hang(), is_too_much(), is_too_much()]);
-        let answers = patience.at_each(vec![9, 1], move |pid| again(pid));
-        assert_eq!(answers, [hang(), is_too_much()]);
-        assert_eq!(count.load(Ordering::SeqCst), 2);
-        drop(go_on);
-    }
-
-    #[test]
-    fn where_there_is_no_other_thread_this_one_looks() {
-        // No machine has so much.
-        let patience = leaked(Patience {
-            each: LONG,
-            then: LONG,
-            long: LONG,
-            left_behind_at_most: 2,
-            stack_bytes: 1 << 60,
-            hang: Mutex::new(vec![2]),
-        });
-        let here = thread::current().id();
-        let answers = patience.at_each(vec![1, 2, 3], |_| thread::current().id());
-        assert_eq!(answers, [Ok(here), Err(NoAnswer::Hangs), Ok(here)]);
-        assert!(!MAY_HANG.get());
-    }
-
-    #[test]
-    fn who_was_slow_is_passed_over_where_nobody_waits_with_a_limit() {
-        let (look, go_on, _) = hanging_from(9);
-        let slow = slow_ones(vec![1, 9], move |pid| look(pid));
-        assert_eq!(slow, [9].into());
-        drop(go_on);
-        while hanging().contains(&9) {
-            thread::yield_now();
-        }
-        let looks = || at_each(vec![1, 9, 2], |pid| pid);
-        let passed_over = [Ok(1), Err(NoAnswer::Hangs), Ok(2)];
-        assert_eq!(without_limit_but(&slow, looks), passed_over);
-        assert_eq!(without_limit(looks), [Ok(1), Ok(9), Ok(2)]);
-        // Where not all together are slow nobody is.
-        let nap = |_| thread::sleep(PATIENCE.then * 2);
-        assert_eq!(slow_ones(vec![1], nap), [].into());
-        let naps: Vec<Pid> = (1..=11).collect();
-        assert_eq!(slow_ones(naps.clone(), nap), naps.into_iter().collect());
-    }
-
-    #[test]
-    fn one_that_panics_says_so_and_the_others_are_looked_at() {
-        let look = |pid: Pid| {
-            assert_ne!(pid, 2);
-            pid
-        };
-        let expected = [Ok(1), Err(NoAnswer::Panicked), Ok(3)];
-        assert_eq!(at_each(vec![1, 2, 3], look), expected);
-        assert_eq!(at_each(Vec::new(), look), []);
-    }
-
-    #[test]
-    fn who_may_hang_looks_itself() {
-        let here = thread::current().id();
-        let who = |_: Pid| thread::current().id();
-        assert_eq!(without_limit(|| at_each(vec![1], who)), [Ok(here)]);
-        assert_eq!(without_limit(|| at_one(1, who)), Ok(here));
-        assert_ne!(at_one(1, who), Ok(here));
-        let nested = move |pid: Pid| (thread::current().id(), at_one(pid, who));
-        let (outer, inner) = at_one(1, nested).unwrap();
-        assert_eq!(inner, Ok(outer));
-    }
-}
+mod tests;

@@ -147,19 +147,11 @@ impl Engine {
                     let targets = seen.iter().map(|seen| seen.record.identity.pid);
                     let around = scanner.look_around(targets.collect(), kept).await;
                     match scan {
-                        Err(error) => (Err(error), around),
                         Ok(Scan {
                             observations,
                             unread,
-                            hanging,
-                        }) => {
-                            let around = Around {
-                                unread,
-                                hanging,
-                                ..around
-                            };
-                            (Ok(observations), around)
-                        }
+                        }) => (Ok(observations), Around { unread, ..around }),
+                        Err(error) => (Err(error), around),
                     }
                 };
                 let ((seen, around), followed) = tokio::join!(look, followed);

@@ -279,10 +279,8 @@ pub struct Around {
     pub own: Option<Lineage>,
     /// Where paths lead below which nobody is touched, as far as that was found out.
     pub followed: Option<Followed>,
-    /// Which coordinators that were known are there and could not be read.
+    /// Who could not be read: coordinators that were known, and whoever hangs, whatever it is.
     pub unread: Vec<Unread>,
-    /// Whose arguments could not be read, whatever it is.
-    pub hanging: BTreeSet<Pid>,
 }
 
 /// Paths that were followed.

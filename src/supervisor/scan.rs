@@ -7,10 +7,11 @@
 
 mod lanes;
 mod looks;
+mod pinning;
 mod probes;
 mod subject;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,20 +21,20 @@ use tokio::time::timeout;
 use self::lanes::{Answer, PROBES_AT_ONCE, each_within, within};
 pub(super) use self::looks::on_blocking_pool;
 use self::looks::{LOOK_IS_WORK_FOR, Looks};
+use self::pinning::{Held, Suspects};
 pub(super) use self::probes::lock;
 use self::probes::{Coordinating, PROBE_THREADS, Probes};
 use self::subject::{Probe, Subject};
 use super::event::{Around, Followed};
 use super::settings::{Settings, real_path};
 use crate::orphan::checkup::Hanging;
-use crate::orphan::coordinator::{Coordinator, recognise};
+use crate::orphan::coordinator::recognise;
 use crate::orphan::memory::Memory;
 use crate::orphan::process::{Pid, ProcessIdentity, ProcessRecord};
 use crate::orphan::registry::{Observation, Unread};
-use crate::os::evidence::{Remembered, workspace_path};
+use crate::os::evidence::Remembered;
 use crate::os::facts::{self, PinError, Pinned};
 use crate::os::handle::ProcessHandle;
-use crate::os::host::open_file_limit;
 use crate::os::patience::{self, NoAnswer};
 use crate::os::processes::{Candidates, ListError, Seen, Sweep, candidates};
 use crate::os::view;
@@ -58,9 +59,6 @@ const LISTING_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long comparing our view with others' may take.
 const AROUND_LIMIT: Duration = Duration::from_secs(5);
-
-/// So many of the files that may be open are there for each one that a scan holds at the same time.
-const SHARE_OF_DESCRIPTORS: u64 = 4;
 
 /// Why a scan gave no result.
 #[derive(Debug, thiserror::Error)]
@@ -87,10 +85,8 @@ pub enum ScanError {
 pub struct Scan {
     /// Each that could be looked at.
     pub observations: Vec<Observation>,
-    /// Known ones of which not even the arguments could be read.
+    /// Who could not be read: those that are known, and whoever hangs, whatever it is.
     pub unread: Vec<Unread>,
-    /// Whose arguments could not be read, whatever it is.
-    pub hanging: BTreeSet<Pid>,
 }
 
 /// What looking at one process gave.
@@ -139,23 +135,21 @@ impl Scanner {
     ) -> Result<Scan, ScanError> {
         let known = memories.keys().map(|identity| identity.pid).collect();
         let before = self.seen_under(settings);
-        let most = held_at_once();
         let under = Arc::clone(settings);
         let list = move || {
             let Candidates { pids, seen } = candidates(&before, sweep, &known, &under.forms)?;
-            Ok((pin_some(pids.into_iter(), most, &under)?, seen))
+            Ok((Suspects::new(pids, known, under).pin_some()?, seen))
         };
         let (mut pinned, seen) = self.at_the_table(list).await?;
-        let mut hanging = seen.passed_over().clone();
         let mut observations = Vec::new();
-        let mut unread = Vec::new();
+        let passed_over = seen.passed_over().iter().copied();
+        let mut unread: Vec<Unread> = passed_over.map(pinning::hangs).collect();
         loop {
             let Held {
                 found,
                 unread: more,
                 rest,
             } = pinned;
-            hanging.extend(more.iter().map(|unread| unread.identity.pid));
             unread.extend(more);
             let subjects = found.into_iter().map(|(pinned, coordinator)| {
                 let memory = memories.get(&pinned.record.identity);
@@ -168,22 +162,18 @@ impl Scanner {
             for look in self.observe_each(subjects, settings).await {
                 observations.extend(look?.filter(|seen| settings.covers_evidence(&seen.evidence)));
             }
-            if rest.len() == 0 {
+            if rest.is_empty() {
                 break;
             }
-            let under = Arc::clone(settings);
-            let pin = move || pin_some(rest, most, &under);
-            pinned = self.at_the_table(pin).await?;
+            pinned = self.at_the_table(move || rest.pin_some()).await?;
         }
         observations.sort_by_key(|observation| observation.record.identity);
-        unread.retain(|unread: &Unread| memories.contains_key(&unread.identity));
         // Only now: whoever was found by a scan that gave no result was not seen.
         let settings = Arc::clone(settings);
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Last { settings, seen });
         Ok(Scan {
             observations,
             unread,
-            hanging,
         })
     }
 
@@ -355,80 +345,6 @@ fn has_ended(identity: &ProcessIdentity) -> bool {
         Err(PinError::Gone) => true,
         Err(_) => false,
     }
-}
-
-/// How many processes a scan holds at the same time: each takes a descriptor, and others need some.
-fn held_at_once() -> usize {
-    let share = open_file_limit().unwrap_or_default() / SHARE_OF_DESCRIPTORS;
-    let share = usize::try_from(share).unwrap_or(usize::MAX);
-    // Whole rounds of probes.
-    (share / PROBES_AT_ONCE)
-        .max(1)
-        .saturating_mul(PROBES_AT_ONCE)
-}
-
-/// What a scan holds at a time.
-struct Held {
-    found: Vec<(Pinned, Coordinator)>,
-    unread: Vec<Unread>,
-    /// Whose turn comes when those were looked at.
-    rest: std::vec::IntoIter<Pid>,
-}
-
-/// Pins and recognises so many, without touching a workspace.
-fn pin_some(
-    mut rest: std::vec::IntoIter<Pid>,
-    most: usize,
-    settings: &Arc<Settings>,
-) -> Result<Held, ScanError> {
-    let pids: Vec<Pid> = rest.by_ref().take(most).collect();
-    let under = Arc::clone(settings);
-    let looks = patience::at_each(pids.clone(), move |pid| pin_coordinator(pid, &under));
-    let (mut found, mut unread) = (Vec::new(), Vec::new());
-    for (pid, look) in pids.into_iter().zip(looks) {
-        let error = match look {
-            Ok(Ok(one)) => {
-                found.extend(one);
-                continue;
-            }
-            Ok(Err(PinError::Gone)) => continue,
-            Ok(Err(error)) => error,
-            Err(none) => PinError::Unreadable(none.into()),
-        };
-        tracing::debug!(pid, %error, "a process that may be a coordinator cannot be read");
-        let errno = error.errno_name();
-        let which = match error.is_shortage() {
-            true => Err(error),
-            false => facts::identify(pid),
-        };
-        match which {
-            Ok((_, identity)) => unread.push(Unread { identity, errno }),
-            // What we did not see for want of descriptors is not gone.
-            Err(error) if error.is_shortage() => {
-                return Err(ScanError::Shortage(error.to_string()));
-            }
-            Err(_) => {}
-        }
-    }
-    Ok(Held {
-        found,
-        unread,
-        rest,
-    })
-}
-
-fn pin_coordinator(
-    pid: Pid,
-    settings: &Settings,
-) -> Result<Option<(Pinned, Coordinator)>, PinError> {
-    let pinned = facts::pin(pid)?;
-    let Some(coordinator) = recognise(&pinned.record.argv, &settings.forms) else {
-        return Ok(None);
-    };
-    let workspace = workspace_path(&pinned.record, &coordinator);
-    Ok(settings
-        .covers(workspace.as_deref())
-        .then_some((pinned, coordinator)))
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ fn whoever_cannot_be_read_is_passed_over_and_orphans_are_ended() {
         assert_eq!(scan["unread"], 2);
         for arguments in [&["scan"][..], &["doctor", "--gate", "orphans"]] {
             let told = world.ctl(arguments).stderr;
-            assert!(told.contains("the arguments of 2 processes"), "{told}");
+            assert!(told.contains("coordinators or not: 2 "), "{told}");
         }
         let doctor = world.ctl(["doctor"]).stdout;
         assert!(doctor.contains("(and of 1 more)"), "{doctor}");

@@ -108,14 +108,21 @@ fn first_seen_and_sightings_last_as_long_as_the_process() {
 fn whoever_cannot_be_read_is_there_and_nothing_is_known_of_it() {
     let mut world = World::default();
     world.scan(vec![orphan(10), alive(11)]);
-    let unread = |identity| Unread {
-        identity,
+    let unread = |identity: ProcessIdentity| Unread {
+        pid: identity.pid,
+        identity: Some(identity),
         errno: "ETIMEDOUT",
     };
     let [its, others] = [orphan(10), recycled(orphan(10))].map(|seen| seen.record.identity);
     assert_eq!(world.registry.unread(&[unread(others)]).len(), 0);
     let mut seen = world.registry.unread(&[unread(its)]);
     assert_eq!(seen[0].record, orphan(10).record);
+    // Of whom nobody can say who it is it may be that one.
+    let somebody = Unread {
+        identity: None,
+        ..unread(its)
+    };
+    assert_eq!(world.registry.unread(&[somebody])[0].record, seen[0].record);
     assert_eq!(seen[0].evidence.workspace, orphan(10).evidence.workspace);
     seen.push(alive(11));
     let words = "10 cleared workspace_path_missing VerdictChanged process_unreadable:ETIMEDOUT";

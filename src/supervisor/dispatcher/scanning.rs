@@ -66,12 +66,13 @@ impl Dispatcher {
     ) {
         self.is_scanning = false;
         let unread = std::mem::take(&mut around.unread);
-        let hanging = std::mem::take(&mut around.hanging);
         self.look_around(around, effects);
         let ended = std::mem::take(&mut self.ended_meanwhile);
         match observations {
             Ok(mut observations) => {
-                observations.extend(self.registry.unread(&unread));
+                let known = self.registry.unread(&unread);
+                let unknown = unread.len().saturating_sub(known.len());
+                observations.extend(known);
                 observations.retain(|seen| !ended.contains(&seen.record.identity));
                 // The scan may have begun under another configuration.
                 observations.retain(|seen| self.settings.covers_evidence(&seen.evidence));
@@ -88,10 +89,7 @@ impl Dispatcher {
                     lag: self.scan_lag,
                     scanned: self.registry.coordinators().count(),
                     orphans: self.registry.orphans().count(),
-                    unread: hanging
-                        .iter()
-                        .filter(|pid| self.registry.by_pid(**pid).is_none())
-                        .count(),
+                    unread: unknown,
                 });
                 self.be_patient(now, effects);
                 self.due.extend(self.scanned_for.drain(..));

@@ -6,7 +6,7 @@ use super::lanes::Answer;
 use super::probes::{Disk, HUNG_PROBES_LIMIT, HeldUp, Probed};
 use super::*;
 use crate::config::Config;
-use crate::orphan::coordinator::WorkspaceArgument;
+use crate::orphan::coordinator::{Coordinator, WorkspaceArgument};
 use crate::orphan::evidence::MountKey;
 use crate::orphan::process::ProcessRecord;
 use crate::os::evidence::Stage;

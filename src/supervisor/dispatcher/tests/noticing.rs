@@ -51,7 +51,8 @@ fn the_workspace_of_who_cannot_be_read_is_watched_on() {
     for _ in 0..2 {
         daemon.take(Event::Tick);
         let unread = Unread {
-            identity: alive(11).record.identity,
+            pid: 11,
+            identity: Some(alive(11).record.identity),
             errno: "ETIMEDOUT",
         };
         daemon.take(Event::Scanned {

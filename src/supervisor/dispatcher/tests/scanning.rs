@@ -220,7 +220,8 @@ fn a_coordinator_that_cannot_be_read_any_more_is_none_that_has_exited() {
     let mut daemon = Daemon::ready(vec![alive(10), alive(11)]);
     let unread = |pid| Around {
         unread: vec![Unread {
-            identity: alive(pid).record.identity,
+            pid,
+            identity: Some(alive(pid).record.identity),
             errno: "ETIMEDOUT",
         }],
         ..clear()
